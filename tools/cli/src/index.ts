@@ -1,0 +1,2 @@
+/** The vdpalab command. */
+export {};

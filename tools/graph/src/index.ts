@@ -1,0 +1,2 @@
+/** Questions about a module tree and the device layers, as text, JSON, DOT and SVG. */
+export {};

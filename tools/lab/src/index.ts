@@ -1,0 +1,2 @@
+/** Builds a Lab from a lab file: machine, kernel, user space. */
+export {};

@@ -1,0 +1,2 @@
+/** The kernel half of module loading. */
+export {};

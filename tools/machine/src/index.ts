@@ -1,0 +1,2 @@
+/** Simulated hardware and the deterministic scheduler. */
+export {};

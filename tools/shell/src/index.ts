@@ -1,0 +1,2 @@
+/** The lab's own shell, its applets and the transcript runner. */
+export {};

@@ -1,0 +1,2 @@
+/** Sinks for trace events. */
+export {};

@@ -1,0 +1,2 @@
+/** User space inside the lab: libc-like calls and programs. */
+export {};

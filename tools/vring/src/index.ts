@@ -1,0 +1,2 @@
+/** Virtio rings, driver side and device side, pure. */
+export {};
