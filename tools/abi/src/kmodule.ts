@@ -1,0 +1,71 @@
+/** What the rest of the kernel sees of a loaded module, and the loader's own symbols. */
+
+/** Module states as `/sys/module/M/initstate` names them; `unformed` has no file yet. */
+export type ModuleState = 'unformed' | 'coming' | 'live' | 'going';
+
+/** `struct module`: a handle; the loader keeps the rest. */
+export interface KModule {
+  readonly name: string;
+  readonly state: ModuleState;
+}
+
+/** What happened to a module; told to observers in order. */
+export interface ModuleEvent {
+  readonly action: 'coming' | 'live' | 'going' | 'gone';
+  readonly module: ModuleView;
+}
+
+/** What `/sys/module/M` and `/proc/modules` show; live, not a copy. */
+export interface ModuleView extends KModule {
+  readonly refcnt: number;
+  /** Bytes of code, as `coresize` shows them. */
+  readonly size: number;
+  /** Modules that use this one, newest first. */
+  readonly holders: readonly string[];
+  /** Letters such as `OE`. */
+  readonly taint: string;
+  readonly version: string | undefined;
+  readonly srcversion: string | undefined;
+  /** Load address, for `/proc/modules`. */
+  readonly address: bigint;
+  readonly permanent: boolean;
+  readonly builtin: boolean;
+  readonly parameters: readonly ModuleParameter[];
+}
+
+/** A parameter with a sysfs file. */
+export interface ModuleParameter {
+  readonly name: string;
+  readonly perm: number;
+  readonly show: () => string;
+  /** @throws EINVAL | ERANGE | ENOSPC as `kernel/params.c` does */
+  readonly store: (text: string) => undefined;
+}
+
+/** Symbols the module loader itself exports. */
+export interface ModuleSymbols {
+  /** Take a reference; false once the module is going. A `null` module (built in) always succeeds. */
+  try_module_get: (module: KModule | null) => boolean;
+  /** Drop a reference. */
+  module_put: (module: KModule | null) => undefined;
+  /** Take a reference of a module known to be live. */
+  __module_get: (module: KModule | null) => undefined;
+  /** Loaded modules, newest first, with those coming and going; built-in ones excluded. */
+  modules: () => readonly ModuleView[];
+  /** The module of that name (`-` and `_` equal), built-in ones included. */
+  find_module: (name: string) => ModuleView | null;
+  /** Be told of every change from now on. */
+  register_module_notifier: (notify: (event: ModuleEvent) => undefined) => undefined;
+  unregister_module_notifier: (notify: (event: ModuleEvent) => undefined) => undefined;
+  /** `insmod`: load one image; see the loader for the errnos. */
+  init_module: (image: ModuleImageRef, args: string, flags: number) => Promise<void>;
+  /** `rmmod` */
+  delete_module: (name: string, flags: number) => Promise<void>;
+  /** Kernel taint bits, as `/proc/sys/kernel/tainted` sums them. */
+  tainted: () => number;
+}
+
+/** A module image as user space names it: an absolute path in the lab's module tree. */
+export interface ModuleImageRef {
+  readonly path: string;
+}

@@ -1,0 +1,187 @@
+/**
+ * The machine as the kernel sees it: memory, MMIO, PCI configuration, the platform IOMMU, interrupts, the clock.
+ *
+ * Only built-in modules import the `machine` symbol. Addresses are numbers below 2^53.
+ */
+import type { Atomic } from './atomic.ts';
+import type { Scheduler } from './sched.ts';
+
+/** A slot of physical memory: bytes that live in one buffer. At most 4 GiB. */
+export interface RamRegion {
+  /** Physical address of the first byte. */
+  readonly base: number;
+  /** Bytes. */
+  readonly size: number;
+  /** `wasm`: a shared WebAssembly memory of ours; `mapped`: memory of another process, mapped here. */
+  readonly kind: 'wasm' | 'mapped';
+  /** Set for `wasm`. Never grown, never transferred. */
+  readonly memory: WebAssemblyMemory | null;
+  readonly buffer: ArrayBufferLike;
+  /** Offset of the first byte in `buffer`. */
+  readonly byteOffset: number;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+}
+
+/** `WebAssembly.Memory`, of which only the buffer is used here; the type library has no WebAssembly. */
+export interface WebAssemblyMemory {
+  readonly buffer: ArrayBufferLike;
+}
+
+/** Physical memory. */
+export interface Ram {
+  readonly regions: readonly RamRegion[];
+  /** Rises whenever a region is attached or detached: cached views of older generations are stale. */
+  readonly generation: number;
+  /** The region that holds all of `[pa, pa + len)`, or `null`. */
+  readonly find: (pa: number, len: number) => RamRegion | null;
+  /** A view, no copy. @throws RangeError when the range is not inside one region */
+  readonly view: (pa: number, len: number) => Uint8Array;
+  readonly attach: (region: RamRegion) => Atomic;
+  readonly detach: (region: RamRegion) => Atomic;
+}
+
+/** Memory-mapped I/O as the CPU does it; unclaimed reads give all ones, unclaimed writes are lost, as on a PC. */
+export interface Mmio {
+  /** @param size 1, 2 or 4 bytes; naturally aligned */
+  readonly read: (pa: number, size: 1 | 2 | 4) => number;
+  readonly write: (pa: number, size: 1 | 2 | 4, value: number) => Atomic;
+}
+
+/** A PCI host bridge: configuration cycles and the windows firmware left for BARs. */
+export interface PciHost {
+  readonly domain: number;
+  readonly firstBus: number;
+  readonly lastBus: number;
+  /** Addresses the kernel may hand out to 32-bit and 64-bit BARs. */
+  readonly mem32: { readonly base: number; readonly size: number };
+  readonly mem64: { readonly base: number; readonly size: number };
+  /** @param devfn device << 3 | function; @param where byte offset, 0..4095. All ones when nobody answers. */
+  readonly configRead: (bus: number, devfn: number, where: number, size: 1 | 2 | 4) => number;
+  readonly configWrite: (bus: number, devfn: number, where: number, size: 1 | 2 | 4, value: number) => Atomic;
+}
+
+/** `IOMMU_READ` and `IOMMU_WRITE` of a mapping. */
+export interface IommuHit {
+  readonly pa: number;
+  readonly prot: number;
+  /** Bytes from the looked-up address to the end of this contiguous mapping. */
+  readonly length: number;
+}
+
+/** A translation table of the platform IOMMU; the hardware walks it. */
+export interface IommuTable {
+  readonly id: number;
+  /** Map a page-aligned range. @param prot 1 read, 2 write. @throws KernelError EEXIST when a page is mapped already */
+  readonly map: (iova: number, pa: number, size: number, prot: number) => Atomic;
+  /** Unmap a page-aligned range; holes are skipped. @returns bytes that were mapped */
+  readonly unmap: (iova: number, size: number) => number;
+  readonly lookup: (iova: number) => IommuHit | null;
+  /** Pages mapped now. */
+  readonly mappedPages: number;
+}
+
+/** A DMA the platform IOMMU refused. */
+export interface IommuFault {
+  /** Requester id: bus << 8 | devfn. */
+  readonly rid: number;
+  readonly pasid: number | null;
+  readonly iova: number;
+  readonly write: boolean;
+  readonly reason: 'not-present' | 'permission' | 'blocked' | 'no-entry';
+  /** Virtual time, ns. */
+  readonly at: number;
+}
+
+/** What a requester's DMA goes through: a table, nothing (1:1), or a wall. */
+export type IommuAttachment = IommuTable | 'identity' | 'blocked';
+
+/** The platform IOMMU, keyed by requester id and, for ADIs, PASID. */
+export interface IommuUnit {
+  /** Largest IOVA, inclusive. */
+  readonly apertureEnd: number;
+  readonly createTable: () => IommuTable;
+  readonly destroyTable: (table: IommuTable) => Atomic;
+  readonly attach: (rid: number, pasid: number | null, to: IommuAttachment) => Atomic;
+  readonly detach: (rid: number, pasid: number | null) => Atomic;
+  /** All tables that exist, for leak checks. */
+  readonly tables: () => readonly IommuTable[];
+  /** Faults since power-on, oldest first, bounded. */
+  readonly faults: readonly IommuFault[];
+  /** Called once per fault, in atomic context. */
+  onFault: ((fault: IommuFault) => Atomic) | null;
+}
+
+/** Message-signalled interrupts: the kernel asks for a message, a device writes it, the vector fires. */
+export interface IrqChip {
+  /** Reserve a vector. @throws KernelError ENOSPC when none is left */
+  readonly allocVector: () => number;
+  readonly freeVector: (vector: number) => Atomic;
+  /** What a device must write to fire the vector. */
+  readonly message: (vector: number) => { readonly address: number; readonly data: number };
+  /** Called in atomic context for each message that arrives. */
+  onInterrupt: ((vector: number) => Atomic) | null;
+}
+
+/** A device without a bus of its own, as firmware describes it: simulators use none. */
+export interface PlatformDevice {
+  readonly name: string;
+  readonly mmio: { readonly base: number; readonly size: number } | null;
+}
+
+/** One traced event; fields are plain data. */
+export interface TraceEvent {
+  readonly id: number;
+  /** Id of the event that caused this one; 0 for none. */
+  readonly cause: number;
+  readonly at: number;
+  readonly type: string;
+  readonly fields: Readonly<Record<string, string | number | boolean>>;
+}
+
+/** Where trace events go. Callers test `enabled` first, so that off costs nothing. */
+export interface Trace {
+  readonly enabled: boolean;
+  /** @returns the event's id, to be put in `sched.cause` while its consequences run */
+  readonly emit: (type: string, fields: TraceEvent['fields']) => number;
+}
+
+/** A line of the kernel log. */
+export interface LogLine {
+  /** 0 emerg .. 7 debug */
+  readonly level: number;
+  /** Facility: `kern`, or `user` for what processes write to /dev/kmsg. */
+  readonly facility: string;
+  readonly text: string;
+  /** Virtual time, ns. */
+  readonly at: number;
+}
+
+/** The machine. */
+export interface Machine {
+  readonly sched: Scheduler;
+  readonly ram: Ram;
+  readonly mmio: Mmio;
+  /** `null` when the lab file has no PCI. */
+  readonly pci: PciHost | null;
+  /** `null` when the lab file switches the IOMMU off. */
+  readonly iommu: IommuUnit | null;
+  readonly irq: IrqChip;
+  readonly platform: readonly PlatformDevice[];
+  readonly trace: Trace;
+  /** Kernel command line. */
+  readonly cmdline: string;
+  /** `uname -r` */
+  readonly release: string;
+  /** Write a line to the console; the lab keeps it as dmesg. */
+  readonly console: (level: number, facility: string, text: string) => Atomic;
+}
+
+/** What `vmlinux` exports before any module is loaded. */
+export interface VmlinuxSymbols {
+  /** The machine; for built-in modules. */
+  machine: Machine;
+  /** Write to the kernel log. @param level 0 emerg .. 7 debug; @param text without a newline */
+  _printk: (level: number, text: string) => Atomic;
+}
