@@ -1,2 +1,7 @@
-/** covers(), fakes, a mock ring driver and the tables of conformance suites. */
-export {};
+/**
+ * What tests of several packages share: claims on feature rows, fakes, a mock ring driver,
+ * the tables of conformance suites.
+ *
+ * @packageDocumentation
+ */
+export { covers, coversTranscript } from '@vdpalab/features';
