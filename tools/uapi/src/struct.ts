@@ -136,6 +136,8 @@ export function unionMember<T>(type: FieldType<T>, size: number, align: number =
 export interface StructOptions {
   /** `__attribute__((packed))`: no padding, alignment 1. */
   readonly packed?: boolean;
+  /** Alignment at least this much, in bytes: what a flexible array at the end asks for. */
+  readonly align?: number;
 }
 
 /**
@@ -147,7 +149,7 @@ export interface StructOptions {
 export function defineStruct<const F extends Fields>(name: string, fields: F, options: StructOptions = {}): Struct<F> {
   const entries = Object.entries(fields).map(([key, type]) => ({ key, type, offset: 0 }));
   let end = 0;
-  let align = 1;
+  let align = options.align ?? 1;
   for (const entry of entries) {
     const fieldAlign = options.packed === true ? 1 : entry.type.align;
     entry.offset = roundUp(end, fieldAlign);
