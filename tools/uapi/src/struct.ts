@@ -19,8 +19,17 @@ export interface FieldType<T> {
   readonly zero: () => T;
 }
 
+/** Any field type: `never` because a value to write must fit the one type that is meant. */
+export interface AnyFieldType {
+  readonly size: number;
+  readonly align: number;
+  readonly read: (view: DataView, at: number) => unknown;
+  readonly write: (view: DataView, at: number, value: never) => undefined;
+  readonly zero: () => unknown;
+}
+
 /** The fields of a struct in C order. */
-export type Fields = Readonly<Record<string, FieldType<unknown>>>;
+export type Fields = Readonly<Record<string, AnyFieldType>>;
 
 /** The plain object a field type reads as. */
 export type ValueOf<F> = F extends FieldType<infer T> ? T : never;
@@ -163,7 +172,7 @@ export function defineStruct<const F extends Fields>(name: string, fields: F, op
   const read = (view: DataView, at: number): StructValue<F> =>
     Object.fromEntries(entries.map((e) => [e.key, e.type.read(view, at + e.offset)])) as StructValue<F>;
   const write = (view: DataView, at: number, value: StructValue<F>): undefined => {
-    for (const e of entries) e.type.write(view, at + e.offset, value[e.key]);
+    for (const e of entries) e.type.write(view, at + e.offset, value[e.key] as never);
   };
   const zero = (): StructValue<F> =>
     Object.fromEntries(entries.map((e) => [e.key, e.type.zero()])) as StructValue<F>;

@@ -202,7 +202,6 @@ export const virtio_net_hash_config = defineStruct('virtio_net_hash_config', {
   hash_types: u32,
   reserved: array(u16, 4),
   hash_key_length: u8,
-  hash_key_data: bytes( ),
 });
 /** A `struct virtio_net_hash_config` as a plain object. */
 export type VirtioNetHashConfig = ValueOf<typeof virtio_net_hash_config>;

@@ -1,5 +1,5 @@
 /** `linux/virtio_ring.h` (Linux 6.1): split and packed virtqueues. */
-import { bytes, defineStruct, u16, u32, u64 } from './struct.ts';
+import { defineStruct, u16, u32, u64 } from './struct.ts';
 import type { ValueOf } from './struct.ts';
 
 // Split and packed descriptors: flags, as masks.
