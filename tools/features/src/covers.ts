@@ -1,10 +1,8 @@
 /** How a test says which rows it shows. The reporter keeps the claim only if the test passed. */
 import { TestRunner } from 'vitest';
+import { COVERS_META } from './meta.ts';
 import { isRowId } from './table.ts';
 import type { RowId } from './table.ts';
-
-/** Key under which a test's meta carries its claims to the reporter. */
-export const COVERS_META = 'vdpalabCovers';
 
 /**
  * Claim that the running test shows these rows. Call it inside the test's body.
