@@ -1,0 +1,231 @@
+/**
+ * The driver core: devices, buses, drivers, classes, binding, uevents.
+ *
+ * Mirrors `include/linux/{device,device/bus,device/driver,device/class,kobject,cdev}.h` (Linux 6.1).
+ */
+import type { Atomic, KModule } from '@vdpalab/abi';
+import type { DirNode, FileOperations } from '@vdpalab/fs';
+import type { Mutex } from '@vdpalab/sched';
+
+/** Filled in by the `iommu` header. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface IommuGroup {}
+
+/** What the DMA API keeps of a device; filled in by the `iommu` header. */
+// eslint-disable-next-line @typescript-eslint/no-empty-object-type
+export interface DeviceDma {}
+
+/** An attribute of a device, a driver or a bus. */
+export interface Attribute<T> {
+  readonly name: string;
+  /** Permission bits. */
+  readonly mode: number;
+  /** @returns text, newline included */
+  readonly show?: (of: T) => Promise<string>;
+  readonly store?: (of: T, text: string) => Promise<void>;
+  /** Absent, or true to be shown. */
+  readonly is_visible?: (of: T) => boolean;
+}
+
+/** A binary attribute, such as PCI's `config`. */
+export interface BinAttribute<T> {
+  readonly name: string;
+  readonly mode: number;
+  readonly size: (of: T) => number;
+  readonly read?: (of: T, pos: number, len: number) => Promise<Uint8Array>;
+  readonly write?: (of: T, pos: number, bytes: Uint8Array) => Promise<number>;
+  readonly is_visible?: (of: T) => boolean;
+}
+
+/** `struct attribute_group`: a named group makes a sub-directory. */
+export interface AttributeGroup<T> {
+  readonly name?: string;
+  readonly attrs?: readonly Attribute<T>[];
+  readonly bin_attrs?: readonly BinAttribute<T>[];
+}
+
+/** `struct device`. Made by {@link DriverCoreSymbols.device_initialize} around the caller's object. */
+export interface Device {
+  /** Name under the parent: `dev_name`. */
+  name: string;
+  parent: Device | null;
+  bus: BusType | null;
+  class: Class | null;
+  /** `dev_t`; set it before device_add to get /dev and /sys/dev/char entries. */
+  devt: { readonly major: number; readonly minor: number } | null;
+  /** Name and mode of the /dev node when `devt` is set; the device's name and 0600 when absent. */
+  devnode?: { readonly name: string; readonly mode: number };
+  readonly groups?: readonly AttributeGroup<Device>[];
+  /** Bound driver. */
+  driver: DeviceDriver | null;
+  driver_data: unknown;
+  /** 'driver_override' text; null when unset. */
+  driver_override: string | null;
+  /** Directory in sysfs; null before device_add and after device_del. */
+  sd: DirNode | null;
+  /** `device_lock` */
+  readonly lock: Mutex;
+  /** Runs when the last reference goes. */
+  readonly release: (dev: Device) => Atomic;
+  /** Extra KEY=value lines of this device's uevents. */
+  readonly uevent?: (dev: Device) => readonly string[];
+  iommu_group: IommuGroup | null;
+  dma: DeviceDma | null;
+  readonly refcount: number;
+  /** A word such as `network` that dev_info puts before the name comes from driver or bus. */
+  readonly dead: boolean;
+}
+
+/** What a caller gives to make a device. */
+export interface DeviceInit {
+  readonly name: string;
+  readonly parent?: Device | null;
+  readonly bus?: BusType | null;
+  readonly class?: Class | null;
+  readonly groups?: readonly AttributeGroup<Device>[];
+  readonly release?: (dev: Device) => Atomic;
+  readonly uevent?: (dev: Device) => readonly string[];
+  readonly devt?: { readonly major: number; readonly minor: number };
+  readonly devnode?: { readonly name: string; readonly mode: number };
+}
+
+/** `struct bus_type` */
+export interface BusType {
+  readonly name: string;
+  /** Whether the driver can take the device; absent: every driver can. `driver_override` is the bus's business. */
+  readonly match?: (dev: Device, drv: DeviceDriver) => boolean;
+  readonly probe?: (dev: Device) => Promise<void>;
+  readonly remove?: (dev: Device) => Promise<void>;
+  readonly uevent?: (dev: Device) => readonly string[];
+  /** Before probe: claims the DMA default domain. @throws EBUSY when the group is owned by user space */
+  readonly dma_configure?: (dev: Device) => Promise<void>;
+  readonly dma_cleanup?: (dev: Device) => Promise<void>;
+  readonly bus_groups?: readonly AttributeGroup<BusType>[];
+  readonly dev_groups?: readonly AttributeGroup<Device>[];
+  readonly drv_groups?: readonly AttributeGroup<DeviceDriver>[];
+  /** Writable `uevent`, `driver_override` handled by the core when set: shows "(null)" when unset. */
+  readonly driver_override?: boolean;
+}
+
+/** `struct device_driver` */
+export interface DeviceDriver {
+  readonly name: string;
+  readonly bus: BusType;
+  readonly owner: KModule | null;
+  readonly probe?: (dev: Device) => Promise<void>;
+  readonly remove?: (dev: Device) => Promise<void>;
+  readonly groups?: readonly AttributeGroup<DeviceDriver>[];
+  /** No bind and unbind files. */
+  readonly suppress_bind_attrs?: boolean;
+}
+
+/** `struct class` */
+export interface Class {
+  readonly name: string;
+  readonly dev_groups?: readonly AttributeGroup<Device>[];
+  readonly dev_uevent?: (dev: Device) => readonly string[];
+  readonly class_groups?: readonly AttributeGroup<Class>[];
+}
+
+/** A uevent as sent: `add@/devices/vdpa0` and its environment, in Linux's order. */
+export interface Uevent {
+  readonly action: 'add' | 'remove' | 'change' | 'move' | 'online' | 'offline' | 'bind' | 'unbind';
+  /** Without `/sys`. */
+  readonly devpath: string;
+  readonly env: readonly string[];
+  readonly seqnum: number;
+}
+
+/** A device or another object that owns a sysfs directory and sends uevents. */
+export interface Kobject {
+  readonly sd: DirNode;
+  readonly subsystem: string | null;
+}
+
+export interface DriverCoreSymbols {
+  bus_register: (bus: BusType) => Promise<void>;
+  bus_unregister: (bus: BusType) => Promise<void>;
+  /** Devices on the bus, oldest first. */
+  bus_devices: (bus: BusType) => readonly Device[];
+  bus_drivers: (bus: BusType) => readonly DeviceDriver[];
+  /** The registered bus of that name. */
+  find_bus: (name: string) => BusType | null;
+  bus_find_device_by_name: (bus: BusType, name: string) => Device | null;
+  /** Probe every device of the bus that has no driver. */
+  bus_rescan_devices: (bus: BusType) => Promise<void>;
+
+  /** Make a device around `init`; refcount 1; not in sysfs yet. */
+  device_initialize: (init: DeviceInit) => Device;
+  /**
+   * Put it in sysfs and on its bus, announce it, probe it. What fails leaves nothing behind.
+   *
+   * @throws EEXIST when the name is taken; probe errors do not fail it
+   */
+  device_add: (dev: Device) => Promise<void>;
+  /** Unbind, announce, remove from sysfs; refcount is the caller's. */
+  device_del: (dev: Device) => Promise<void>;
+  /** device_initialize was done by the caller; add. */
+  device_unregister: (dev: Device) => Promise<void>;
+  get_device: (dev: Device) => Device;
+  put_device: (dev: Device) => Atomic;
+  dev_name: (dev: Device) => string;
+  dev_set_drvdata: (dev: Device, data: unknown) => Atomic;
+  dev_get_drvdata: (dev: Device) => unknown;
+  device_create_file: (dev: Device, attr: Attribute<Device>) => Atomic;
+  device_remove_file: (dev: Device, name: string) => Atomic;
+  /** Children in sysfs, oldest first. */
+  device_children: (dev: Device) => readonly Device[];
+  /** Bind to this driver only. @throws EBUSY ENODEV, or the probe's errno */
+  device_driver_attach: (drv: DeviceDriver, dev: Device) => Promise<void>;
+  /** Unbind from whatever has it. */
+  device_release_driver: (dev: Device) => Promise<void>;
+  /** Try every driver of the bus. @returns whether it is bound now */
+  device_attach: (dev: Device) => Promise<boolean>;
+  device_lock: (dev: Device) => Promise<void>;
+  device_unlock: (dev: Device) => Atomic;
+
+  /** @throws EBUSY when the name is taken on the bus */
+  driver_register: (drv: DeviceDriver) => Promise<void>;
+  /** Unbinds all its devices first. */
+  driver_unregister: (drv: DeviceDriver) => Promise<void>;
+  driver_devices: (drv: DeviceDriver) => readonly Device[];
+
+  class_register: (cls: Class) => Atomic;
+  class_unregister: (cls: Class) => Atomic;
+
+  /** Add a device together with the character device behind its `devt`. */
+  cdev_device_add: (dev: Device, ops: FileOperations, owner: KModule | null, private_data: unknown) => Promise<void>;
+  cdev_device_del: (dev: Device) => Promise<void>;
+
+  /** Undo when the driver goes or its probe fails; run in reverse. */
+  devm_add_action: (dev: Device, what: string, undo: () => Promise<void> | Atomic) => Atomic;
+
+  kobject_uevent: (dev: Device, action: Uevent['action'], env?: readonly string[]) => Atomic;
+  /** Send a uevent for something that is not a device: a module, a driver, a bus. */
+  kobject_uevent_at: (devpath: string, subsystem: string, action: Uevent['action'], env?: readonly string[]) => Atomic;
+  /** Be told of every uevent from now on. */
+  uevent_listen: (listener: (event: Uevent) => Atomic) => Atomic;
+  uevent_unlisten: (listener: (event: Uevent) => Atomic) => Atomic;
+
+  /** Text up to the first newline; empty clears. @throws EINVAL for 4095 bytes or more */
+  driver_set_override: (dev: Device, text: string) => Atomic;
+
+  /** `dev_info` and friends: "DRIVER BDF: text". */
+  dev_err: (dev: Device, text: string) => Atomic;
+  dev_warn: (dev: Device, text: string) => Atomic;
+  dev_info: (dev: Device, text: string) => Atomic;
+
+  /** Directories of the core: /sys/devices, /sys/bus, /sys/class, /sys/module, /sys/kernel. */
+  devices_dir: DirNode;
+  class_dir: DirNode;
+  kernel_dir: DirNode;
+
+  /** All devices there are, in the order of device_add. */
+  all_devices: () => readonly Device[];
+  /** Buses, drivers, devices, references and devres that remain beyond the built-ins' own. */
+  driver_core_leftovers: () => readonly string[];
+}
+
+declare module '@vdpalab/abi' {
+  interface KernelSymbols extends DriverCoreSymbols {}
+}

@@ -1,0 +1,246 @@
+/**
+ * Files: the tree, descriptors, processes, sysfs and procfs nodes, character devices, eventfds, sockets.
+ *
+ * Mirrors `include/linux/{fs,kernfs,cdev,eventfd,poll,sched,cred}.h` (Linux 6.1). User space enters through the
+ * `ksys_*` symbols, with a {@link Process}; file systems and drivers hang their nodes into the tree.
+ */
+import type { Atomic, KModule, Task } from '@vdpalab/abi';
+import type { MmStruct, VmArea } from '@vdpalab/mm';
+import type { WaitQueue } from '@vdpalab/sched';
+
+/** `struct task_struct`, the part that files and drivers look at. */
+export interface Process {
+  readonly pid: number;
+  comm: string;
+  readonly cred: Cred;
+  readonly mm: MmStruct;
+  readonly files: ReadonlyMap<number, File>;
+  cwd: string;
+  readonly rlimits: Map<number, number>;
+  /** Set once it has exited. */
+  readonly exited: boolean;
+}
+
+/** `struct cred`: who it is and what it may. */
+export interface Cred {
+  uid: number;
+  gid: number;
+  /** CAP_* numbers held. */
+  readonly caps: Set<number>;
+}
+
+/** `struct file`: one open file description. */
+export interface File {
+  readonly path: string;
+  /** O_* of open. */
+  flags: number;
+  pos: number;
+  readonly ops: FileOperations;
+  /** The driver's own. */
+  private_data: unknown;
+  readonly node: Node | null;
+  /** Descriptors and kernel users that hold it. */
+  readonly count: number;
+}
+
+/** `struct file_operations`; all but poll may sleep. Absent ones give Linux's errno (read EINVAL, ioctl ENOTTY, mmap ENODEV, llseek ESPIPE...). */
+export interface FileOperations {
+  readonly owner?: KModule | null;
+  readonly open?: (file: File, proc: Process) => Promise<void>;
+  /** Last close. */
+  readonly release?: (file: File) => Promise<void>;
+  /** @returns bytes read, at most `len` */
+  readonly read?: (file: File, len: number, pos: number, proc: Process) => Promise<Uint8Array>;
+  /** @returns bytes taken */
+  readonly write?: (file: File, bytes: Uint8Array, pos: number, proc: Process) => Promise<number>;
+  /** @param arg a user address or a plain number, as the command says; user memory through `proc.mm` */
+  readonly unlocked_ioctl?: (file: File, cmd: number, arg: number, proc: Process) => Promise<number>;
+  /** Fill in the area's backing. */
+  readonly mmap?: (file: File, vma: VmArea, proc: Process) => Promise<void>;
+  /** @returns POLL* ready now; a waiter then sleeps on `pollQueue` */
+  readonly poll?: (file: File) => number;
+  /** The queue woken when poll's answer may have changed. */
+  readonly pollQueue?: (file: File) => WaitQueue;
+  readonly llseek?: (file: File, offset: number, whence: number) => Promise<number>;
+  readonly sendmsg?: (file: File, bytes: Uint8Array, address: Uint8Array | null, proc: Process) => Promise<number>;
+  readonly recvmsg?: (file: File, len: number, proc: Process) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
+  readonly bind?: (file: File, address: Uint8Array, proc: Process) => Promise<void>;
+}
+
+/** Kinds of node in the tree. */
+export type NodeKind = 'dir' | 'file' | 'link' | 'chr';
+
+/** A name in the tree: `struct kernfs_node`, or an inode of a memory file system. */
+export interface Node {
+  readonly name: string;
+  readonly kind: NodeKind;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly parent: Node | null;
+  readonly ino: number;
+}
+
+/** A directory that kernel code made. */
+export interface DirNode extends Node {
+  readonly kind: 'dir';
+}
+
+/** An attribute file: text out, text in. Absent `show`: reading gives EACCES or EIO as sysfs does; absent `store`: opening for writing gives EACCES. */
+export interface AttributeOps {
+  /** @returns text, newline included */
+  readonly show?: () => Promise<string>;
+  /** @throws KernelError the errno of the write */
+  readonly store?: (text: string) => Promise<void>;
+  /** Size `ls -l` shows; 4096 when absent. */
+  readonly size?: number;
+}
+
+/** A binary attribute: PCI config space, a resource. */
+export interface BinAttributeOps {
+  readonly read?: (pos: number, len: number) => Promise<Uint8Array>;
+  readonly write?: (pos: number, bytes: Uint8Array) => Promise<number>;
+  readonly size: number;
+}
+
+/** `struct eventfd_ctx` */
+export interface EventfdCtx {
+  readonly id: number;
+  /** Counter now. */
+  readonly count: bigint;
+  /** Woken at each signal; a watcher runs in atomic context. */
+  readonly wq: WaitQueue;
+}
+
+/** What `stat` tells. */
+export interface Stat {
+  readonly ino: number;
+  readonly kind: NodeKind | 'fifo' | 'sock';
+  /** Permission bits. */
+  readonly mode: number;
+  readonly nlink: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly rdev: { readonly major: number; readonly minor: number } | null;
+  /** Seconds since the epoch of the lab's clock. */
+  readonly mtime: number;
+}
+
+/** One kind of socket a module serves. */
+export interface SocketFamily {
+  readonly family: number;
+  readonly owner: KModule | null;
+  readonly create: (type: number, protocol: number, proc: Process) => Promise<{ ops: FileOperations; private_data: unknown }>;
+}
+
+export interface FsSymbols {
+  // ---- the tree, for the kernel ----
+  /** `/sys`, `/proc`, `/dev` and `/` */
+  sysfs_root: DirNode;
+  proc_root: DirNode;
+  dev_root: DirNode;
+  root_dir: DirNode;
+  /** @throws EEXIST when the name is taken */
+  kernfs_create_dir: (parent: DirNode, name: string, mode?: number) => DirNode;
+  kernfs_create_file: (parent: DirNode, name: string, mode: number, ops: AttributeOps) => Node;
+  kernfs_create_bin_file: (parent: DirNode, name: string, mode: number, ops: BinAttributeOps) => Node;
+  /** A symbolic link to a node, shown as a relative path. */
+  kernfs_create_link: (parent: DirNode, name: string, target: Node) => Node;
+  /** Remove a node with everything below it, and links that point into it stay dangling as in Linux. */
+  kernfs_remove: (node: Node) => Atomic;
+  /** @returns whether there was one */
+  kernfs_remove_by_name: (parent: DirNode, name: string) => boolean;
+  kernfs_rename: (node: Node, name: string) => Atomic;
+  kernfs_find: (parent: DirNode, name: string) => Node | null;
+  /** Absolute path. */
+  kernfs_path: (node: Node) => string;
+  /** Wake pollers of an attribute. */
+  sysfs_notify: (node: Node) => Atomic;
+  /** A regular file in memory with contents, directories made on the way; for /lib/modules, /etc. */
+  ramfs_write: (path: string, contents: Uint8Array | string, mode?: number) => Node;
+  /** A file whose text is made at each open, as in /proc. */
+  proc_create: (path: string, mode: number, show: (proc: Process) => string, store?: (text: string, proc: Process) => Promise<void>) => Node;
+
+  // ---- character devices ----
+  /** @returns the major number. @throws EBUSY @param baseMajor 0 for a free one (from 246 downwards) */
+  alloc_chrdev_region: (name: string, baseMajor: number, count: number) => number;
+  unregister_chrdev_region: (major: number) => Atomic;
+  /** Make `(major, minor)` answer opens; opens take a reference of `owner`. */
+  cdev_add: (major: number, minor: number, ops: FileOperations, owner: KModule | null, private_data: unknown) => Atomic;
+  /** No further opens; open files live on. */
+  cdev_del: (major: number, minor: number) => Atomic;
+  devtmpfs_create_node: (path: string, major: number, minor: number, mode: number) => Node;
+  devtmpfs_delete_node: (path: string) => Atomic;
+
+  // ---- files and eventfds, for drivers ----
+  /** The file of a descriptor, with a reference. @throws EBADF */
+  fget: (proc: Process, fd: number) => File;
+  /** Drop a reference; the last one runs release. */
+  fput: (file: File) => Promise<void>;
+  /** Take a further reference of a file that is held. */
+  get_file: (file: File) => Atomic;
+  /** Open a file object that is in no directory, as eventfd does. @returns the descriptor */
+  anon_inode_getfd: (proc: Process, name: string, ops: FileOperations, private_data: unknown, flags: number) => number;
+  /** The eventfd of a descriptor, with a reference. @throws EBADF for a closed one; EINVAL for another file */
+  eventfd_ctx_fdget: (proc: Process, fd: number) => EventfdCtx;
+  eventfd_ctx_put: (ctx: EventfdCtx) => Atomic;
+  eventfd_signal: (ctx: EventfdCtx, n: number) => Atomic;
+  /** Take the count without sleeping; 0 when it is 0. */
+  eventfd_ctx_do_read: (ctx: EventfdCtx) => bigint;
+
+  // ---- processes ----
+  /** The process the running task belongs to; `null` for a kernel thread. */
+  current: () => Process | null;
+  /** Whether the running task may: kernel threads may all. */
+  capable: (cap: number) => boolean;
+  /** A new process: own address space, standard streams closed. @param caps absent: root with all of them */
+  process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string }) => Process;
+  /** Close its files, drop its memory. */
+  process_exit: (proc: Process) => Promise<void>;
+  /** Run `body` as a task of the process. */
+  process_run: (proc: Process, name: string, body: () => Promise<void>) => Task;
+  processes: () => readonly Process[];
+
+  // ---- what user space calls ----
+  /** @returns a descriptor, the lowest free one. @throws ENOENT EACCES EISDIR ENOTDIR EEXIST ENXIO EMFILE ... */
+  ksys_open: (proc: Process, path: string, flags: number, mode?: number) => Promise<number>;
+  ksys_close: (proc: Process, fd: number) => Promise<void>;
+  ksys_read: (proc: Process, fd: number, len: number) => Promise<Uint8Array>;
+  ksys_write: (proc: Process, fd: number, bytes: Uint8Array) => Promise<number>;
+  ksys_pread: (proc: Process, fd: number, len: number, pos: number) => Promise<Uint8Array>;
+  ksys_pwrite: (proc: Process, fd: number, bytes: Uint8Array, pos: number) => Promise<number>;
+  ksys_lseek: (proc: Process, fd: number, offset: number, whence: number) => Promise<number>;
+  ksys_ioctl: (proc: Process, fd: number, cmd: number, arg: number) => Promise<number>;
+  /** @returns the address. @param fd -1 for anonymous memory */
+  ksys_mmap: (proc: Process, addr: number, len: number, prot: number, flags: number, fd: number, offset: number) => Promise<number>;
+  ksys_munmap: (proc: Process, addr: number, len: number) => Promise<void>;
+  /** @param timeoutNs negative: for ever. @returns revents per entry */
+  ksys_poll: (proc: Process, fds: readonly { fd: number; events: number }[], timeoutNs: number) => Promise<number[]>;
+  ksys_eventfd: (proc: Process, initval: number, flags: number) => number;
+  /** @returns [read end, write end] */
+  ksys_pipe: (proc: Process) => [number, number];
+  ksys_dup: (proc: Process, fd: number, newFd?: number) => Promise<number>;
+  ksys_stat: (proc: Process, path: string, followLink: boolean) => Promise<Stat>;
+  ksys_readlink: (proc: Process, path: string) => Promise<string>;
+  /** Names in Linux's order for the directory's file system, `.` and `..` excluded. */
+  ksys_readdir: (proc: Process, path: string) => Promise<{ name: string; kind: NodeKind }[]>;
+  ksys_mkdir: (proc: Process, path: string, mode: number) => Promise<void>;
+  ksys_unlink: (proc: Process, path: string) => Promise<void>;
+  ksys_rmdir: (proc: Process, path: string) => Promise<void>;
+  ksys_symlink: (proc: Process, target: string, path: string) => Promise<void>;
+  ksys_rename: (proc: Process, from: string, to: string) => Promise<void>;
+  ksys_access: (proc: Process, path: string, mode: number) => Promise<void>;
+  ksys_socket: (proc: Process, family: number, type: number, protocol: number) => Promise<number>;
+  ksys_bind: (proc: Process, fd: number, address: Uint8Array) => Promise<void>;
+  ksys_sendmsg: (proc: Process, fd: number, bytes: Uint8Array, address: Uint8Array | null) => Promise<number>;
+  ksys_recvmsg: (proc: Process, fd: number, len: number) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
+  sock_register: (family: SocketFamily) => Atomic;
+  sock_unregister: (family: number) => Atomic;
+
+  /** Open files, eventfds, processes, nodes of drivers that remain, for leak reports. */
+  fs_leftovers: () => readonly string[];
+}
+
+declare module '@vdpalab/abi' {
+  interface KernelSymbols extends FsSymbols {}
+}
