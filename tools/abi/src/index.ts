@@ -6,6 +6,7 @@ export * from './atomic.ts';
 export * from './error.ts';
 export * from './kmodule.ts';
 export * from './machine.ts';
+export * from './modinfo.ts';
 export * from './module.ts';
 export * from './param.ts';
 export * from './sched.ts';

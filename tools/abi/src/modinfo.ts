@@ -1,0 +1,64 @@
+/**
+ * What `modinfo.json` beside a built module holds: the `.modinfo`, `__ksymtab` and `__versions` sections of a .ko as data.
+ *
+ * Written by tools/kbuild after the compiler; read by depmod, modprobe, the loader, the graph and the docs.
+ */
+
+/** One built module. */
+export interface ModInfo {
+  /** Linux's name, with `_`. */
+  readonly name: string;
+  /** Folder under modules/, also an alias of the module. */
+  readonly package: string;
+  /** Place in a module tree, below `/lib/modules/RELEASE`: `kernel/drivers/vdpa/vdpa.ko`; `null` when built in. */
+  readonly path: string | null;
+  readonly builtin: boolean;
+  readonly license: string;
+  readonly description: string | null;
+  readonly author: string | null;
+  readonly version: string | null;
+  /** 23 hexadecimal digits over the built code; only with a version, as in Linux. */
+  readonly srcversion: string | null;
+  readonly vermagic: string;
+  /** Modules that provide the imports, in the order of the imports; built-in ones excluded. */
+  readonly depends: readonly string[];
+  readonly alias: readonly string[];
+  /** `pre: a b post: c` lines */
+  readonly softdep: readonly string[];
+  readonly importNs: readonly string[];
+  readonly params: readonly ModInfoParam[];
+  readonly exports: readonly ModInfoExport[];
+  readonly imports: readonly ModInfoImport[];
+  /** Bytes of built code, for lsmod's Size column. */
+  readonly size: number;
+}
+
+/** A declared parameter. */
+export interface ModInfoParam {
+  readonly name: string;
+  /** Kernel type name: `int`, `array of int`. */
+  readonly type: string;
+  readonly desc: string | null;
+  /** Octal mode of the sysfs file; 0 for none. */
+  readonly perm: number;
+  /** What the sysfs file shows before anything is set. */
+  readonly default: string;
+}
+
+/** A symbol this module exports. */
+export interface ModInfoExport {
+  readonly name: string;
+  readonly gpl: boolean;
+  readonly namespace: string | null;
+  /** 32-bit sum over the symbol's type and every type it reaches in the headers. */
+  readonly crc: number;
+}
+
+/** A symbol this module imports, with the version it was built against. */
+export interface ModInfoImport {
+  readonly name: string;
+  /** May be missing at load time. */
+  readonly weak: boolean;
+  /** `null` when no header declares the symbol. */
+  readonly crc: number | null;
+}
