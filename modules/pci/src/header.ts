@@ -1,0 +1,138 @@
+/**
+ * The PCI bus.
+ *
+ * Mirrors `include/linux/pci.h` and `include/linux/mod_devicetable.h` (Linux 6.1).
+ */
+import type { Atomic, KModule } from '@vdpalab/abi';
+import type { AttributeGroup, Device } from '@vdpalab/driver-core';
+
+/** `struct pci_device_id`; absent fields match anything (`PCI_ANY_ID`). */
+export interface PciDeviceId {
+  readonly vendor: number | null;
+  readonly device: number | null;
+  readonly subvendor: number | null;
+  readonly subdevice: number | null;
+  readonly class: number;
+  readonly class_mask: number;
+  /** Matches only by driver_override when set: PCI_ID_F_VFIO_DRIVER_OVERRIDE. */
+  readonly override_only?: boolean;
+}
+
+/** A BAR as assigned. */
+export interface PciResource {
+  /** Physical address; 0 when unassigned. */
+  readonly start: number;
+  /** Bytes; 0 when the BAR is absent. */
+  readonly size: number;
+  /** IORESOURCE_* */
+  readonly flags: number;
+}
+
+/** `struct pci_dev` */
+export interface PciDev {
+  readonly dev: Device;
+  readonly domain: number;
+  readonly bus: number;
+  readonly devfn: number;
+  readonly vendor: number;
+  readonly device: number;
+  readonly subsystem_vendor: number;
+  readonly subsystem_device: number;
+  readonly class: number;
+  readonly revision: number;
+  readonly is_virtfn: boolean;
+  readonly physfn: PciDev | null;
+  /** BARs 0..5, ROM 6. */
+  readonly resource: readonly PciResource[];
+  readonly driver: PciDriver | null;
+  readonly msix_enabled: boolean;
+}
+
+/** `struct pci_driver` */
+export interface PciDriver {
+  readonly name: string;
+  readonly owner: KModule;
+  readonly id_table: readonly PciDeviceId[];
+  readonly probe: (pdev: PciDev, id: PciDeviceId) => Promise<void>;
+  readonly remove?: (pdev: PciDev) => Promise<void>;
+  /** @returns VFs enabled. @param numVfs 0 disables */
+  readonly sriov_configure?: (pdev: PciDev, numVfs: number) => Promise<number>;
+  readonly dev_groups?: readonly AttributeGroup<Device>[];
+  /** User-space DMA: then the driver core claims no default domain. */
+  readonly driver_managed_dma?: boolean;
+}
+
+/** A mapped register window: `void __iomem *`. */
+export interface IoMem {
+  /** Physical address of offset 0. */
+  readonly pa: number;
+  readonly size: number;
+  readonly read8: (offset: number) => number;
+  readonly read16: (offset: number) => number;
+  readonly read32: (offset: number) => number;
+  readonly write8: (offset: number, value: number) => Atomic;
+  readonly write16: (offset: number, value: number) => Atomic;
+  readonly write32: (offset: number, value: number) => Atomic;
+}
+
+export interface PciSymbols {
+  __pci_register_driver: (drv: PciDriver) => Promise<void>;
+  pci_unregister_driver: (drv: PciDriver) => Promise<void>;
+  to_pci_dev: (dev: Device) => PciDev;
+  /** Every function on every bus, in bus order. */
+  pci_devices: () => readonly PciDev[];
+  pci_get_drvdata: (pdev: PciDev) => unknown;
+  pci_set_drvdata: (pdev: PciDev, data: unknown) => Atomic;
+
+  /** Decoding on; released with the driver. @throws EINVAL */
+  pcim_enable_device: (pdev: PciDev) => Atomic;
+  /** Reserve and map BARs; released with the driver. @param mask bit per BAR; @throws EBUSY when reserved, EINVAL for an absent BAR */
+  pcim_iomap_regions: (pdev: PciDev, mask: number, name: string) => Atomic;
+  /** Windows mapped by pcim_iomap_regions, by BAR. */
+  pcim_iomap_table: (pdev: PciDev) => readonly (IoMem | null)[];
+  pci_request_region: (pdev: PciDev, bar: number, name: string) => Atomic;
+  pci_release_region: (pdev: PciDev, bar: number) => Atomic;
+  pci_iomap: (pdev: PciDev, bar: number) => IoMem;
+  pci_iounmap: (pdev: PciDev, mem: IoMem) => Atomic;
+  pci_resource_start: (pdev: PciDev, bar: number) => number;
+  pci_resource_len: (pdev: PciDev, bar: number) => number;
+  /** Bus mastering on. */
+  pci_set_master: (pdev: PciDev) => Atomic;
+  pci_clear_master: (pdev: PciDev) => Atomic;
+
+  pci_read_config_byte: (pdev: PciDev, where: number) => number;
+  pci_read_config_word: (pdev: PciDev, where: number) => number;
+  pci_read_config_dword: (pdev: PciDev, where: number) => number;
+  pci_write_config_byte: (pdev: PciDev, where: number, value: number) => Atomic;
+  pci_write_config_word: (pdev: PciDev, where: number, value: number) => Atomic;
+  pci_write_config_dword: (pdev: PciDev, where: number, value: number) => Atomic;
+  /** @returns offset in configuration space, 0 when absent */
+  pci_find_capability: (pdev: PciDev, cap: number) => number;
+  pci_find_next_capability: (pdev: PciDev, pos: number, cap: number) => number;
+  pci_find_ext_capability: (pdev: PciDev, cap: number) => number;
+  pci_name: (pdev: PciDev) => string;
+
+  /** MSI-X on, between `min` and `max` vectors. @returns how many. @throws ENOSPC */
+  pci_alloc_irq_vectors: (pdev: PciDev, min: number, max: number) => Promise<number>;
+  pci_free_irq_vectors: (pdev: PciDev) => Promise<void>;
+  /** Linux interrupt number of a vector. @throws EINVAL */
+  pci_irq_vector: (pdev: PciDev, nr: number) => number;
+  /** Vectors the function has; ENOSYS thrown without the capability. */
+  pci_msix_vec_count: (pdev: PciDev) => number;
+
+  /** @throws ENODEV without the capability, EINVAL, EBUSY */
+  pci_enable_sriov: (pdev: PciDev, numVfs: number) => Promise<void>;
+  pci_disable_sriov: (pdev: PciDev) => Promise<void>;
+  pci_num_vf: (pdev: PciDev) => number;
+  pci_vfs_assigned: (pdev: PciDev) => number;
+  /** What a PF driver with nothing of its own to do puts in sriov_configure. */
+  pci_sriov_configure_simple: (pdev: PciDev, numVfs: number) => Promise<number>;
+  /** Reset through FLR where the function has it. @throws ENOTTY */
+  pcie_flr: (pdev: PciDev) => Promise<void>;
+  /** Regions, vectors and windows that drivers left, for leak reports. */
+  pci_leftovers: () => readonly string[];
+}
+
+declare module '@vdpalab/abi' {
+  interface KernelSymbols extends PciSymbols {}
+}
