@@ -1,4 +1,4 @@
-/** Socket constants of x86-64 that programs take from `sys/socket.h` (glibc 2.36), Linux from `include/linux/socket.h` (Linux 6.1). */
+/** `include/linux/socket.h` (Linux 6.1), which programs know as `sys/socket.h`: sockets of x86-64. */
 
 // Address families.
 export const AF_UNSPEC = 0;

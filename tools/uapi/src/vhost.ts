@@ -1,6 +1,17 @@
 /** `linux/vhost.h` (Linux 6.1): ioctl numbers of vhost devices. */
 import { _IO, _IOR, _IOW, _IOWR } from './ioctl.ts';
-import { vhost_features_array, vhost_memory, vhost_scsi_target, vhost_vdpa_config, vhost_vdpa_iova_range, vhost_vring_addr, vhost_vring_file, vhost_vring_state, vhost_vring_worker, vhost_worker_state } from './vhost_types.ts';
+import {
+  vhost_features_array,
+  vhost_memory,
+  vhost_scsi_target,
+  vhost_vdpa_config,
+  vhost_vdpa_iova_range,
+  vhost_vring_addr,
+  vhost_vring_file,
+  vhost_vring_state,
+  vhost_vring_worker,
+  vhost_worker_state,
+} from './vhost_types.ts';
 
 // vhost_vring_file.fd that unbinds.
 export const VHOST_FILE_UNBIND = -1;
