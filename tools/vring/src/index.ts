@@ -1,2 +1,11 @@
 /** Virtio rings, driver side and device side, pure. */
-export {};
+export * from './areas.ts';
+export * from './batch.ts';
+export * from './copy.ts';
+export * from './defs.ts';
+export * from './memory.ts';
+export * from './ring.ts';
+export { SplitDevice } from './split-device.ts';
+export type { SplitDeviceOptions } from './split-device-base.ts';
+export * from './split-driver.ts';
+export * from './translate.ts';
