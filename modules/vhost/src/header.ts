@@ -1,0 +1,87 @@
+/**
+ * Generic vhost: devices, virtqueues, owners, IOTLB messages, kick polling.
+ *
+ * Mirrors `drivers/vhost/vhost.{h,c}` (Linux 6.1), the part vhost-vdpa uses.
+ */
+import type { Atomic } from '@vdpalab/abi';
+import type { EventfdCtx, File, Process } from '@vdpalab/fs';
+import type { MmStruct } from '@vdpalab/mm';
+import type { Mutex } from '@vdpalab/sched';
+import type { VhostIotlb } from '@vdpalab/vhost-iotlb';
+
+/** `struct vhost_virtqueue` */
+export interface VhostVirtqueue {
+  readonly index: number;
+  readonly dev: VhostDev;
+  num: number;
+  /** User addresses of the rings. */
+  desc: bigint;
+  avail: bigint;
+  used: bigint;
+  log_addr: bigint;
+  log_used: boolean;
+  last_avail_idx: number;
+  last_used_idx: number;
+  acked_features: bigint;
+  acked_backend_features: bigint;
+  readonly kick: File | null;
+  readonly call_ctx: EventfdCtx | null;
+  readonly error_ctx: EventfdCtx | null;
+  /** Runs in the worker for each kick. */
+  readonly handle_kick: (vq: VhostVirtqueue) => Promise<void>;
+  readonly mutex: Mutex;
+}
+
+/** `struct vhost_iotlb_msg` */
+export interface VhostIotlbMsg {
+  readonly iova: bigint;
+  readonly size: bigint;
+  readonly uaddr: bigint;
+  readonly perm: number;
+  readonly type: number;
+}
+
+/** `struct vhost_dev` */
+export interface VhostDev {
+  readonly mutex: Mutex;
+  readonly vqs: readonly VhostVirtqueue[];
+  /** Owner's address space; null before SET_OWNER. */
+  readonly mm: MmStruct | null;
+  readonly owner: Process | null;
+  iotlb: VhostIotlb | null;
+  readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg) => Promise<void>) | null;
+}
+
+/** What a caller of vhost_dev_init gives. */
+export interface VhostDevInit {
+  readonly nvqs: number;
+  readonly handle_kick: (vq: VhostVirtqueue) => Promise<void>;
+  readonly msg_handler: (dev: VhostDev, asid: number, msg: VhostIotlbMsg) => Promise<void>;
+}
+
+export interface VhostSymbols {
+  vhost_dev_init: (init: VhostDevInit) => VhostDev;
+  /** @throws EBUSY with an owner */
+  vhost_dev_set_owner: (dev: VhostDev, proc: Process) => Promise<void>;
+  vhost_dev_has_owner: (dev: VhostDev) => boolean;
+  /** @throws EPERM for another process */
+  vhost_dev_check_owner: (dev: VhostDev, proc: Process) => Atomic;
+  /** Stop polling every kick. */
+  vhost_dev_stop: (dev: VhostDev) => Promise<void>;
+  /** Drop eventfds, IOTLB, worker, owner. */
+  vhost_dev_cleanup: (dev: VhostDev) => Promise<void>;
+  /** SET_OWNER, SET_MEM_TABLE, log... @returns false when the command is not its own (`-ENOIOCTLCMD`) */
+  vhost_dev_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
+  /** The vring ioctls. @throws ENOBUFS for the queue index, ... @returns false when not its own */
+  vhost_vring_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
+  /** write() of an IOTLB message. @returns bytes @throws EINVAL EFAULT */
+  vhost_chr_write_iter: (dev: VhostDev, bytes: Uint8Array, proc: Process) => Promise<number>;
+  /** Copies the bits to each queue. */
+  vhost_set_backend_features: (dev: VhostDev, features: bigint) => Atomic;
+  vhost_poll_stop: (vq: VhostVirtqueue) => Promise<void>;
+  vhost_leftovers: () => readonly string[];
+}
+
+declare module '@vdpalab/abi' {
+  interface KernelSymbols extends VhostSymbols {}
+}
