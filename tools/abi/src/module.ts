@@ -36,8 +36,13 @@ export interface ThisModule<P extends ParamSpecs = ParamSpecs> {
 export interface InitResult<S extends SymbolName> {
   /** The exported functions. */
   readonly ksymtab: Pick<KernelSymbols, S>;
-  /** Runs before the undo stack; `null` makes the module permanent, as a module without an exit is. */
+  /**
+   * Runs before the undo stack. `null` makes the module permanent, as an init without an exit does; absent, there is
+   * nothing to do beyond the undo stack, as in a module with neither.
+   */
   readonly module_exit?: (() => Promise<void> | void) | null;
+  /** What init returned when that was above 0: the kernel warns and loads the module anyway. */
+  readonly returned?: number;
 }
 
 /** A module as written by its author. */
@@ -104,7 +109,8 @@ export interface ModuleDefinition {
 /** What an init gives the loader, untyped. */
 export interface LinkedInit {
   readonly ksymtab: Readonly<Record<string, unknown>>;
-  readonly module_exit: (() => Promise<void> | void) | null;
+  readonly module_exit?: (() => Promise<void> | void) | null | undefined;
+  readonly returned?: number | undefined;
 }
 
 /** A {@link ModuleDefinition} that keeps its typed init, so that a unit test needs no loader. */

@@ -5,11 +5,13 @@
  * can read it without running the module; its text is checked by a zod schema.
  */
 import * as z from 'zod';
+import { boolText, integer, refuse } from './param-text.ts';
+import type { ErrnoName } from './error.ts';
 
-/** Kernel type names, as `modinfo` prints them after the description. */
+/** Kernel type names, as `modinfo` prints them after the description; empty for a parameter with its own set and get. */
 export type ParamTypeName =
   | 'byte' | 'short' | 'ushort' | 'int' | 'uint' | 'long' | 'ulong' | 'ullong' | 'hexint' | 'charp' | 'bool' | 'invbool'
-  | 'bint' | 'string' | `array of ${string}`;
+  | 'bint' | 'string' | `array of ${string}` | '';
 
 /** One declared parameter. */
 export interface ParamSpec<T> {
@@ -22,7 +24,7 @@ export interface ParamSpec<T> {
   /** Mode of the sysfs file; 0 makes none. */
   readonly perm: number;
   readonly desc: string | undefined;
-  /** Whether the bare name, without `=`, is accepted (bool only). */
+  /** Whether the bare name, without `=`, is accepted and means 1 (bool and bint only). */
   readonly bare: boolean;
 }
 
@@ -39,49 +41,42 @@ export type ParamSpecs = Readonly<Record<string, ParamSpec<unknown>>>;
 /** Current values of a module's parameters. */
 export type ParamValues<P> = { -readonly [K in keyof P]: P[K] extends ParamSpec<infer T> ? T : never };
 
-const ranges = {
-  byte: [0n, 0xffn],
-  short: [-0x8000n, 0x7fffn],
-  ushort: [0n, 0xffffn],
-  int: [-0x8000_0000n, 0x7fff_ffffn],
-  uint: [0n, 0xffff_ffffn],
-  long: [-(1n << 63n), (1n << 63n) - 1n],
-  ulong: [0n, (1n << 64n) - 1n],
-  ullong: [0n, (1n << 64n) - 1n],
-  hexint: [0n, 0xffff_ffffn],
-} as const;
+/** What reading a parameter's text came to. */
+export type ParamResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | {
+    readonly ok: false;
+    readonly errno: ErrnoName;
+    /** What the type itself says in the kernel log, after the parameter's name. */
+    readonly log: string | undefined;
+    /** What is stored all the same: an array keeps the elements before the bad one. */
+    readonly stored: { readonly value: T } | undefined;
+  };
 
-/** Number text as `kstrtoll` takes it with base 0: sign, 0x, leading 0 for octal, one trailing newline. */
-function kstrto(text: string, unsigned: boolean): bigint | 'EINVAL' {
-  const m = /^([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\n?$/.exec(text);
-  if (m === null) return 'EINVAL';
-  if (m[1] === '-' && unsigned) return 'EINVAL';
-  const digits = m[2] as string;
-  const value = /^0[0-7]+$/.test(digits) ? BigInt(`0o${digits.slice(1)}`) : BigInt(digits);
-  return m[1] === '-' ? -value : value;
-}
-
-function integer(type: keyof typeof ranges): z.ZodType<bigint, string> {
-  const [min, max] = ranges[type];
-  return z.string().transform((text, ctx) => {
-    const value = kstrto(text, min === 0n);
-    if (typeof value !== 'bigint') {
-      ctx.issues.push({ code: 'custom', message: 'EINVAL', input: text });
-      return z.NEVER;
-    }
-    if (value < min || value > max) {
-      ctx.issues.push({ code: 'custom', message: 'ERANGE', input: text });
-      return z.NEVER;
-    }
-    return value;
-  });
+/**
+ * Read a parameter's text, as `ops->set` does.
+ *
+ * @param text what stands after `=`, or what was written to the sysfs file, newline and all
+ */
+export function readParam<T>(spec: ParamSpec<T>, text: string): ParamResult<T> {
+  const result = spec.schema.safeParse(text);
+  if (result.success) return { ok: true, value: result.data };
+  const issue = result.error.issues[0];
+  const errno = issue !== undefined && /^E[A-Z0-9]{3,}$/.test(issue.message) ? (issue.message as ErrnoName) : 'EINVAL'; // by contract of schema
+  const extra = issue?.code === 'custom' ? issue.params : undefined;
+  return {
+    ok: false,
+    errno,
+    log: typeof extra?.['log'] === 'string' ? extra['log'] : undefined,
+    stored: extra !== undefined && 'stored' in extra ? { value: extra['stored'] as T } : undefined, // put there by the same schema
+  };
 }
 
 function num(type: 'byte' | 'short' | 'ushort' | 'int' | 'uint' | 'hexint', def: number, o: ParamOptions): ParamSpec<number> {
   return {
     type,
     schema: integer(type).transform(Number),
-    show: type === 'hexint' ? (v) => `0x${v.toString(16).padStart(8, '0')}` : String,
+    show: type === 'hexint' ? (v) => `0x${v.toString(16).padStart(6, '0')}` : String, // %#08x counts the 0x
     default: def, perm: o.perm ?? 0, desc: o.desc, bare: false,
   };
 }
@@ -90,13 +85,27 @@ function big(type: 'long' | 'ulong' | 'ullong', def: bigint, o: ParamOptions): P
   return { type, schema: integer(type), show: String, default: def, perm: o.perm ?? 0, desc: o.desc, bare: false };
 }
 
-/** `strtobool`: the first letter counts, "on" and "off" by their second. */
-const boolText = z.string().transform((text, ctx): boolean => {
-  if (/^([yYtT1]|[oO][nN])/.test(text)) return true;
-  if (/^([nNfF0]|[oO][fF])/.test(text)) return false;
-  ctx.issues.push({ code: 'custom', message: 'EINVAL', input: text });
-  return z.NEVER;
-});
+/** Comma separated elements; those before a bad one are stored, as `param_array` does. */
+function array<T>(element: ParamSpec<T>, max: number, def: readonly T[], o: ParamOptions = {}): ParamSpec<readonly T[]> {
+  const schema = z.string().transform((text, ctx): readonly T[] => {
+    const values: T[] = [];
+    for (const part of text.split(',')) {
+      if (values.length === max) {
+        return refuse(ctx, text, 'EINVAL', { log: `can only take ${max} arguments`, stored: values });
+      }
+      const one = readParam(element, part);
+      if (!one.ok) return refuse(ctx, text, one.errno, { log: one.log, stored: values });
+      values.push(one.value);
+    }
+    return values;
+  });
+  return {
+    type: `array of ${element.type}`,
+    schema,
+    show: (values) => values.map((v) => element.show(v)).join(','),
+    default: def, perm: o.perm ?? 0, desc: o.desc, bare: false,
+  };
+}
 
 /** Makers of parameter declarations, by kernel type. */
 export const param = {
@@ -112,17 +121,39 @@ export const param = {
   bool: (def: boolean, o: ParamOptions = {}): ParamSpec<boolean> => ({
     type: 'bool', schema: boolText, show: (v) => (v ? 'Y' : 'N'), default: def, perm: o.perm ?? 0, desc: o.desc, bare: true,
   }),
+  /** `Y` on the command line stores false, and false is shown as `Y`; unlike bool it takes no bare name. */
   invbool: (def: boolean, o: ParamOptions = {}): ParamSpec<boolean> => ({
     type: 'invbool', schema: boolText.transform((v) => !v), show: (v) => (v ? 'N' : 'Y'),
-    default: def, perm: o.perm ?? 0, desc: o.desc, bare: true,
+    default: def, perm: o.perm ?? 0, desc: o.desc, bare: false,
+  }),
+  /** Read like bool, stored and shown as 1 or 0. */
+  bint: (def: number, o: ParamOptions = {}): ParamSpec<number> => ({
+    type: 'bint', schema: boolText.transform((v) => (v ? 1 : 0)), show: String, default: def, perm: o.perm ?? 0, desc: o.desc, bare: true,
   }),
   charp: (def: string | null, o: ParamOptions = {}): ParamSpec<string | null> => ({
-    type: 'charp', schema: z.string().refine((t) => t.length <= 1024, 'ENOSPC'), show: (v) => v ?? '(null)',
+    type: 'charp',
+    schema: z.string().transform((t, ctx) => (t.length > 1024 ? refuse(ctx, t, 'ENOSPC', { log: 'string parameter too long' }) : t)),
+    show: (v) => v ?? '(null)',
     default: def, perm: o.perm ?? 0, desc: o.desc, bare: false,
   }),
   /** @param size bytes of the buffer, terminating zero included */
   string: (size: number, def: string, o: ParamOptions = {}): ParamSpec<string> => ({
-    type: 'string', schema: z.string().refine((t) => t.length < size, 'ENOSPC'), show: (v) => v,
+    type: 'string',
+    schema: z.string().transform((t, ctx) => (t.length >= size
+      ? refuse(ctx, t, 'ENOSPC', { log: `string doesn't fit in ${size - 1} chars.` }) : t)),
+    show: (v) => v,
     default: def, perm: o.perm ?? 0, desc: o.desc, bare: false,
+  }),
+  /**
+   * `module_param_array`
+   *
+   * @param element how each element is read; its own default, mode and description do not count
+   * @param max most elements
+   */
+  array,
+  /** `module_param_cb`: a parameter with a set and get of its own. @param bare accept the name without `=` as `1` */
+  custom: <T>(spec: { schema: z.ZodType<T, string>; show: (value: T) => string; default: T; bare?: boolean } & ParamOptions): ParamSpec<T> => ({
+    type: '', schema: spec.schema, show: spec.show, default: spec.default,
+    perm: spec.perm ?? 0, desc: spec.desc, bare: spec.bare ?? false,
   }),
 } as const;
