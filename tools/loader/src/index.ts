@@ -1,2 +1,13 @@
-/** The kernel half of module loading. */
-export {};
+/** The kernel's half of module loading. */
+export { parameterFiles, parseArgs, splitArgs } from './args.ts';
+export type { Arg, Printk } from './args.ts';
+export { LOAD_STEPS } from './host.ts';
+export type { LoaderHost, LoadStep } from './host.ts';
+export {
+  makeImage, MODULE_INIT_COMPRESSED_FILE, MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC, O_NONBLOCK, O_TRUNC, readDefinition,
+} from './image.ts';
+export type { ModuleImage, ModuleInfo } from './image.ts';
+export { Loader } from './loader.ts';
+export { procModulesLine } from './procmodules.ts';
+export type { SymbolInfo } from './symtab.ts';
+export { isGplCompatible, kernelTaintLetters, moduleTaintLetters, TAINT, TAINT_LETTERS } from './taint.ts';

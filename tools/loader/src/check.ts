@@ -1,0 +1,82 @@
+/** What an image is checked for before it gets a name. Mirrors the first half of `load_module` in `kernel/module/main.c` (Linux 6.1). */
+import { KernelError } from '@vdpalab/abi';
+import type { LoaderHost } from './host.ts';
+import { MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC } from './image.ts';
+import type { LoadedModule } from './loaded.ts';
+import type { KernelTaint } from './kernel-taint.ts';
+import { isGplCompatible, TAINT } from './taint.ts';
+
+/** @throws EKEYREJECTED when signatures are enforced and the image has none */
+export function checkSignature(mod: LoadedModule, host: LoaderHost): void {
+  if (host.sigEnforce !== true || mod.image.info.signed) return;
+  host.printk(5, 'Loading of unsigned module is rejected');
+  throw new KernelError('EKEYREJECTED', 'module.load.signature', `${mod.name}: unsigned, and signatures are enforced`);
+}
+
+/** @throws EPERM for a name after `module_blacklist=` */
+export function checkBlacklist(mod: LoadedModule, host: LoaderHost): void {
+  if (host.moduleBlacklist?.includes(mod.name) !== true) return;
+  host.printk(3, `Module ${mod.name} is blacklisted`);
+  throw new KernelError('EPERM', 'module.load.blacklist', `${mod.name}: named by module_blacklist=`);
+}
+
+/**
+ * `check_modstruct_version`: the image was built against this kernel's module layout.
+ *
+ * @returns the CRC table to compare with, `null` for none
+ * @throws ENOEXEC when the layout's CRC differs, or there is no table and forcing is not allowed
+ */
+export function checkModversions(mod: LoadedModule, flags: number, host: LoaderHost, taint: KernelTaint): Readonly<Record<string, number>> | null {
+  const crcs = (flags & MODULE_INIT_IGNORE_MODVERSIONS) !== 0 ? null : mod.image.info.importCrcs;
+  if (crcs === null) {
+    if (taint.forceLoad(mod, 'module_layout')) return null;
+    throw new KernelError('ENOEXEC', 'module.load.modversions', `${mod.name}: no symbol versions, and forced loading is not allowed`);
+  }
+  const built = crcs['module_layout'];
+  if (host.moduleLayoutCrc === undefined || built === undefined || built === host.moduleLayoutCrc) return crcs;
+  host.printk(4, `${mod.name}: disagrees about version of symbol module_layout`);
+  throw new KernelError('ENOEXEC', 'module.load.modversions',
+    `${mod.name}: module_layout has CRC ${built.toString(16)}, the kernel's is ${host.moduleLayoutCrc.toString(16)}`);
+}
+
+/**
+ * The version magic; with symbol versions on both sides the first word, the release, is not compared.
+ *
+ * @throws ENOEXEC when it differs, or is ignored or missing and forcing is not allowed
+ */
+export function checkVermagic(mod: LoadedModule, flags: number, hasCrcs: boolean, host: LoaderHost, taint: KernelTaint): void {
+  if (host.vermagic === undefined) return;
+  const magic = (flags & MODULE_INIT_IGNORE_VERMAGIC) !== 0 ? undefined : mod.image.info.vermagic;
+  if (magic === undefined) {
+    if (taint.forceLoad(mod, 'bad vermagic')) return;
+    throw new KernelError('ENOEXEC', 'module.load.vermagic', `${mod.name}: no version magic, and forced loading is not allowed`);
+  }
+  const rest = (text: string): string => (hasCrcs ? text.slice(text.indexOf(' ') < 0 ? text.length : text.indexOf(' ')) : text);
+  if (rest(magic) === rest(host.vermagic)) return;
+  host.printk(3, `${mod.name}: version magic '${magic}' should be '${host.vermagic}'`);
+  throw new KernelError('ENOEXEC', 'module.load.vermagic', `${mod.name}: version magic '${magic}', the kernel's is '${host.vermagic}'`);
+}
+
+/** Taints that come with the image itself: out of tree, staging, licence. */
+export function taintByOrigin(mod: LoadedModule, host: LoaderHost, taint: KernelTaint): void {
+  const { info, definition } = mod.image;
+  if (!info.intree) {
+    if (!taint.has(TAINT.OOT_MODULE)) host.printk(4, `${mod.name}: loading out-of-tree module taints kernel.`);
+    taint.add(TAINT.OOT_MODULE, mod);
+  }
+  if (info.staging === true) {
+    taint.add(TAINT.CRAP, mod);
+    host.printk(4, `${mod.name}: module is from the staging directory, the quality is unknown, you have been warned.`);
+  }
+  if (!isGplCompatible(definition.license)) {
+    if (!taint.has(TAINT.PROPRIETARY_MODULE)) host.printk(4, `${mod.name}: module license '${definition.license}' taints kernel.`);
+    taint.add(TAINT.PROPRIETARY_MODULE, mod);
+  }
+}
+
+/** The taint of an unsigned image, once it has a name. */
+export function taintBySignature(mod: LoadedModule, taint: KernelTaint): void {
+  if (mod.image.info.signed) return;
+  taint.once('unsigned', 5, `${mod.name}: module verification failed: signature and/or required key missing - tainting kernel`);
+  taint.add(TAINT.UNSIGNED_MODULE, mod);
+}
