@@ -4,7 +4,8 @@
  * Mirrors `include/linux/{device,device/bus,device/driver,device/class,kobject,cdev}.h` (Linux 6.1).
  */
 import type { Atomic, KModule } from '@vdpalab/abi';
-import type { DirNode, FileOperations } from '@vdpalab/fs';
+import type { DirNode, FileOperations, Process } from '@vdpalab/fs';
+import type { VmArea } from '@vdpalab/mm';
 import type { Mutex } from '@vdpalab/sched';
 
 /** Filled in by the `iommu` header. */
@@ -34,6 +35,8 @@ export interface BinAttribute<T> {
   readonly size: (of: T) => number;
   readonly read?: (of: T, pos: number, len: number) => Promise<Uint8Array>;
   readonly write?: (of: T, pos: number, bytes: Uint8Array) => Promise<number>;
+  /** Fill in the area's backing; absent: ENODEV. */
+  readonly mmap?: (of: T, vma: VmArea, proc: Process) => Promise<void>;
   readonly is_visible?: (of: T) => boolean;
 }
 

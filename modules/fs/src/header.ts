@@ -99,6 +99,8 @@ export interface AttributeOps {
 export interface BinAttributeOps {
   readonly read?: (pos: number, len: number) => Promise<Uint8Array>;
   readonly write?: (pos: number, bytes: Uint8Array) => Promise<number>;
+  /** Fill in the area's backing; absent: ENODEV. */
+  readonly mmap?: (vma: VmArea, proc: Process) => Promise<void>;
   readonly size: number;
 }
 
