@@ -29,6 +29,7 @@ export * from './struct.ts';
 export * from './vdpa.ts';
 export * from './vduse.ts';
 export * from './vfio.ts';
+export * from './vfio_cdev.ts';
 export * from './vfio_migration.ts';
 export * from './vfio_type1.ts';
 export * from './vhost.ts';

@@ -52,43 +52,80 @@ export interface Struct<F extends Fields> extends FieldType<StructValue<F>> {
   readonly decode: (bytes: Uint8Array, at?: number) => StructValue<F>;
 }
 
-type Getter<T> = (this: DataView, at: number, little?: boolean) => T;
-type Setter<T> = (this: DataView, at: number, value: T, little?: boolean) => void;
-
-function scalar<T>(size: number, none: T, get: Getter<T>, set: Setter<T>, little = true): FieldType<T> {
-  return Object.freeze({
-    size,
-    align: size,
-    read: (view: DataView, at: number): T => get.call(view, at, little),
-    write: (view: DataView, at: number, value: T): undefined => {
-      set.call(view, at, value, little);
-    },
-    zero: (): T => none,
-  });
+/** Any described struct, when only its layout matters. */
+export interface AnyStruct extends AnyFieldType {
+  readonly name: string;
+  readonly fields: Fields;
+  readonly offsets: Readonly<Record<string, number>>;
+  readonly encode: (value?: never) => Uint8Array<ArrayBuffer>;
+  readonly decode: (bytes: Uint8Array, at?: number) => Readonly<Record<string, unknown>>;
 }
 
-const dv = DataView.prototype;
+/** Whether a value is a struct made by {@link defineStruct}. */
+export function isStruct(value: unknown): value is AnyStruct {
+  return typeof value === 'object' && value !== null && 'fields' in value && 'offsets' in value && 'decode' in value;
+}
+
+type Getter<T> = (view: DataView, at: number) => T;
+type Setter<T> = (view: DataView, at: number, value: T) => void;
+
+function scalar<T>(size: number, none: T, get: Getter<T>, set: Setter<T>): FieldType<T> {
+  const write = (view: DataView, at: number, value: T): undefined => {
+    set(view, at, value);
+  };
+  return Object.freeze({ size, align: size, read: get, write, zero: () => none });
+}
 
 /** `__u8`. */
-export const u8: FieldType<number> = scalar(1, 0, dv.getUint8, dv.setUint8);
+export const u8: FieldType<number> = scalar(1, 0, (v, at) => v.getUint8(at), (v, at, n) => v.setUint8(at, n));
 /** `__s8`. */
-export const s8: FieldType<number> = scalar(1, 0, dv.getInt8, dv.setInt8);
+export const s8: FieldType<number> = scalar(1, 0, (v, at) => v.getInt8(at), (v, at, n) => v.setInt8(at, n));
 /** `__u16`, `__le16`. */
-export const u16: FieldType<number> = scalar(2, 0, dv.getUint16, dv.setUint16);
+export const u16: FieldType<number> = scalar(
+  2,
+  0,
+  (v, at) => v.getUint16(at, true),
+  (v, at, n) => v.setUint16(at, n, true),
+);
 /** `__s16`. */
-export const s16: FieldType<number> = scalar(2, 0, dv.getInt16, dv.setInt16);
+export const s16: FieldType<number> = scalar(
+  2,
+  0,
+  (v, at) => v.getInt16(at, true),
+  (v, at, n) => v.setInt16(at, n, true),
+);
 /** `__u32`, `__le32`, `unsigned int`. */
-export const u32: FieldType<number> = scalar(4, 0, dv.getUint32, dv.setUint32);
+export const u32: FieldType<number> = scalar(
+  4,
+  0,
+  (v, at) => v.getUint32(at, true),
+  (v, at, n) => v.setUint32(at, n, true),
+);
 /** `__s32`, `int`. */
-export const s32: FieldType<number> = scalar(4, 0, dv.getInt32, dv.setInt32);
+export const s32: FieldType<number> = scalar(
+  4,
+  0,
+  (v, at) => v.getInt32(at, true),
+  (v, at, n) => v.setInt32(at, n, true),
+);
 /** `__u64`, `__le64`, a pointer, `size_t`. */
-export const u64: FieldType<bigint> = scalar(8, 0n, dv.getBigUint64, dv.setBigUint64);
+export const u64: FieldType<bigint> = scalar(
+  8,
+  0n,
+  (v, at) => v.getBigUint64(at, true),
+  (v, at, n) => v.setBigUint64(at, n, true),
+);
 /** `__s64`, `long`. */
-export const s64: FieldType<bigint> = scalar(8, 0n, dv.getBigInt64, dv.setBigInt64);
+export const s64: FieldType<bigint> = scalar(
+  8,
+  0n,
+  (v, at) => v.getBigInt64(at, true),
+  (v, at, n) => v.setBigInt64(at, n, true),
+);
 /** `__be16`. */
-export const be16: FieldType<number> = scalar(2, 0, dv.getUint16, dv.setUint16, false);
+export const be16: FieldType<number> = scalar(2, 0, (v, at) => v.getUint16(at), (v, at, n) => v.setUint16(at, n));
 /** `__be32`. */
-export const be32: FieldType<number> = scalar(4, 0, dv.getUint32, dv.setUint32, false);
+export const be32: FieldType<number> = scalar(4, 0, (v, at) => v.getUint32(at), (v, at, n) => v.setUint32(at, n));
 
 /**
  * `__u8 name[length]`, read as a copy.

@@ -167,7 +167,7 @@ export const vduse_dev_request = defineStruct('vduse_dev_request', {
   type: u32,
   request_id: u32,
   reserved: array(u32, 4),
-  padding: unionMember(bytes(128), 128, 4),
+  padding: unionMember(bytes(128), 128, 8),
 });
 /** A `struct vduse_dev_request` as a plain object. */
 export type VduseDevRequest = ValueOf<typeof vduse_dev_request>;

@@ -181,7 +181,7 @@ export const vfio_region_info_cap_sparse_mmap = defineStruct('vfio_region_info_c
   header: vfio_info_cap_header,
   nr_areas: u32,
   reserved: u32,
-});
+}, { align: 8 });
 /** A `struct vfio_region_info_cap_sparse_mmap` as a plain object. */
 export type VfioRegionInfoCapSparseMmap = ValueOf<typeof vfio_region_info_cap_sparse_mmap>;
 

@@ -43,6 +43,12 @@ export const VFIO_DEVICE_STATE_PRE_COPY_P2P = 7;
 export const VFIO_DEVICE_STATE_NR = 8;
 export const VFIO_MIG_GET_PRECOPY_INFO = _IO(VFIO_TYPE, VFIO_BASE + 21);
 
+// Later Linux: features for the size of the state (6.2) and for bus mastering (6.9).
+export const VFIO_DEVICE_FEATURE_MIG_DATA_SIZE = 9;
+export const VFIO_DEVICE_FEATURE_BUS_MASTER = 10;
+export const VFIO_DEVICE_FEATURE_CLEAR_MASTER = 0;
+export const VFIO_DEVICE_FEATURE_SET_MASTER = 1;
+
 /** `struct vfio_device_feature`: head of the argument of VFIO_DEVICE_FEATURE; the feature's data follow. */
 export const vfio_device_feature = defineStruct('vfio_device_feature', {
   argsz: u32,
@@ -110,7 +116,7 @@ export const vfio_device_feature_dma_logging_report = defineStruct('vfio_device_
 /** A `struct vfio_device_feature_dma_logging_report` as a plain object. */
 export type VfioDeviceFeatureDmaLoggingReport = ValueOf<typeof vfio_device_feature_dma_logging_report>;
 
-// Later Linux (6.2).
+// Later Linux (6.2, 6.2, 6.9).
 
 /** `struct vfio_precopy_info`: argument of VFIO_MIG_GET_PRECOPY_INFO. */
 export const vfio_precopy_info = defineStruct('vfio_precopy_info', {
@@ -121,6 +127,20 @@ export const vfio_precopy_info = defineStruct('vfio_precopy_info', {
 });
 /** A `struct vfio_precopy_info` as a plain object. */
 export type VfioPrecopyInfo = ValueOf<typeof vfio_precopy_info>;
+
+/** `struct vfio_device_feature_mig_data_size`: data of VFIO_DEVICE_FEATURE_MIG_DATA_SIZE, in bytes. */
+export const vfio_device_feature_mig_data_size = defineStruct('vfio_device_feature_mig_data_size', {
+  stop_copy_length: u64,
+});
+/** A `struct vfio_device_feature_mig_data_size` as a plain object. */
+export type VfioDeviceFeatureMigDataSize = ValueOf<typeof vfio_device_feature_mig_data_size>;
+
+/** `struct vfio_device_feature_bus_master`: data of VFIO_DEVICE_FEATURE_BUS_MASTER. */
+export const vfio_device_feature_bus_master = defineStruct('vfio_device_feature_bus_master', {
+  op: u32,
+});
+/** A `struct vfio_device_feature_bus_master` as a plain object. */
+export type VfioDeviceFeatureBusMaster = ValueOf<typeof vfio_device_feature_bus_master>;
 
 // The migration protocol before 5.18, kept for old programs.
 export const VFIO_REGION_TYPE_MIGRATION_DEPRECATED = 3;

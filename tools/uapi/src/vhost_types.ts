@@ -114,7 +114,7 @@ export type VhostMemoryRegion = ValueOf<typeof vhost_memory_region>;
 export const vhost_memory = defineStruct('vhost_memory', {
   nregions: u32,
   padding: u32,
-});
+}, { align: 8 });
 /** A `struct vhost_memory` as a plain object. */
 export type VhostMemory = ValueOf<typeof vhost_memory>;
 
