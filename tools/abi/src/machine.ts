@@ -115,8 +115,13 @@ export interface IommuUnit {
 
 /** Message-signalled interrupts: the kernel asks for a message, a device writes it, the vector fires. */
 export interface IrqChip {
-  /** Reserve a vector. @throws KernelError ENOSPC when none is left */
-  readonly allocVector: () => number;
+  /**
+   * Reserve a vector.
+   *
+   * @param source requester id that may fire it, where interrupts are remapped; any when absent
+   * @throws KernelError ENOSPC when none is left
+   */
+  readonly allocVector: (source?: number) => number;
   readonly freeVector: (vector: number) => Atomic;
   /** What a device must write to fire the vector. */
   readonly message: (vector: number) => { readonly address: number; readonly data: number };
