@@ -1,2 +1,11 @@
 /** Simulated hardware and the deterministic scheduler. */
-export {};
+export * from './counters.ts';
+export * from './dma.ts';
+export * from './iommu/index.ts';
+export * from './irqchip.ts';
+export * from './machine.ts';
+export * from './memory-map.ts';
+export * from './mmio.ts';
+export * from './ram.ts';
+export * from './sched/index.ts';
+export * from './trace.ts';

@@ -1,0 +1,16 @@
+/** Physical addresses of the machine, laid out as on a PC with 48-bit addresses. */
+
+/** Bytes of a page; the smallest IOMMU mapping. */
+export const PAGE_SIZE = 4096;
+/** Where RAM stops below 4 GiB. */
+export const LOW_RAM_END = 0xc000_0000;
+/** Where RAM goes on above 4 GiB. */
+export const HIGH_RAM_BASE = 0x1_0000_0000;
+/** Window for 32-bit BARs: above low RAM, below the I/O APIC. */
+export const PCI_MEM32 = { base: 0xc000_0000, size: 0x3ec0_0000 } as const;
+/** Window for 64-bit BARs. */
+export const PCI_MEM64 = { base: 0x3800_0000_0000, size: 0x100_0000_0000 } as const;
+/** First address of the interrupt message window (Intel SDM volume 3, "Message Signalled Interrupts"). */
+export const MSI_BASE = 0xfee0_0000;
+/** Last address of the interrupt message window. */
+export const MSI_END = 0xfeef_ffff;

@@ -1,0 +1,129 @@
+/** Physical memory: regions of at most 4 GiB, each in one buffer. */
+import type { Ram, RamRegion } from '@vdpalab/abi';
+import { HIGH_RAM_BASE, LOW_RAM_END, PAGE_SIZE } from './memory-map.ts';
+import { sharedMemory } from './wasm.ts';
+
+/** Most bytes of one region: what a typed array can hold. */
+export const REGION_MAX = 0x1_0000_0000;
+
+/**
+ * RAM in a shared WebAssembly memory of its own.
+ *
+ * @param base physical address, page-aligned
+ * @param size bytes, a multiple of the page size, at most 4 GiB
+ * @throws RangeError when base or size are not
+ */
+export function wasmRegion(base: number, size: number): RamRegion {
+  checkRange(base, size);
+  const memory = sharedMemory(size);
+  return regionOf(base, size, 'wasm', memory.buffer, 0, memory);
+}
+
+/**
+ * RAM in somebody else's buffer, for instance another process's memory mapped here.
+ *
+ * @param byteOffset where in `buffer` the region starts, a multiple of 4
+ * @throws RangeError when base or size are not page-aligned, or the buffer is too short
+ */
+export function mappedRegion(base: number, size: number, buffer: ArrayBufferLike, byteOffset = 0): RamRegion {
+  checkRange(base, size);
+  if (byteOffset % 4 !== 0) throw new RangeError(`RAM region at offset ${byteOffset}: not 4-byte aligned`);
+  return regionOf(base, size, 'mapped', buffer, byteOffset, null);
+}
+
+/**
+ * The regions of a PC: up to 3 GiB below 4 GiB, the rest from 4 GiB on.
+ *
+ * @param bytes a multiple of the page size
+ * @throws RangeError when it is not
+ */
+export function pcRegions(bytes: number): RamRegion[] {
+  checkRange(0, Math.min(bytes, LOW_RAM_END));
+  const regions = [wasmRegion(0, Math.min(bytes, LOW_RAM_END))];
+  for (let base = HIGH_RAM_BASE, left = bytes - LOW_RAM_END; left > 0; left -= REGION_MAX, base += REGION_MAX) {
+    regions.push(wasmRegion(base, Math.min(left, REGION_MAX)));
+  }
+  return regions;
+}
+
+function checkRange(base: number, size: number): undefined {
+  const aligned = (n: number): boolean => Number.isSafeInteger(n) && n % PAGE_SIZE === 0;
+  if (!aligned(base) || base < 0) throw new RangeError(`RAM region at ${base}: not page-aligned`);
+  if (!aligned(size) || size <= 0 || size > REGION_MAX) {
+    throw new RangeError(`RAM region of ${size} bytes: not whole pages up to 4 GiB`);
+  }
+}
+
+function regionOf(
+  base: number, size: number, kind: RamRegion['kind'], buffer: ArrayBufferLike, byteOffset: number,
+  memory: RamRegion['memory'],
+): RamRegion {
+  return {
+    base, size, kind, memory, buffer, byteOffset,
+    u8: new Uint8Array(buffer, byteOffset, size),
+    u16: new Uint16Array(buffer, byteOffset, size / 2),
+    u32: new Uint32Array(buffer, byteOffset, size / 4),
+  };
+}
+
+/** {@link Ram} over a sorted list of regions. */
+export class PhysicalMemory implements Ram {
+  generation = 0;
+  private sorted: RamRegion[] = [];
+  private last: RamRegion | null = null;
+  private readonly listeners: (() => undefined)[] = [];
+
+  constructor(regions: readonly RamRegion[]) {
+    for (const region of regions) this.attach(region);
+  }
+
+  get regions(): readonly RamRegion[] {
+    return this.sorted;
+  }
+
+  find(pa: number, len: number): RamRegion | null {
+    const { last } = this;
+    if (last !== null && pa >= last.base && len >= 0 && pa + len <= last.base + last.size) return last;
+    for (const region of this.sorted) {
+      if (pa >= region.base && len >= 0 && pa + len <= region.base + region.size) {
+        this.last = region;
+        return region;
+      }
+    }
+    return null;
+  }
+
+  view(pa: number, len: number): Uint8Array {
+    const region = this.find(pa, len);
+    if (region === null) throw new RangeError(`physical range 0x${pa.toString(16)}+${len}: not inside one RAM region`);
+    return new Uint8Array(region.buffer, region.byteOffset + (pa - region.base), len);
+  }
+
+  /** @throws RangeError when the region overlaps another */
+  attach(region: RamRegion): undefined {
+    const other = this.sorted.find((r) => region.base < r.base + r.size && r.base < region.base + region.size);
+    if (other !== undefined) {
+      throw new RangeError(`RAM region at 0x${region.base.toString(16)} overlaps that at 0x${other.base.toString(16)}`);
+    }
+    this.sorted = [...this.sorted, region].sort((a, b) => a.base - b.base);
+    this.changed();
+  }
+
+  /** @throws RangeError when the region is not attached */
+  detach(region: RamRegion): undefined {
+    if (!this.sorted.includes(region)) throw new RangeError(`RAM region at 0x${region.base.toString(16)}: not attached`);
+    this.sorted = this.sorted.filter((r) => r !== region);
+    this.changed();
+  }
+
+  /** Call `changed` whenever a region comes or goes, before the call returns. */
+  onChange(changed: () => undefined): undefined {
+    this.listeners.push(changed);
+  }
+
+  private changed(): undefined {
+    this.generation++;
+    this.last = null;
+    for (const listener of this.listeners) listener();
+  }
+}
