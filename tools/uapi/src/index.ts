@@ -1,4 +1,8 @@
-/** Constants and struct layouts of the Linux user-space interface, by Linux path. */
+/**
+ * Constants and struct layouts of the Linux user-space interface, by Linux path.
+ *
+ * @packageDocumentation
+ */
 export * from './bit.ts';
 export * from './capability.ts';
 export * from './errno.ts';
@@ -10,7 +14,9 @@ export * from './if_arp.ts';
 export * from './if_ether.ts';
 export * from './if_link.ts';
 export * from './if_packet.ts';
+export * from './interrupt.ts';
 export * from './ioctl.ts';
+export * from './iommu.ts';
 export * from './mman.ts';
 export * from './netlink.ts';
 export * from './pcap.ts';
@@ -33,6 +39,7 @@ export * from './vfio_cdev.ts';
 export * from './vfio_migration.ts';
 export * from './vfio_type1.ts';
 export * from './vhost.ts';
+export * from './vhost_iotlb.ts';
 export * from './vhost_types.ts';
 export * from './virtio_blk.ts';
 export * from './virtio_config.ts';

@@ -15,7 +15,9 @@ import * as if_arp from './if_arp.ts';
 import * as if_ether from './if_ether.ts';
 import * as if_link from './if_link.ts';
 import * as if_packet from './if_packet.ts';
+import * as interrupt from './interrupt.ts';
 import * as ioctl from './ioctl.ts';
+import * as iommu from './iommu.ts';
 import * as mman from './mman.ts';
 import * as netlink from './netlink.ts';
 import * as pcap from './pcap.ts';
@@ -38,6 +40,7 @@ import * as vfio_cdev from './vfio_cdev.ts';
 import * as vfio_migration from './vfio_migration.ts';
 import * as vfio_type1 from './vfio_type1.ts';
 import * as vhost from './vhost.ts';
+import * as vhost_iotlb from './vhost_iotlb.ts';
 import * as vhost_types from './vhost_types.ts';
 import * as virtio_blk from './virtio_blk.ts';
 import * as virtio_config from './virtio_config.ts';
@@ -106,7 +109,10 @@ export const OWN: readonly { readonly exports: Mirror['exports']; readonly reaso
   { exports: struct, reason: 'vdpalab' },
   { exports: pcap, reason: 'a file format' },
   { exports: pci_ids, reason: 'kernel-internal: include/linux/pci_ids.h' },
-  { exports: vfio_cdev, reason: 'Linux 6.6' },
+  { exports: vhost_iotlb, reason: 'kernel-internal: include/linux/vhost_iotlb.h' },
+  { exports: iommu, reason: 'kernel-internal: include/linux/iommu.h' },
+  { exports: interrupt, reason: 'kernel-internal: include/linux/interrupt.h' },
+  { exports: vfio_cdev, reason: 'later Linux: linux/vfio.h' },
 ];
 
 /** Constants and structs in `MIRRORS` that the 6.1 headers do not have, by reason. */
@@ -118,7 +124,15 @@ export const ABSENT: Readonly<Record<string, readonly string[]>> = {
   ],
   'kernel-internal: include/linux/stat.h': ['S_IRWXUGO', 'S_IALLUGO', 'S_IRUGO', 'S_IWUGO', 'S_IXUGO'],
   'vdpalab: the limit that eventfd(2) states': ['EVENTFD_COUNT_MAX'],
-  'later Linux: linux/virtio_config.h': ['VIRTIO_F_NOTIFICATION_DATA', 'VIRTIO_F_ADMIN_VQ'],
+  'later Linux: linux/virtio_config.h': [
+    'VIRTIO_F_NOTIFICATION_DATA', 'VIRTIO_F_NOTIF_CONFIG_DATA', 'VIRTIO_F_ADMIN_VQ',
+  ],
+  'later Linux: linux/virtio_net.h': [
+    'VIRTIO_NET_F_DEVICE_STATS', 'VIRTIO_NET_F_VQ_NOTF_COAL', 'VIRTIO_NET_F_GUEST_USO4', 'VIRTIO_NET_F_GUEST_USO6',
+    'VIRTIO_NET_F_HOST_USO', 'VIRTIO_NET_F_GUEST_HDRLEN', 'VIRTIO_NET_HDR_GSO_UDP_L4',
+    'VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET', 'VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET', 'VIRTIO_NET_CTRL_STATS',
+    'VIRTIO_NET_CTRL_STATS_QUERY', 'VIRTIO_NET_CTRL_STATS_GET',
+  ],
   'later Linux: linux/virtio_pci.h': ['VIRTIO_PCI_COMMON_ADM_Q_IDX', 'VIRTIO_PCI_COMMON_ADM_Q_NUM'],
   'later Linux: linux/vhost_types.h': [
     'VHOST_BACKEND_F_RESUME', 'VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK', 'VHOST_BACKEND_F_DESC_ASID',

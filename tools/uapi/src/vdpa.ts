@@ -40,8 +40,8 @@ export const VDPA_ATTR_DEV_FEATURES = 20;
 export const VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES = 21;
 export const VDPA_ATTR_MAX = 22;
 
-// Later Linux: a command (6.12), and the block attributes (6.9), whose numbers begin at the one
-// that 6.1 gave to VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES.
+// Later Linux, in 6.12: a command, and the block attributes, whose numbers begin at the one that 6.1
+// gave to VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES.
 export const VDPA_CMD_DEV_ATTR_SET = 8;
 export const VDPA_ATTR_DEV_BLK_CFG_CAPACITY = 21;
 export const VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX = 22;

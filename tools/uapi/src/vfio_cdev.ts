@@ -1,4 +1,4 @@
-/** `linux/vfio.h` of later Linux (6.6): device files that are bound to an iommufd. */
+/** `linux/vfio.h` of later Linux, in 6.12: device files that are bound to an iommufd. */
 import { _IO } from './ioctl.ts';
 import { defineStruct, s32, u32 } from './struct.ts';
 import { VFIO_BASE, VFIO_TYPE } from './vfio.ts';

@@ -36,14 +36,14 @@ export const VFIO_DEVICE_FEATURE_DMA_LOGGING_START = 6;
 export const VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP = 7;
 export const VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT = 8;
 
-// Later Linux (6.2): migration with a pre-copy phase.
+// Later Linux, in 6.12: migration with a pre-copy phase.
 export const VFIO_MIGRATION_PRE_COPY = 1 << 2;
 export const VFIO_DEVICE_STATE_PRE_COPY = 6;
 export const VFIO_DEVICE_STATE_PRE_COPY_P2P = 7;
 export const VFIO_DEVICE_STATE_NR = 8;
 export const VFIO_MIG_GET_PRECOPY_INFO = _IO(VFIO_TYPE, VFIO_BASE + 21);
 
-// Later Linux: features for the size of the state (6.2) and for bus mastering (6.9).
+// Later Linux, in 6.12: features for the size of the state and for bus mastering.
 export const VFIO_DEVICE_FEATURE_MIG_DATA_SIZE = 9;
 export const VFIO_DEVICE_FEATURE_BUS_MASTER = 10;
 export const VFIO_DEVICE_FEATURE_CLEAR_MASTER = 0;
@@ -116,7 +116,7 @@ export const vfio_device_feature_dma_logging_report = defineStruct('vfio_device_
 /** A `struct vfio_device_feature_dma_logging_report` as a plain object. */
 export type VfioDeviceFeatureDmaLoggingReport = ValueOf<typeof vfio_device_feature_dma_logging_report>;
 
-// Later Linux (6.2, 6.2, 6.9).
+// Later Linux, in 6.12.
 
 /** `struct vfio_precopy_info`: argument of VFIO_MIG_GET_PRECOPY_INFO. */
 export const vfio_precopy_info = defineStruct('vfio_precopy_info', {

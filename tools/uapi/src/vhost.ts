@@ -81,8 +81,7 @@ export const VHOST_VDPA_GET_VRING_GROUP = _IOWR(VHOST_VIRTIO, 0x7B, vhost_vring_
 export const VHOST_VDPA_SET_GROUP_ASID = _IOW(VHOST_VIRTIO, 0x7C, vhost_vring_state.size);
 export const VHOST_VDPA_SUSPEND = _IO(VHOST_VIRTIO, 0x7D);
 
-// Ioctls of later Linux: workers and RESUME (6.4), VRING_SIZE and DESC_GROUP (6.7, 6.8), feature arrays and
-// the owner's thread kind (6.17).
+// Ioctls of later Linux: up to VRING_SIZE in 6.12, feature arrays and the owner's kind of thread newer.
 export const VHOST_NEW_WORKER = _IOR(VHOST_VIRTIO, 0x08, vhost_worker_state.size);
 export const VHOST_FREE_WORKER = _IOW(VHOST_VIRTIO, 0x09, vhost_worker_state.size);
 export const VHOST_ATTACH_VRING_WORKER = _IOW(VHOST_VIRTIO, 0x15, vhost_vring_worker.size);

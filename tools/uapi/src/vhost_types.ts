@@ -38,7 +38,7 @@ export const VHOST_BACKEND_F_IOTLB_BATCH = 0x2;
 export const VHOST_BACKEND_F_IOTLB_ASID = 0x3;
 export const VHOST_BACKEND_F_SUSPEND = 0x4;
 
-// Backend feature bit numbers of later Linux (6.3, 6.6, 6.7).
+// Backend feature bit numbers of later Linux, all in 6.12.
 export const VHOST_BACKEND_F_RESUME = 0x5;
 export const VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK = 0x6;
 export const VHOST_BACKEND_F_DESC_ASID = 0x7;
@@ -144,7 +144,7 @@ export const vhost_vdpa_iova_range = defineStruct('vhost_vdpa_iova_range', {
 /** A `struct vhost_vdpa_iova_range` as a plain object. */
 export type VhostVdpaIovaRange = ValueOf<typeof vhost_vdpa_iova_range>;
 
-// Later Linux: arguments of the worker ioctls (6.4) and of the feature array ioctls (6.17).
+// Later Linux: arguments of the worker ioctls (in 6.12) and of the feature array ioctls (newer).
 
 /** `struct vhost_worker_state`: a worker's id. */
 export const vhost_worker_state = defineStruct('vhost_worker_state', {

@@ -24,6 +24,7 @@ export const VIRTIO_F_ORDER_PLATFORM = 36;
 export const VIRTIO_F_SR_IOV = 37;
 export const VIRTIO_F_RING_RESET = 40;
 
-// Feature bit numbers of later Linux (6.3, 6.10).
+// Feature bit numbers of later Linux; NOTIF_CONFIG_DATA is in virtio 1.2, section 6.
 export const VIRTIO_F_NOTIFICATION_DATA = 38;
+export const VIRTIO_F_NOTIF_CONFIG_DATA = 39;
 export const VIRTIO_F_ADMIN_VQ = 41;

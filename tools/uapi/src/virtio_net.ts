@@ -117,6 +117,20 @@ export const VIRTIO_NET_CTRL_NOTF_COAL = 6;
 export const VIRTIO_NET_CTRL_NOTF_COAL_TX_SET = 0;
 export const VIRTIO_NET_CTRL_NOTF_COAL_RX_SET = 1;
 
+// Later Linux, in 6.12: feature bit numbers, UDP segmentation, commands of class NOTF_COAL, class STATS.
+export const VIRTIO_NET_F_DEVICE_STATS = 50;
+export const VIRTIO_NET_F_VQ_NOTF_COAL = 52;
+export const VIRTIO_NET_F_GUEST_USO4 = 54;
+export const VIRTIO_NET_F_GUEST_USO6 = 55;
+export const VIRTIO_NET_F_HOST_USO = 56;
+export const VIRTIO_NET_F_GUEST_HDRLEN = 59;
+export const VIRTIO_NET_HDR_GSO_UDP_L4 = 5;
+export const VIRTIO_NET_CTRL_NOTF_COAL_VQ_SET = 2;
+export const VIRTIO_NET_CTRL_NOTF_COAL_VQ_GET = 3;
+export const VIRTIO_NET_CTRL_STATS = 8;
+export const VIRTIO_NET_CTRL_STATS_QUERY = 0;
+export const VIRTIO_NET_CTRL_STATS_GET = 1;
+
 /** `struct virtio_net_config`: configuration space of a network device. */
 export const virtio_net_config = defineStruct('virtio_net_config', {
   mac: bytes(ETH_ALEN),

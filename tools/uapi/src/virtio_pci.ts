@@ -68,7 +68,7 @@ export const VIRTIO_PCI_COMMON_Q_USEDHI = 52;
 export const VIRTIO_PCI_COMMON_Q_NDATA = 56;
 export const VIRTIO_PCI_COMMON_Q_RESET = 58;
 
-// Byte offsets in struct virtio_pci_modern_common_cfg of later Linux (6.10).
+// Byte offsets in struct virtio_pci_modern_common_cfg of later Linux.
 export const VIRTIO_PCI_COMMON_ADM_Q_IDX = 60;
 export const VIRTIO_PCI_COMMON_ADM_Q_NUM = 62;
 
