@@ -5,6 +5,7 @@
  */
 export * from './bit.ts';
 export * from './capability.ts';
+export * from './devlink.ts';
 export * from './errno.ts';
 export * from './eventfd.ts';
 export * from './fcntl.ts';

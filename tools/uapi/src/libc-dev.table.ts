@@ -6,6 +6,7 @@
  */
 import * as bit from './bit.ts';
 import * as capability from './capability.ts';
+import * as devlink from './devlink.ts';
 import * as errno from './errno.ts';
 import * as eventfd from './eventfd.ts';
 import * as fcntl from './fcntl.ts';
@@ -66,6 +67,7 @@ const linux = (exports: Mirror['exports'], ...headers: readonly string[]): Mirro
 /** By file name without `.ts`. */
 export const MIRRORS: Readonly<Record<string, Mirror>> = {
   capability: linux(capability, 'capability'),
+  devlink: linux(devlink, 'devlink'),
   errno: linux(errno, 'errno'),
   eventfd: { exports: eventfd, includes: ['sys/eventfd.h'] },
   fcntl: linux(fcntl, 'fcntl'),

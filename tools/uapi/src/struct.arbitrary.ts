@@ -35,10 +35,11 @@ function scalar(fc: FastCheck): fastCheck.Arbitrary<Field> {
 }
 
 function list(fc: FastCheck): fastCheck.Arbitrary<Field> {
+  const short = fc.nat(0xffff);
   const wide = fc.bigInt({ min: 0n, max: (1n << 64n) - 1n });
   return fc.oneof(
     fc.uint8Array({ minLength: 1, maxLength: 9 }).map((value) => ({ type: bytes(value.length), value })),
-    fc.array(fc.nat(0xffff), { minLength: 2, maxLength: 5 }).map((value) => ({ type: array(u16, value.length), value })),
+    fc.array(short, { minLength: 2, maxLength: 5 }).map((value) => ({ type: array(u16, value.length), value })),
     fc.array(wide, { minLength: 2, maxLength: 3 }).map((value) => ({ type: array(u64, value.length), value })),
   );
 }
