@@ -87,7 +87,8 @@ function parseOne(module: string, arg: Arg, specs: ParamSpecs, values: Record<st
   const known = Object.entries(specs).find(([name]) => same(name, arg.name));
   if (known === undefined) {
     const always = ['async_probe', 'dyndbg', `${module}.dyndbg`].some((name) => name === arg.name);
-    if (!always) printk(4, `${module}: unknown parameter '${arg.name}' ignored`);
+    // The check for `module.dyndbg` has cut the name at its dot by the time it is printed.
+    if (!always) printk(4, `${module}: unknown parameter '${arg.name.split('.', 1)[0] ?? ''}' ignored`);
     return null;
   }
   const [name, spec] = known;

@@ -1,5 +1,6 @@
 /** What the kernel is given to load: a definition and what the build wrote beside it. */
-import { KernelError, type LinkedInit, type ModuleDefinition } from '@vdpalab/abi';
+import { KernelError } from '@vdpalab/abi';
+import type { LinkedInit, ModInfo, ModuleDefinition } from '@vdpalab/abi';
 
 /** What `.modinfo`, `__versions` and the export tables say about a built module. */
 export interface ModuleInfo {
@@ -47,6 +48,25 @@ export function makeImage(definition: unknown, info: Partial<ModuleInfo> = {}, p
     definition: def,
     path: path ?? `/lib/modules/${def.name}.ko`,
     info: { size: 16384, crcs: {}, importCrcs: {}, intree: true, signed: true, ...info },
+  };
+}
+
+/**
+ * What the loader needs of a `modinfo.json`; modules of this tree are in tree and signed.
+ *
+ * @param release replaces the first word of the version magic
+ */
+export function moduleInfo(record: ModInfo, release?: string): ModuleInfo {
+  const compared = record.imports.filter((i) => i.crc !== null).map((i) => [i.name, i.crc as number] as const); // just filtered
+  return {
+    size: record.size,
+    srcversion: record.srcversion ?? undefined,
+    crcs: Object.fromEntries(record.exports.map((e) => [e.name, e.crc])),
+    importCrcs: Object.fromEntries(compared),
+    vermagic: release === undefined ? record.vermagic : record.vermagic.replace(/^\S+/, () => release),
+    intree: true,
+    signed: true,
+    symbolOrder: record.imports.map((i) => i.name),
   };
 }
 
