@@ -28,7 +28,7 @@ export default async function moduleGenerator(tree, { name, needs = '', place = 
   const at = paths.findLastIndex((path) => path.startsWith('./modules/') && path < `./${dir}`) + 1;
   tree.write('tsconfig.json', withReferences(root, paths.toSpliced(at, 0, `./${dir}`)));
 
-  return () => installPackagesTask(tree);
+  return () => installPackagesTask(tree, true);
 }
 
 /**
