@@ -10,6 +10,7 @@ import * as devlink from './devlink.ts';
 import * as errno from './errno.ts';
 import * as eventfd from './eventfd.ts';
 import * as fcntl from './fcntl.ts';
+import * as fs from './fs.ts';
 import * as genetlink from './genetlink.ts';
 import * as if_ from './if.ts';
 import * as if_arp from './if_arp.ts';
@@ -19,6 +20,7 @@ import * as if_packet from './if_packet.ts';
 import * as interrupt from './interrupt.ts';
 import * as ioctl from './ioctl.ts';
 import * as iommu from './iommu.ts';
+import * as limits from './limits.ts';
 import * as mman from './mman.ts';
 import * as netlink from './netlink.ts';
 import * as pcap from './pcap.ts';
@@ -34,6 +36,7 @@ import * as socket from './socket.ts';
 import * as stat from './stat.ts';
 import * as strerror from './strerror.ts';
 import * as struct from './struct.ts';
+import * as unistd from './unistd.ts';
 import * as vdpa from './vdpa.ts';
 import * as vduse from './vduse.ts';
 import * as vfio from './vfio.ts';
@@ -71,6 +74,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   errno: linux(errno, 'errno'),
   eventfd: { exports: eventfd, includes: ['sys/eventfd.h'] },
   fcntl: linux(fcntl, 'fcntl'),
+  fs: linux(fs, 'fs'),
   genetlink: linux(genetlink, 'genetlink'),
   if: linux(if_, 'if'),
   if_arp: { exports: if_arp, includes: ['sys/socket.h', 'linux/if_arp.h'] },
@@ -78,6 +82,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   if_link: linux(if_link, 'if_link'),
   if_packet: { exports: if_packet, includes: ['sys/socket.h', 'linux/if_packet.h'] },
   ioctl: linux(ioctl, 'ioctl'),
+  limits: linux(limits, 'limits'),
   mman: linux(mman, 'mman', 'memfd'),
   netlink: { exports: netlink, includes: ['sys/socket.h', 'linux/netlink.h'] },
   pci: linux(pci, 'pci'),
@@ -89,6 +94,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   rtnetlink: linux(rtnetlink, 'rtnetlink'),
   socket: { exports: socket, includes: ['sys/socket.h'] },
   stat: linux(stat, 'stat'),
+  unistd: { exports: unistd, includes: ['unistd.h'] },
   vdpa: linux(vdpa, 'vdpa'),
   vduse: linux(vduse, 'ioctl', 'vduse'),
   vfio: linux(vfio, 'vfio'),
