@@ -19,6 +19,32 @@ export const VERMAGIC = '6.1.0-56-amd64 SMP preempt mod_unload modversions ';
 /** @typedef {import('./workspace.js').Package} Package */
 /** @typedef {{ pkg: Package, definition: any }} Built a package and the default export of its dist/module.js */
 
+/** Package whose header declares what the kernel image itself exports: the loader's and the machine's symbols. */
+const VMLINUX = '@vdpalab/abi';
+
+/**
+ * Every symbol the built headers declare, with its CRC and the package of its header.
+ *
+ * @param {string} root
+ * @param {readonly Package[]} pkgs
+ * @returns {Map<string, { crc: number, declaredBy: string }>}
+ */
+export function allSymbols(root, pkgs) {
+  const entries = new Map();
+  for (const { name, dir, types } of pkgs) if (types !== null) entries.set(name, join(root, dir, types));
+  const files = new DeclarationFiles(entries);
+  const headers = pkgs
+    .filter((p) => p.isModule || p.name === VMLINUX)
+    .map((p) => entries.get(p.name))
+    .filter((file) => file !== undefined && existsSync(file));
+  const packageOf = new Map([...entries].map(([name, file]) => [dirname(file), name]));
+  const symbols = declaredSymbols(files, headers);
+  return new Map([...symbols].map(([name, symbol]) => [
+    name,
+    { crc: symbolCrc(files, name, symbol), declaredBy: packageOf.get(dirname(symbol.file)) ?? symbol.file },
+  ]));
+}
+
 /**
  * CRC of every symbol the built headers declare.
  *
@@ -27,15 +53,7 @@ export const VERMAGIC = '6.1.0-56-amd64 SMP preempt mod_unload modversions ';
  * @returns {Map<string, number>}
  */
 export function allCrcs(root, pkgs) {
-  const entries = new Map();
-  for (const { name, dir, types } of pkgs) if (types !== null) entries.set(name, join(root, dir, types));
-  const files = new DeclarationFiles(entries);
-  const headers = pkgs
-    .filter((p) => p.isModule || p.name === '@vdpalab/abi')
-    .map((p) => entries.get(p.name))
-    .filter((file) => file !== undefined && existsSync(file));
-  const symbols = declaredSymbols(files, headers);
-  return new Map([...symbols].map(([name, symbol]) => [name, symbolCrc(files, name, symbol)]));
+  return new Map([...allSymbols(root, pkgs)].map(([name, { crc }]) => [name, crc]));
 }
 
 /**
@@ -160,18 +178,17 @@ export function loadableExporters(built) {
  * Linux's list of all exported symbols: CRC, symbol, module path or vmlinux, export class, namespace.
  *
  * @param {readonly ReturnType<typeof modinfo>[]} infos
+ * @param {ReadonlyMap<string, number>} vmlinux symbols of the kernel image that no module package exports
  */
-export function moduleSymvers(infos) {
-  return infos
-    .flatMap((info) => info.exports.map((e) => [
-      `0x${e.crc.toString(16).padStart(8, '0')}`,
-      e.name,
-      info.path === null ? 'vmlinux' : info.path.replace(/^kernel\//, '').replace(/\.ko$/, ''),
-      e.gpl ? 'EXPORT_SYMBOL_GPL' : 'EXPORT_SYMBOL',
-      e.namespace ?? '',
-    ].join('\t')))
-    .map((line) => `${line}\n`)
-    .join('');
+export function moduleSymvers(infos, vmlinux) {
+  const line = (/** @type {number} */ crc, /** @type {string[]} */ ...rest) => `${[`0x${crc.toString(16).padStart(8, '0')}`, ...rest].join('\t')}\n`;
+  return [
+    ...[...vmlinux].map(([name, crc]) => line(crc, name, 'vmlinux', 'EXPORT_SYMBOL', '')),
+    ...infos.flatMap((info) => {
+      const owner = info.path === null ? 'vmlinux' : info.path.replace(/^kernel\//, '').replace(/\.ko$/, '');
+      return info.exports.map((e) => line(e.crc, e.name, owner, e.gpl ? 'EXPORT_SYMBOL_GPL' : 'EXPORT_SYMBOL', e.namespace ?? ''));
+    }),
+  ].join('');
 }
 
 /**
@@ -183,7 +200,8 @@ export function moduleSymvers(infos) {
  */
 export async function writeModinfo(root, only) {
   const pkgs = packages(root);
-  const crcs = allCrcs(root, pkgs);
+  const symbols = allSymbols(root, pkgs);
+  const crcs = new Map([...symbols].map(([name, { crc }]) => [name, crc]));
   const { built, problems } = await builtModules(root, pkgs);
   const exporters = loadableExporters(built);
   const infos = [];
@@ -200,7 +218,8 @@ export async function writeModinfo(root, only) {
   if (only.length === 0) {
     const symvers = join(root, 'out/Module.symvers');
     mkdirSync(dirname(symvers), { recursive: true });
-    writeFileSync(symvers, moduleSymvers(infos));
+    const vmlinux = new Map([...symbols].filter(([, s]) => s.declaredBy === VMLINUX).map(([name, { crc }]) => [name, crc]));
+    writeFileSync(symvers, moduleSymvers(infos, vmlinux));
   }
   return problems;
 }
