@@ -7,6 +7,7 @@
  * microtasks.
  */
 import type { Atomic, AtomicWork, RunResult, Scheduler, Task, WaitReason } from '@vdpalab/abi';
+import { Gate } from './gate.ts';
 import { Mailbox } from './outside.ts';
 import type { HostWait } from './outside.ts';
 import type { Pacer } from './pacer.ts';
@@ -74,9 +75,7 @@ export class DeterministicScheduler implements Scheduler {
   private atomicName = '';
   /** What atomic work threw inside a task's step; `run` rethrows it at the gate. */
   private thrown: { readonly error: unknown } | null = null;
-  private openGate: (() => void) | null = null;
-  private failGate: ((error: Error) => void) | null = null;
-  private watch: NodeJS.Immediate | null = null;
+  private readonly gate = new Gate(() => this.foreign());
 
   constructor(options: SchedulerOptions) {
     if (!Number.isSafeInteger(options.seed)) throw new RangeError(`seed ${options.seed}: not a safe integer`);
@@ -120,8 +119,7 @@ export class DeterministicScheduler implements Scheduler {
 
   point(): Promise<void> {
     const task = this.sleeper('seed point');
-    const others = this.ready.length + this.works.length;
-    if (others === 0 || this.choice.below(others + 1) === others) return this.settled;
+    if (this.ready.length + this.works.length === 0) return this.settled;
     task.state = 'ready';
     this.ready.push(task);
     return this.leave(task);
@@ -151,9 +149,9 @@ export class DeterministicScheduler implements Scheduler {
     this.works.push(work);
   }
 
-  /** @throws RangeError when `ns` is not a number */
+  /** @throws RangeError when `ns` is not finite */
   timer(name: string, ns: number, fire: () => Atomic): Timer {
-    if (Number.isNaN(ns)) throw new RangeError(`timer ${name}: not a number of nanoseconds`);
+    if (!Number.isFinite(ns)) throw new RangeError(`timer ${name}: ${ns} nanoseconds`);
     return this.timers.arm(name, this.now + Math.max(0, ns), fire, this.cause);
   }
 
@@ -196,29 +194,36 @@ export class DeterministicScheduler implements Scheduler {
     try {
       for (;;) {
         if (this.pacer !== null) await this.pace(this.pacer);
-        if (this.mailbox.hasPost) this.runPost();
-        else if (this.oldestIsDue()) await this.admitHost();
-        else {
-          if (this.yielded.length > 0 && this.steps - this.yieldedSince > PATIENCE) this.unyield();
-          const due = this.timers.nextAt <= this.now ? 1 : 0;
-          const count = this.ready.length + this.works.length + due;
-          if (count === 0) {
-            if (!(await this.advance())) return this.verdict();
-            continue;
-          }
+        if (this.mailbox.hasPost || this.hostIsDue() || this.runnable() > 0) {
           if (this.steps >= end) return { kind: 'limit', steps: maxSteps };
-          const pick = count === 1 ? 0 : this.choice.below(count);
-          if (pick < this.ready.length) await this.runTask(pick);
-          else if (pick < this.ready.length + this.works.length) this.runWork(pick - this.ready.length);
-          else this.runTimer();
+          const over = this.step();
+          if (over !== undefined) await over;
+        } else if (!(await this.advance())) {
+          return this.verdict();
         }
         if (this.thrown !== null) throw this.rethrow();
       }
     } finally {
       this.running = false;
-      if (this.watch !== null) clearImmediate(this.watch);
-      this.watch = null;
+      this.gate.rest();
     }
+  }
+
+  /** How many things there are to choose from. */
+  private runnable(): number {
+    return this.ready.length + this.works.length + (this.timers.nextAt <= this.now ? 1 : 0);
+  }
+
+  /** Do one thing. @returns a promise when it takes the host or a task to end it */
+  private step(): Promise<void> | undefined {
+    if (this.mailbox.hasPost) return this.runPost();
+    if (this.hostIsDue()) return this.admitHost();
+    if (this.yielded.length > 0 && this.steps - this.yieldedSince > PATIENCE) this.unyield();
+    const count = this.runnable();
+    const pick = count === 1 ? 0 : this.choice.below(count);
+    if (pick < this.ready.length) return this.runTask(pick);
+    const work = pick - this.ready.length;
+    return work < this.works.length ? this.runWork(work) : this.runTimer();
   }
 
   /** Nothing can run now: make something ready. @returns false when nothing ever will */
@@ -247,21 +252,17 @@ export class DeterministicScheduler implements Scheduler {
 
   // --- one step ---
 
-  private async runTask(index: number): Promise<void> {
+  private runTask(index: number): Promise<void> {
     const task = takeAt(this.ready, index);
     this.note('task', task.name, task.id);
     task.state = 'running';
     this.current = task;
     this.cause = task.cause;
-    const gate = new Promise<void>((open, fail) => {
-      this.openGate = open;
-      this.failGate = fail;
-    });
-    this.watch ??= setImmediate(() => this.lookForForeign());
+    const opened = this.gated ? this.gate.close() : this.settled;
     const { resume } = task;
     task.resume = null;
     resume!(); // a ready task has one
-    await (this.gated ? gate : null);
+    return opened;
   }
 
   private runWork(index: number): undefined {
@@ -343,7 +344,7 @@ export class DeterministicScheduler implements Scheduler {
     if (this.current === task) {
       this.current = null;
       this.cause = 0;
-      this.open();
+      this.gate.open();
     }
   }
 
@@ -360,15 +361,8 @@ export class DeterministicScheduler implements Scheduler {
     this.current = null;
     return new Promise((resolve) => {
       task.resume = resolve;
-      this.open();
+      this.gate.open();
     });
-  }
-
-  private open(): undefined {
-    const { openGate } = this;
-    this.openGate = null;
-    this.failGate = null;
-    openGate?.();
   }
 
   private async joinLive(me: KernelTask, target: KernelTask): Promise<void> {
@@ -387,7 +381,7 @@ export class DeterministicScheduler implements Scheduler {
     return promise; // settled: costs microtasks only
   }
 
-  private oldestIsDue(): boolean {
+  private hostIsDue(): boolean {
     const { oldest } = this.mailbox;
     return oldest !== undefined && this.steps - oldest.since > PATIENCE;
   }
@@ -426,21 +420,17 @@ export class DeterministicScheduler implements Scheduler {
     this.now = Math.max(this.now, pacer.elapsed());
   }
 
-  /** The event loop turned: if a task is still running, it awaits something that is not the scheduler's. */
-  private lookForForeign(): void {
-    this.watch = null;
-    const { current, failGate } = this;
-    if (current === null || failGate === null) return;
+  /** The running task awaits something that is not the scheduler's: give it up. */
+  private foreign(): Error {
+    const task = this.current;
     const error = new Error(
-      `task ${current.name} awaits a promise the scheduler does not know of; ` +
+      `task ${task?.name ?? '?'} awaits a promise the scheduler does not know of; ` +
         'what comes from the host enters through sched.host()',
     );
-    this.openGate = null;
-    this.failGate = null;
     this.current = null;
     this.cause = 0;
-    this.end(current, error);
-    failGate(error);
+    if (task !== null) this.end(task, error);
+    return error;
   }
 }
 
