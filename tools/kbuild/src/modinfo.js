@@ -115,14 +115,14 @@ function treePath(pkg, name) {
 }
 
 /**
- * Compiled files of a module, tests excluded.
+ * Compiled files of a module; tests and their helpers in `testing/` excluded.
  *
  * @param {string} dist
  * @returns {string[]}
  */
 function builtCode(dist) {
   return readdirSync(dist, { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.js') && !file.endsWith('.test.js'))
+    .filter((file) => file.endsWith('.js') && !file.endsWith('.test.js') && !/(^|[\\/])testing[\\/]/.test(file))
     .sort()
     .map((file) => join(dist, file));
 }

@@ -151,6 +151,7 @@ describe('modinfo.json', () => {
   test('holds what depmod, modinfo and the loader ask for', async () => {
     modules();
     write('modules/high/dist/module.test.js', 'x'.repeat(5000));
+    write('modules/high/dist/testing/kernel.js', 'x'.repeat(5000));
     const known = Object.fromEntries(allCrcs(root, packages(root)));
     expect(await writeModinfo(root, [])).toEqual([]);
     expect(read('high')).toMatchObject({

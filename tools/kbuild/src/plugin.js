@@ -49,7 +49,7 @@ export function targetsOf(dir, moduleProjects, hasBench) {
     },
     test: {
       executor: 'nx:run-commands',
-      options: { command: `vitest run --passWithNoTests ${dir}`, cwd: '.' },
+      options: { command: `vitest run --passWithNoTests ${dir}/src/`, cwd: '.' },
       cache: true,
       dependsOn: needsModules ? ['^build', { projects: [...moduleProjects], target: 'build' }] : ['^build'],
       inputs: [
