@@ -118,9 +118,19 @@ export interface DeviceDriver {
   readonly probe?: (dev: Device) => Promise<void>;
   readonly remove?: (dev: Device) => Promise<void>;
   readonly groups?: readonly AttributeGroup<DeviceDriver>[];
+  /** Attributes of a device while this driver has it: made after probe, gone before remove. */
+  readonly dev_groups?: readonly AttributeGroup<Device>[];
   /** No bind and unbind files. */
   readonly suppress_bind_attrs?: boolean;
 }
+
+/** What a bus tells its notifiers of a device: `BUS_NOTIFY_*`. */
+export type BusNotify =
+  | 'ADD_DEVICE' | 'DEL_DEVICE' | 'REMOVED_DEVICE' | 'BIND_DRIVER' | 'BOUND_DRIVER' | 'UNBIND_DRIVER' | 'UNBOUND_DRIVER'
+  | 'DRIVER_NOT_BOUND';
+
+/** A notifier of a bus; may sleep. */
+export type BusNotifier = (action: BusNotify, dev: Device) => Promise<void>;
 
 /** `struct class` */
 export interface Class {
@@ -154,6 +164,9 @@ export interface DriverCoreSymbols {
   /** The registered bus of that name. */
   find_bus: (name: string) => BusType | null;
   bus_find_device_by_name: (bus: BusType, name: string) => Device | null;
+  /** Be told of the bus's devices from now on, in the order of registration. */
+  bus_register_notifier: (bus: BusType, notifier: BusNotifier) => Atomic;
+  bus_unregister_notifier: (bus: BusType, notifier: BusNotifier) => Atomic;
   /** Probe every device of the bus that has no driver. */
   bus_rescan_devices: (bus: BusType) => Promise<void>;
 
