@@ -39,6 +39,23 @@ export class Mailbox {
     return this.posts.length > 0;
   }
 
+  /** Whether the oldest host wait began before a step: others have been busy for too long. */
+  isDue(step: number): boolean {
+    return this.waits.length > 0 && this.waits[0]!.since < step;
+  }
+
+  /** Until something arrives, or until the wake-up that `arm` arms. @param arm returns what disarms it */
+  async arrival(arm?: (wake: () => void) => () => void): Promise<void> {
+    const { arrived } = this;
+    let disarm: (() => void) | undefined;
+    await new Promise<void>((wake) => {
+      this.arrived = wake;
+      disarm = arm?.(wake);
+    });
+    disarm?.();
+    this.arrived = arrived;
+  }
+
   begin(task: KernelTask, what: string, since: number): HostWait {
     const wait = { what, task, since, settled: false, admitted: false };
     this.waits.push(wait);

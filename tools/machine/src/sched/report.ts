@@ -31,6 +31,15 @@ function search(task: Task, path: Task[], done: Set<Task>): readonly Task[] | nu
   return null;
 }
 
+/** What a run came to when nothing is left that could run. @param tasks all that are not done */
+export function verdict(tasks: readonly Task[]): RunResult {
+  const parked = tasks.filter((task) => task.state === 'parked');
+  const cycle = findCycle(parked);
+  if (cycle !== null) return { kind: 'deadlock', cycle };
+  const blocked = parked.filter((task) => task.wait?.idle !== true);
+  return blocked.length > 0 ? { kind: 'blocked', tasks: blocked } : { kind: 'idle' };
+}
+
 /** What a run came to, in words; one line per task that waits. */
 export function describeRun(result: RunResult): string {
   switch (result.kind) {

@@ -7,13 +7,16 @@
  * microtasks.
  */
 import type { Atomic, AtomicWork, RunResult, Scheduler, Task, WaitReason } from '@vdpalab/abi';
+import { Decisions } from './decisions.ts';
+import type { DecisionKind } from './decisions.ts';
 import { Gate } from './gate.ts';
 import { Mailbox } from './outside.ts';
 import type { HostWait } from './outside.ts';
 import type { Pacer } from './pacer.ts';
 import { sfc32 } from './prng.ts';
 import type { Prng } from './prng.ts';
-import { findCycle } from './report.ts';
+import { ReadySet } from './ready.ts';
+import { verdict } from './report.ts';
 import { KernelTask } from './task.ts';
 import { TimerQueue } from './timers.ts';
 import type { Timer } from './timers.ts';
@@ -26,10 +29,6 @@ export const YIELD_NS = 1000;
 const PATIENCE = 1024;
 /** Steps between two looks at the host's event loop while paced. */
 const BREATH = 256;
-
-/** What the scheduler chose to do. */
-export type DecisionKind = 'task' | 'work' | 'timer' | 'post' | 'host';
-const KIND_CODE: Readonly<Record<DecisionKind, number>> = { task: 1, work: 2, timer: 3, post: 4, host: 5 };
 
 export interface SchedulerOptions {
   /** Any safe integer. */
@@ -46,26 +45,18 @@ export class DeterministicScheduler implements Scheduler {
   current: KernelTask | null = null;
   atomic = false;
   cause = 0;
-  /** Decisions made since power-on. */
-  steps = 0;
-  /** Hash over all decisions: two runs that agree in it ran alike. */
-  traceHash = 0x811c_9dc5;
-  /** Hears of each decision. */
-  onDecision: ((kind: DecisionKind, name: string) => Atomic) | null = null;
   /** Hears of tasks whose body threw. */
   onFailure: ((task: Task) => Atomic) | null = null;
   /** Called when something enters from outside while nothing runs: time to call {@link run}. */
   onArrival: (() => Atomic) | null = null;
 
+  private readonly decisions = new Decisions();
   private readonly gated: boolean;
   private readonly pacer: Pacer | null;
   private readonly choice: Prng;
   private readonly numbers: Prng;
   private readonly live = new Map<number, KernelTask>();
-  private readonly ready: KernelTask[] = [];
-  private readonly yielded: KernelTask[] = [];
-  private yieldedSince = 0;
-  private readonly works: AtomicWork[] = [];
+  private readonly ready = new ReadySet();
   private readonly timers = new TimerQueue();
   private readonly mailbox = new Mailbox();
   private lastId = 0;
@@ -88,11 +79,26 @@ export class DeterministicScheduler implements Scheduler {
     };
   }
 
+  /** Decisions made since power-on. */
+  get steps(): number {
+    return this.decisions.count;
+  }
+
+  /** Hash over all decisions: two runs that agree in it ran alike. */
+  get traceHash(): number {
+    return this.decisions.hash;
+  }
+
+  /** Let `observer` hear of each decision. */
+  observe(observer: ((kind: DecisionKind, name: string) => Atomic) | null): undefined {
+    this.decisions.observer = observer;
+  }
+
   spawn(name: string, body: () => Promise<void>): Task {
     const task = new KernelTask(++this.lastId, name, this.current?.process ?? null, this.cause);
     task.resume = () => this.start(task, body);
     this.live.set(task.id, task);
-    this.ready.push(task);
+    this.ready.tasks.push(task);
     return task;
   }
 
@@ -108,7 +114,7 @@ export class DeterministicScheduler implements Scheduler {
     if (mine === undefined || mine !== task || mine.state !== 'parked') return;
     mine.state = 'ready';
     mine.wait = null;
-    this.ready.push(mine);
+    this.ready.tasks.push(mine);
   }
 
   join(task: Task): Promise<void> {
@@ -119,25 +125,25 @@ export class DeterministicScheduler implements Scheduler {
 
   point(): Promise<void> {
     const task = this.sleeper('seed point');
-    if (this.ready.length + this.works.length === 0) return this.settled;
+    if (this.ready.count === 0) return this.settled;
     task.state = 'ready';
-    this.ready.push(task);
+    this.ready.tasks.push(task);
     return this.leave(task);
   }
 
   yield(): Promise<void> {
     const task = this.sleeper('yield');
-    if (this.yielded.length === 0) this.yieldedSince = this.steps;
     task.state = 'ready';
-    this.yielded.push(task);
+    this.ready.addYielder(task, this.decisions.count);
     return this.leave(task);
   }
 
   atomicPoint(): undefined {
     // Atomic work does not nest: then `current` is null.
-    while (this.current !== null && this.works.length > 0) {
-      const pick = this.choice.below(this.works.length + 1);
-      if (pick === this.works.length) return;
+    const { works } = this.ready;
+    while (this.current !== null && works.length > 0) {
+      const pick = this.choice.below(works.length + 1);
+      if (pick === works.length) return;
       this.runWork(pick);
     }
   }
@@ -146,7 +152,7 @@ export class DeterministicScheduler implements Scheduler {
     if (work.pending) return;
     work.pending = true;
     work.cause = this.cause;
-    this.works.push(work);
+    this.ready.works.push(work);
   }
 
   /** @throws RangeError when `ns` is not finite */
@@ -160,7 +166,7 @@ export class DeterministicScheduler implements Scheduler {
   }
 
   host<T>(promise: Promise<T>, what: string): Promise<T> {
-    const wait = this.mailbox.begin(this.sleeper(what), what, this.steps);
+    const wait = this.mailbox.begin(this.sleeper(what), what, this.decisions.count);
     return this.awaitHost(promise, wait);
   }
 
@@ -179,7 +185,7 @@ export class DeterministicScheduler implements Scheduler {
 
   /** Works that are raised and have not run. */
   pendingWorks(): readonly AtomicWork[] {
-    return [...this.works];
+    return [...this.ready.works];
   }
 
   /**
@@ -190,16 +196,17 @@ export class DeterministicScheduler implements Scheduler {
   async run(maxSteps = STEPS_MAX): Promise<RunResult> {
     if (this.running) throw new Error('scheduler: run() inside run()');
     this.running = true;
-    const end = this.steps + maxSteps;
+    const end = this.decisions.count + maxSteps;
     try {
       for (;;) {
         if (this.pacer !== null) await this.pace(this.pacer);
-        if (this.mailbox.hasPost || this.hostIsDue() || this.runnable() > 0) {
-          if (this.steps >= end) return { kind: 'limit', steps: maxSteps };
+        if (this.mailbox.hasPost || this.mailbox.isDue(this.decisions.count - PATIENCE) || this.runnable() > 0) {
+          if (this.decisions.count >= end) return { kind: 'limit', steps: maxSteps };
           const over = this.step();
           if (over !== undefined) await over;
-        } else if (!(await this.advance())) {
-          return this.verdict();
+        } else {
+          const moved = this.advance();
+          if (!(typeof moved === 'boolean' ? moved : await moved)) return verdict(this.tasks());
         }
         if (this.thrown !== null) throw this.rethrow();
       }
@@ -211,50 +218,42 @@ export class DeterministicScheduler implements Scheduler {
 
   /** How many things there are to choose from. */
   private runnable(): number {
-    return this.ready.length + this.works.length + (this.timers.nextAt <= this.now ? 1 : 0);
+    return this.ready.count + (this.timers.nextAt <= this.now ? 1 : 0);
   }
 
   /** Do one thing. @returns a promise when it takes the host or a task to end it */
   private step(): Promise<void> | undefined {
     if (this.mailbox.hasPost) return this.runPost();
-    if (this.hostIsDue()) return this.admitHost();
-    if (this.yielded.length > 0 && this.steps - this.yieldedSince > PATIENCE) this.unyield();
+    if (this.mailbox.isDue(this.decisions.count - PATIENCE)) return this.admitHost();
+    if (this.ready.yieldedBefore(this.decisions.count - PATIENCE)) this.ready.unyield();
     const count = this.runnable();
     const pick = count === 1 ? 0 : this.choice.below(count);
-    if (pick < this.ready.length) return this.runTask(pick);
-    const work = pick - this.ready.length;
-    return work < this.works.length ? this.runWork(work) : this.runTimer();
+    const work = pick - this.ready.tasks.length;
+    if (work < 0) return this.runTask(pick);
+    return work < this.ready.works.length ? this.runWork(work) : this.runTimer();
   }
 
   /** Nothing can run now: make something ready. @returns false when nothing ever will */
-  private async advance(): Promise<boolean> {
-    if (this.mailbox.oldest !== undefined) await this.admitHost();
-    else if (this.yielded.length > 0) {
+  private advance(): boolean | Promise<boolean> {
+    const { pacer } = this;
+    if (this.mailbox.oldest !== undefined) return this.admitHost().then(() => true);
+    if (this.ready.hasYielders) {
       this.now += YIELD_NS;
-      this.unyield();
-      if (this.pacer !== null) await breath();
-    } else if (this.timers.size > 0) await this.toNextTimer();
-    else return false;
+      this.ready.unyield();
+      return pacer === null ? true : breath().then(() => true);
+    }
+    if (this.timers.size === 0) return false;
+    const { nextAt } = this.timers;
+    if (pacer !== null) return this.mailbox.arrival((wake) => pacer.after(nextAt - this.now, wake)).then(() => true);
+    this.now = nextAt;
     return true;
-  }
-
-  private unyield(): undefined {
-    for (const task of this.yielded.splice(0)) this.ready.push(task);
-  }
-
-  private verdict(): RunResult {
-    const parked = this.tasks().filter((task) => task.state === 'parked');
-    const cycle = findCycle(parked);
-    if (cycle !== null) return { kind: 'deadlock', cycle };
-    const blocked = parked.filter((task) => task.wait?.idle !== true);
-    return blocked.length > 0 ? { kind: 'blocked', tasks: blocked } : { kind: 'idle' };
   }
 
   // --- one step ---
 
   private runTask(index: number): Promise<void> {
-    const task = takeAt(this.ready, index);
-    this.note('task', task.name, task.id);
+    const task = this.ready.takeTask(index);
+    this.decisions.note('task', task.name, task.id);
     task.state = 'running';
     this.current = task;
     this.cause = task.cause;
@@ -266,21 +265,21 @@ export class DeterministicScheduler implements Scheduler {
   }
 
   private runWork(index: number): undefined {
-    const work = takeAt(this.works, index);
-    this.note('work', work.name, index);
+    const work = this.ready.takeWork(index);
+    this.decisions.note('work', work.name, index);
     work.pending = false;
     this.atomically(work.name, work.cause, work.run);
   }
 
   private runTimer(): undefined {
     const timer = this.timers.pop();
-    this.note('timer', timer.name, 0);
+    this.decisions.note('timer', timer.name, 0);
     this.atomically(timer.name, timer.cause, timer.fire);
   }
 
   private runPost(): undefined {
     const post = this.mailbox.take()!; // asked for only when there is one
-    this.note('post', post.what, post.sequence);
+    this.decisions.note('post', post.what, post.sequence);
     this.atomically(post.what, 0, post.action);
   }
 
@@ -307,12 +306,6 @@ export class DeterministicScheduler implements Scheduler {
     return error;
   }
 
-  private note(kind: DecisionKind, name: string, which: number): undefined {
-    this.steps++;
-    this.traceHash = Math.imul(this.traceHash ^ ((KIND_CODE[kind] << 24) ^ which), 0x0100_0193) >>> 0;
-    this.onDecision?.(kind, name);
-  }
-
   // --- tasks ---
 
   private start(task: KernelTask, body: () => Promise<void>): undefined {
@@ -329,10 +322,7 @@ export class DeterministicScheduler implements Scheduler {
   private end(task: KernelTask, failure: unknown): undefined {
     if (task.state === 'done') return;
     const strands = task.state === 'running' ? undefined : new Error(`task ${task.name} ended while ${task.state}`);
-    for (const list of [this.ready, this.yielded]) {
-      const at = list.indexOf(task);
-      if (strands !== undefined && at >= 0) list.splice(at, 1);
-    }
+    if (strands !== undefined) this.ready.remove(task);
     task.state = 'done';
     task.wait = null;
     task.resume = null;
@@ -381,42 +371,18 @@ export class DeterministicScheduler implements Scheduler {
     return promise; // settled: costs microtasks only
   }
 
-  private hostIsDue(): boolean {
-    const { oldest } = this.mailbox;
-    return oldest !== undefined && this.steps - oldest.since > PATIENCE;
-  }
-
   /** Wait for the oldest host wait and let its task go on; a post that comes meanwhile goes first. */
   private async admitHost(): Promise<void> {
     const oldest = this.mailbox.oldest!; // asked for only when there is one
-    while (!oldest.settled && !this.mailbox.hasPost) await this.arrival(null);
+    while (!oldest.settled && !this.mailbox.hasPost) await this.mailbox.arrival();
     if (!oldest.settled || this.mailbox.hasPost) return;
     this.mailbox.admit();
-    this.note('host', oldest.what, oldest.task.id);
+    this.decisions.note('host', oldest.what, oldest.task.id);
     this.wake(oldest.task);
   }
 
-  /** Until something enters from outside, or until the wake-up of the pacer. */
-  private async arrival(arm: ((wake: () => void) => () => void) | null): Promise<void> {
-    const { arrived } = this.mailbox;
-    let disarm: (() => void) | undefined;
-    await new Promise<void>((wake) => {
-      this.mailbox.arrived = wake;
-      disarm = arm?.(wake);
-    });
-    disarm?.();
-    this.mailbox.arrived = arrived;
-  }
-
-  private async toNextTimer(): Promise<void> {
-    const { nextAt } = this.timers;
-    const { pacer } = this;
-    if (pacer === null) this.now = nextAt;
-    else await this.arrival((wake) => pacer.after(nextAt - this.now, wake));
-  }
-
   private async pace(pacer: Pacer): Promise<void> {
-    if (this.steps % BREATH === 0) await breath();
+    if (this.decisions.count % BREATH === 0) await breath();
     this.now = Math.max(this.now, pacer.elapsed());
   }
 
@@ -432,14 +398,6 @@ export class DeterministicScheduler implements Scheduler {
     if (task !== null) this.end(task, error);
     return error;
   }
-}
-
-/** Take an element out; the last one takes its place. */
-function takeAt<T>(list: T[], index: number): T {
-  const taken = list[index]!;
-  const last = list.pop()!;
-  if (index < list.length) list[index] = last;
-  return taken;
 }
 
 function breath(): Promise<void> {
