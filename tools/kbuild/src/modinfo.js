@@ -13,8 +13,8 @@ import { declaredSymbols, symbolCrc } from './crc.js';
 import { DeclarationFiles } from './declarations.js';
 import { packages } from './workspace.js';
 
-/** What the recorded kernel's modules say; a lab of another release replaces the first word. */
-export const VERMAGIC = '6.1.0-56-amd64 SMP preempt mod_unload modversions ';
+/** The release that labs have by default; a lab of another release replaces the first word. */
+export const VERMAGIC = '6.1.0-vdpalab SMP preempt mod_unload modversions ';
 
 /** @typedef {import('./workspace.js').Package} Package */
 /** @typedef {{ pkg: Package, definition: any }} Built a package and the default export of its dist/module.js */
