@@ -23,6 +23,7 @@ export * from './limits.ts';
 export * from './mman.ts';
 export * from './netlink.ts';
 export * from './pcap.ts';
+export * from './pci-alias.ts';
 export * from './pci.ts';
 export * from './pci_caps.ts';
 export * from './pci_ext_caps.ts';
