@@ -1,2 +1,8 @@
 /** Builds a Lab from a lab file: machine, kernel, user space. */
-export {};
+export * from './built-modules.ts';
+export * from './config.ts';
+export * from './lab.ts';
+export * from './log.ts';
+export * from './module-tree.ts';
+export * from './process.ts';
+export * from './vmlinux.ts';

@@ -1,0 +1,101 @@
+/** Built modules on the host's disk: where they are, what they say of themselves, and opening one as the kernel would. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { KernelError, type ModInfo } from '@vdpalab/abi';
+import { readDefinition, scanModule, type ModuleImage } from '@vdpalab/loader';
+
+/** A module package that has been built. */
+export interface BuiltModule {
+  readonly info: ModInfo;
+  /** Host folder of the package. */
+  readonly dir: string;
+}
+
+/** Folder of this project's own module packages. */
+export const workspaceModules = fileURLToPath(new URL('../../../modules/', import.meta.url));
+
+/**
+ * Read what a package's build wrote.
+ *
+ * @throws Error when the package is not built
+ */
+export function readBuiltModule(dir: string): BuiltModule {
+  const file = join(dir, 'dist', 'modinfo.json');
+  if (!existsSync(file)) throw new Error(`${dir} is not built: ${file} is missing; run "npm run build"`);
+  return { info: JSON.parse(readFileSync(file, 'utf8')) as ModInfo, dir }; // written by our own build
+}
+
+/** Every built package of a folder, by name; packages without a build are left out. */
+export function builtModules(folder: string = workspaceModules): BuiltModule[] {
+  return readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(folder, entry.name, 'dist', 'modinfo.json')))
+    .map((entry) => readBuiltModule(join(folder, entry.name)))
+    .sort((a, b) => (a.info.name < b.info.name ? -1 : 1));
+}
+
+/** Refuse a module whose built files import anything but the shared rooms and each other. */
+export async function scanBuilt(module: BuiltModule): Promise<void> {
+  const dist = join(module.dir, 'dist');
+  for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.js') || file.endsWith('.test.js')) continue;
+    await scanModule(readFileSync(join(dist, file), 'utf8'), join(relative(workspaceModules, dist), file));
+  }
+}
+
+/**
+ * Open a built module as a loadable image.
+ *
+ * @param path where user space found it, for messages
+ * @throws ENOEXEC when a file imports what it may not, or the default export is no module
+ */
+export async function openImage(module: BuiltModule, path: string): Promise<ModuleImage> {
+  await scanBuilt(module);
+  const entry = pathToFileURL(join(module.dir, 'dist', 'module.js')).href;
+  let definition: unknown;
+  try {
+    definition = ((await import(entry)) as { default?: unknown }).default;
+  } catch (error) {
+    throw new KernelError('ENOEXEC', 'module.load.import', `${path}: ${String(error)}`, { cause: error });
+  }
+  const { info } = module;
+  return {
+    definition: readDefinition(definition, path),
+    path,
+    info: {
+      size: info.size,
+      srcversion: info.srcversion ?? undefined,
+      crcs: Object.fromEntries(info.exports.map((e) => [e.name, e.crc])),
+      importCrcs: Object.fromEntries(info.imports.flatMap((i) => (i.crc === null ? [] : [[i.name, i.crc]]))),
+      vermagic: info.vermagic,
+      intree: true,
+      signed: true,
+    },
+  };
+}
+
+/**
+ * Built-in modules in an order in which every symbol's exporter comes first.
+ *
+ * @throws Error that names the cycle, or the symbol nobody exports
+ */
+export function bootOrder(modules: readonly BuiltModule[], provided: ReadonlySet<string>): BuiltModule[] {
+  const owner = new Map(modules.flatMap((m) => m.info.exports.map((e) => [e.name, m] as const)));
+  const order: BuiltModule[] = [];
+  const state = new Map<BuiltModule, 'open' | 'done'>();
+  const visit = (m: BuiltModule, path: readonly string[]): void => {
+    if (state.get(m) === 'done') return;
+    if (state.get(m) === 'open') throw new Error(`built-in modules need each other: ${[...path, m.info.name].join(' -> ')}`);
+    state.set(m, 'open');
+    for (const need of m.info.imports) {
+      if (provided.has(need.name)) continue;
+      const from = owner.get(need.name);
+      if (from === undefined && !need.weak) throw new Error(`built-in ${m.info.name} needs ${need.name}, which nothing built in exports`);
+      if (from !== undefined && from !== m) visit(from, [...path, m.info.name]);
+    }
+    state.set(m, 'done');
+    order.push(m);
+  };
+  for (const m of modules) visit(m, []);
+  return order;
+}

@@ -1,0 +1,72 @@
+import { describe, expect, it } from 'vitest';
+import { LabFileError, labJsonSchema, parseLabFile } from './config.ts';
+
+const issues = (text: string) => {
+  try {
+    parseLabFile(text, 'x.yaml');
+  } catch (error) {
+    if (error instanceof LabFileError) return error.message.split('\n');
+    throw error;
+  }
+  return [];
+};
+
+describe('a lab file', () => {
+  it('may be empty: every key has a default', () => {
+    expect(parseLabFile('', 'x.yaml')).toMatchObject({ seed: 1, memory: 268435456, iommu: true, release: '6.1.0-vdpalab' });
+  });
+
+  it('takes sizes with K, M and G', () => {
+    expect(parseLabFile('memory: 2G', 'x.yaml').memory).toBe(2 * 1024 ** 3);
+  });
+
+  it('fills in a physical function from its model', () => {
+    const lab = parseLabFile('pci: {root_ports: [{at: "00:01.0", bus: 7}], functions: [{at: "07:00.0", model: n3000}]}', 'x.yaml');
+    expect(lab.pci.functions[0]).toMatchObject({ sriov: { total: 8, offset: 2, stride: 1 }, queue_size: 1024, mtu: 1500 });
+  });
+
+  it('names file, line and column of a wrong value', () => {
+    expect(issues('seed: 1\npci:\n  functions:\n    - at: "7:0.0"\n      model: n3000\n')).toEqual([
+      'x.yaml:4:11: pci.functions[0].at: an address such as "07:00.0"',
+    ]);
+  });
+
+  it('points at an unknown key itself', () => {
+    expect(issues('seed: 1\nsede: 2\n')).toEqual(['x.yaml:2:1: sede: unknown key']);
+  });
+
+  it('points at a YAML error', () => {
+    expect(issues('a: [1\nb: 2')[0]).toMatch(/^x\.yaml:2:1: /);
+  });
+
+  it('refuses a function on a bus no root port leads to', () => {
+    expect(issues('pci: {functions: [{at: "07:00.0", model: n3000}]}')).toEqual([
+      'x.yaml:1:24: pci.functions[0].at: no root port leads to bus 07',
+    ].map((s) => expect.stringContaining(s.slice(12))));
+  });
+
+  it('refuses more virtual functions than the port has buses for', () => {
+    const text = 'pci: {root_ports: [{at: "00:01.0", bus: 7}], functions: [{at: "07:00.0", model: n3000, sriov: {total: 255}}]}';
+    expect(issues(text)[0]).toContain('raise its "buses"');
+  });
+
+  it('refuses overlapping buses, double addresses, unknown networks and double names', () => {
+    const text = `
+pci:
+  root_ports: [{at: "00:01.0", bus: 7, buses: 3}, {at: "00:01.0", bus: 9}]
+  functions: [{at: "07:00.0", model: n3000, link: nowhere, vfs: {"9": {}}}]
+networks: [{name: a}, {name: a}]
+`;
+    expect(issues(text).map((s) => s.replace(/^x.yaml:\d+:\d+: /, ''))).toEqual([
+      'pci.root_ports[1].at: 00:01.0 is taken',
+      'pci.root_ports[1].bus: buses overlap those behind 00:01.0',
+      'pci.functions[0].link: no network is called nowhere',
+      'pci.functions[0].vfs.9: there are 8 virtual functions',
+      'networks[1].name: a is named twice',
+    ]);
+  });
+
+  it('has a JSON Schema for editors', () => {
+    expect(labJsonSchema()).toMatchObject({ title: 'vdpalab lab file', type: 'object' });
+  });
+});

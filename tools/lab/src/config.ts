@@ -1,0 +1,191 @@
+/** The lab file: what machine to build. Checked by zod; every refusal names file, line and column. */
+import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import * as z from 'zod';
+
+/** `256M`, `4G`, `65536`: bytes. */
+const size = z.union([
+  z.int().positive(),
+  z.string().regex(/^\d+[KMG]?$/, 'a size such as 256M').transform((text) => {
+    const unit = { K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[text.slice(-1)] ?? 1;
+    return Number.parseInt(text, 10) * unit;
+  }),
+]).describe('bytes; K, M and G are powers of 1024');
+
+const hex16 = z.int().min(0).max(0xffff);
+const mac = z.string().regex(/^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i, 'a MAC address such as 52:54:00:00:00:0a').toLowerCase();
+
+/** `07:00.0` or `00:01.0`: bus, device, function in hex; quote it in YAML. */
+const bdf = z.string().regex(/^[0-9a-f]{2}:[01][0-9a-f]\.[0-7]$/i, 'an address such as "07:00.0"').toLowerCase();
+
+const rootPort = z.strictObject({
+  at: bdf.describe('on bus 00'),
+  bus: z.int().min(1).max(255).describe('number of the bus behind the port'),
+  buses: z.int().min(1).max(255).default(1).describe('bus numbers reserved behind the port, for virtual functions'),
+  acs: z.boolean().default(true).describe('access control services: functions behind the port get groups of their own'),
+});
+
+const vfOverride = z.strictObject({
+  mac: mac.optional(),
+  learning: z.boolean().optional().describe('false: the switch learns no addresses from this port'),
+  link: z.string().optional().describe('network this function is plugged into, instead of the physical function\'s'),
+});
+
+const n3000 = z.strictObject({
+  at: bdf,
+  model: z.literal('n3000'),
+  ids: z.strictObject({ vendor: hex16, device: hex16, subvendor: hex16, subdevice: hex16 }).partial().default({})
+    .describe('of the physical function; IFCVF\'s are its virtual functions\' own'),
+  sriov: z.strictObject({
+    total: z.int().min(0).max(256).default(8),
+    offset: z.int().min(1).max(0xffff).default(2),
+    stride: z.int().min(1).max(0xffff).default(1),
+  }).prefault({}),
+  queue_pairs: z.int().min(1).max(8).default(1).describe('per virtual function'),
+  queue_size: z.int().min(64).max(32768).refine((n) => (n & (n - 1)) === 0, 'a power of two').default(1024),
+  mtu: z.int().min(68).max(65535).default(1500).describe('largest MTU the functions offer, bytes'),
+  mac: mac.optional().describe('of the physical function; virtual function n has this plus n + 1'),
+  link: z.string().optional().describe('network the functions are plugged into'),
+  vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
+});
+
+const network = z.strictObject({
+  name: z.string().min(1),
+  kind: z.enum(['switch', 'wire']).default('switch'),
+});
+
+/** The whole lab file. */
+export const labSchema = z.strictObject({
+  name: z.string().default('lab'),
+  seed: z.int().min(0).default(1).describe('chooses among what is ready; one seed and one script give one run'),
+  kernel: z.literal('6.1').default('6.1').describe('whose behaviour where releases differ'),
+  release: z.string().regex(/^[0-9A-Za-z._+-]+$/).default('6.1.0-vdpalab').describe('uname -r'),
+  cmdline: z.string().default('').describe('kernel command line'),
+  memory: size.default(256 * 1024 ** 2),
+  iommu: z.boolean().default(true).describe('a platform IOMMU'),
+  pci: z.strictObject({
+    root_ports: z.array(rootPort).default([]),
+    functions: z.array(z.discriminatedUnion('model', [n3000])).default([]),
+  }).prefault({}),
+  networks: z.array(network).default([]),
+  'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
+    .describe('files of /etc/modprobe.d'),
+  modules: z.strictObject({
+    only: z.array(z.string()).optional().describe('modules in the tree; all when absent'),
+    without: z.array(z.string()).default([]).describe('modules left out of the tree'),
+    extra: z.array(z.string()).default([]).describe('packages outside the workspace, by path'),
+  }).prefault({}),
+}).superRefine((lab, ctx) => {
+  if (ctx.issues.length > 0) return; // relations are judged once every value by itself is right
+  const fail = (message: string, path: (string | number)[]) => ctx.addIssue({ code: 'custom', message, path });
+  const networks = new Set(lab.networks.map((n) => n.name));
+  const seen = new Set<string>();
+  lab.pci.root_ports.forEach((port, i) => {
+    if (!port.at.startsWith('00:')) fail(`root port ${port.at} is not on bus 00`, ['pci', 'root_ports', i, 'at']);
+    if (seen.has(port.at)) fail(`${port.at} is taken`, ['pci', 'root_ports', i, 'at']);
+    seen.add(port.at);
+    if (port.bus + port.buses > 256) fail(`buses ${port.bus} to ${port.bus + port.buses - 1} pass 255`, ['pci', 'root_ports', i, 'buses']);
+    lab.pci.root_ports.slice(0, i).forEach((other) => {
+      if (port.bus < other.bus + other.buses && other.bus < port.bus + port.buses) {
+        fail(`buses overlap those behind ${other.at}`, ['pci', 'root_ports', i, 'bus']);
+      }
+    });
+  });
+  lab.pci.functions.forEach((fn, i) => {
+    const bus = Number.parseInt(fn.at.slice(0, 2), 16);
+    if (seen.has(fn.at)) fail(`${fn.at} is taken`, ['pci', 'functions', i, 'at']);
+    seen.add(fn.at);
+    const port = lab.pci.root_ports.find((p) => p.bus === bus);
+    if (bus !== 0 && port === undefined) fail(`no root port leads to bus ${fn.at.slice(0, 2)}`, ['pci', 'functions', i, 'at']);
+    const devfn = (Number.parseInt(fn.at.slice(3, 5), 16) << 3) | Number(fn.at.slice(6));
+    const last = (bus << 8) + devfn + fn.sriov.offset + (fn.sriov.total - 1) * fn.sriov.stride;
+    const end = port === undefined ? bus : port.bus + port.buses - 1;
+    if (fn.sriov.total > 0 && last >> 8 > end) {
+      fail(`${fn.sriov.total} virtual functions reach bus ${(last >> 8).toString(16)}, the port leads to ${end.toString(16)} at most: raise its "buses"`, ['pci', 'functions', i, 'sriov', 'total']);
+    }
+    if (fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
+    for (const [n, vf] of Object.entries(fn.vfs)) {
+      if (Number(n) >= fn.sriov.total) fail(`there are ${fn.sriov.total} virtual functions`, ['pci', 'functions', i, 'vfs', n]);
+      if (vf.link !== undefined && !networks.has(vf.link)) fail(`no network is called ${vf.link}`, ['pci', 'functions', i, 'vfs', n, 'link']);
+    }
+  });
+  lab.networks.forEach((net, i) => {
+    if (lab.networks.findIndex((n) => n.name === net.name) !== i) fail(`${net.name} is named twice`, ['networks', i, 'name']);
+  });
+});
+
+/** A checked lab file. */
+export type LabConfig = z.output<typeof labSchema>;
+/** A lab file as a person may write it. */
+export type LabConfigInput = z.input<typeof labSchema>;
+/** One N3000 physical function. */
+export type N3000Config = z.output<typeof n3000>;
+
+/** One thing wrong with a lab file. */
+export interface LabFileIssue {
+  readonly file: string;
+  /** 1-based. */
+  readonly line: number;
+  readonly column: number;
+  /** Keys to the value: `pci.functions[0].at`. */
+  readonly path: string;
+  readonly message: string;
+}
+
+/** Everything wrong with a lab file, one line each: `file:line:column: path: message`. */
+export class LabFileError extends Error {
+  readonly issues: readonly LabFileIssue[];
+  constructor(issues: readonly LabFileIssue[]) {
+    super(issues.map((i) => `${i.file}:${i.line}:${i.column}: ${i.path === '' ? '' : `${i.path}: `}${i.message}`).join('\n'));
+    this.name = 'LabFileError';
+    this.issues = issues;
+  }
+}
+
+const pathText = (path: readonly PropertyKey[]) =>
+  path.map((key, i) => (typeof key === 'number' ? `[${key}]` : `${i > 0 ? '.' : ''}${String(key)}`)).join('');
+
+/** Offset of the value at `path`, or of the nearest parent that exists; for unknown keys, of the key itself. */
+function offsetOf(doc: Document, path: readonly PropertyKey[], unknownKey: string | undefined): number {
+  for (let depth = path.length; depth >= 0; depth--) {
+    const node = doc.getIn(path.slice(0, depth) as (string | number)[], true) as { range?: [number, number, number] } | undefined;
+    if (depth === path.length && unknownKey !== undefined && isMap(node)) {
+      const pair = node.items.find((item) => isScalar(item.key) && item.key.value === unknownKey);
+      if (pair !== undefined && isScalar(pair.key) && pair.key.range) return pair.key.range[0];
+    }
+    if (node?.range !== undefined) return node.range[0];
+  }
+  return 0;
+}
+
+/**
+ * Read a lab file.
+ *
+ * @param file name for messages
+ * @throws LabFileError with every issue found
+ */
+export function parseLabFile(text: string, file: string): LabConfig {
+  const lines = new LineCounter();
+  const doc = parseDocument(text, { lineCounter: lines });
+  const at = (offset: number, path: string, message: string): LabFileIssue => {
+    const pos = lines.linePos(offset);
+    return { file, line: pos.line, column: pos.col, path, message };
+  };
+  if (doc.errors.length > 0) {
+    throw new LabFileError(doc.errors.map((e) => at(e.pos[0], '', e.message.split(' at line ')[0] as string)));
+  }
+  const parsed = labSchema.safeParse(doc.toJS() ?? {});
+  if (parsed.success) return parsed.data;
+  throw new LabFileError(parsed.error.issues.flatMap((issue) => {
+    const unknown = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
+    return unknown.map((key) => at(
+      offsetOf(doc, issue.path, key),
+      pathText(key === undefined ? issue.path : [...issue.path, key]),
+      key === undefined ? issue.message : 'unknown key',
+    ));
+  }));
+}
+
+/** The lab file's JSON Schema, for editors. */
+export function labJsonSchema(): Record<string, unknown> {
+  return { title: 'vdpalab lab file', ...z.toJSONSchema(labSchema, { io: 'input', unrepresentable: 'any' }) };
+}

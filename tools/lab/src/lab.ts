@@ -1,0 +1,288 @@
+/** A Lab: one machine, one kernel, its user space. */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { KernelError, type Atomic, type KernelSymbols, type LogLine, type RunResult, type Task } from '@vdpalab/abi';
+import type { Uevent } from '@vdpalab/driver-core';
+import type { Process } from '@vdpalab/fs';
+import type { Loader, ModuleImage } from '@vdpalab/loader';
+import { createMachine, createPciHost, describeRun, type HwMachine, type PciModels, type TraceSink } from '@vdpalab/machine';
+import type { Logger } from 'pino';
+import { builtModules, openImage, readBuiltModule, type BuiltModule } from './built-modules.ts';
+import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
+import { KernelLog } from './log.ts';
+import { installModuleTree } from './module-tree.ts';
+import { UserProcess, type Syscalls } from './process.ts';
+import { parseModuleFile, Vmlinux } from './vmlinux.ts';
+
+/** What a lab is made from. */
+export interface LabOptions {
+  /** Path of a lab file. */
+  readonly file?: string;
+  /** The lab file's contents, instead of a path. */
+  readonly config?: LabConfigInput;
+  /** Instead of the lab file's seed. */
+  readonly seed?: number;
+  /** Takes trace events; tracing is off without. */
+  readonly traceSink?: TraceSink;
+  /** Where kernel log lines go besides dmesg. */
+  readonly logger?: Logger;
+}
+
+/** How a user process is made. */
+export interface UserOptions {
+  readonly comm?: string;
+  readonly uid?: number;
+  readonly gid?: number;
+  /** CAP_* numbers; absent: all for uid 0, none for others. */
+  readonly caps?: readonly number[];
+  readonly cwd?: string;
+}
+
+/** A task did not come to its end, because nothing in the lab can run any more. */
+export class LabStuckError extends Error {
+  readonly result: RunResult;
+  constructor(task: string, result: RunResult) {
+    super(`${task} cannot go on: ${describeRun(result)}`);
+    this.name = 'LabStuckError';
+    this.result = result;
+  }
+}
+
+/** Symbols that tell what a subsystem still holds. */
+const leftoverSymbols = [
+  'sched_leftovers', 'mm_leftovers', 'fs_leftovers', 'driver_core_leftovers', 'irq_leftovers', 'iommu_leftovers',
+  'pci_leftovers', 'netlink_leftovers', 'netdev_leftovers', 'vhost_leftovers', 'virtio_ring_leftovers',
+] as const;
+
+/** One lab. Made by {@link createLab}; {@link close} says what was left behind. */
+export class Lab {
+  readonly config: LabConfig;
+  readonly hw: HwMachine;
+  /** Models of the PCI functions, networks and captures: the hardware's side. */
+  readonly models: PciModels;
+  readonly log: KernelLog;
+  /** Uevents since boot, oldest first. */
+  readonly uevents: Uevent[] = [];
+  readonly #vmlinux: Vmlinux;
+  readonly #modules: ReadonlyMap<string, BuiltModule>;
+  #driving: Promise<RunResult> | null = null;
+  #closed = false;
+
+  private constructor(config: LabConfig, hw: HwMachine, models: PciModels, log: KernelLog, modules: readonly BuiltModule[]) {
+    this.config = config;
+    this.hw = hw;
+    this.models = models;
+    this.log = log;
+    this.#modules = new Map(modules.map((m) => [m.info.package, m]));
+    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path));
+  }
+
+  /** Build the machine, boot the kernel, lay out its file system. */
+  static async create(options: LabOptions = {}): Promise<Lab> {
+    const config = options.file !== undefined
+      ? parseLabFile(readFileSync(options.file, 'utf8'), options.file)
+      : labSchema.parse(options.config ?? {});
+    const log = new KernelLog(options.logger);
+    const hw = createMachine({
+      seed: options.seed ?? config.seed,
+      ramBytes: config.memory,
+      iommu: config.iommu,
+      iommuBits: 39,
+      cmdline: config.cmdline,
+      release: config.release,
+      ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
+      consoleSink: (line) => log.write(line),
+    });
+    const models = createPciHost(hw, config);
+    hw.setPci(models.host);
+    const lab = new Lab(config, hw, models, log, selectModules(config));
+    await lab.#boot();
+    return lab;
+  }
+
+  get loader(): Loader {
+    return this.#vmlinux.loader;
+  }
+
+  /** Kernel log lines since boot. */
+  get dmesg(): readonly LogLine[] {
+    return this.log.lines;
+  }
+
+  /** Modules of the lab's tree, by Linux name. */
+  get builtModules(): readonly BuiltModule[] {
+    return [...this.#modules.values()];
+  }
+
+  /** An exported symbol, for doors and tests; call it inside {@link kernel} or {@link user}. */
+  symbol<S extends keyof KernelSymbols & string>(name: S): KernelSymbols[S] {
+    return this.#vmlinux.symbol(name);
+  }
+
+  /** Let everything that is ready run, at most `maxSteps` scheduler steps. */
+  async run(maxSteps?: number): Promise<RunResult> {
+    this.#driving ??= this.hw.sched.run(maxSteps).finally(() => {
+      this.#driving = null;
+    });
+    return this.#driving;
+  }
+
+  /**
+   * Run `body` as a task of a new process, until everything is idle; the process exits with it.
+   *
+   * @throws what the body throws; LabStuckError when it waits for something that cannot happen
+   */
+  async user<T>(body: (p: UserProcess) => Promise<T>, options: UserOptions = {}): Promise<T> {
+    const comm = options.comm ?? 'user';
+    return this.#inTask(comm, async (task) => {
+      const process = this.spawnProcess(comm, options);
+      task.process = process.proc;
+      try {
+        return await body(process);
+      } finally {
+        await this.symbol('process_exit')(process.proc);
+        task.process = null;
+      }
+    });
+  }
+
+  /** A process that lives on: the caller runs its tasks with {@link as} and ends it with {@link exitProcess}. Inside a task. */
+  spawnProcess(comm: string, options: UserOptions = {}): UserProcess {
+    const { uid, gid, caps, cwd } = options;
+    const proc = this.symbol('process_create')(comm, {
+      ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }),
+      ...(caps === undefined ? {} : { caps }), ...(cwd === undefined ? {} : { cwd }),
+    });
+    return new UserProcess(this.#syscalls(), proc);
+  }
+
+  /** Make a process from outside any task. */
+  async process(comm: string, options: UserOptions = {}): Promise<UserProcess> {
+    return this.kernel(async () => this.spawnProcess(comm, options));
+  }
+
+  /** Run `body` as a task of a process that lives already. */
+  async as<T>(process: UserProcess, body: (p: UserProcess) => Promise<T>): Promise<T> {
+    return this.#inTask(process.proc.comm, async (task) => {
+      task.process = process.proc;
+      return body(process);
+    });
+  }
+
+  /** Start a task of a living process and do not wait for it. */
+  start(process: UserProcess, name: string, body: (p: UserProcess) => Promise<void>): Task {
+    return this.symbol('process_run')(process.proc, name, () => body(process));
+  }
+
+  async exitProcess(process: UserProcess): Promise<void> {
+    await this.kernel(() => this.symbol('process_exit')(process.proc));
+  }
+
+  /** Run `body` as a kernel thread, until everything is idle. */
+  async kernel<T>(body: () => Promise<T>): Promise<T> {
+    return this.#inTask('kernel', body);
+  }
+
+  /** What the subsystems and the machine still hold beyond what a booted, idle kernel holds. */
+  leftovers(): string[] {
+    return leftoverSymbols.flatMap((name) => this.loader.lookup(name)?.() ?? []);
+  }
+
+  /**
+   * Shut down: end all processes, unload all modules, take the built-ins down.
+   *
+   * @returns what was left behind at each stage; empty when nothing leaked
+   */
+  async close(): Promise<string[]> {
+    if (this.#closed) return [];
+    this.#closed = true;
+    const left: string[] = [];
+    const stage = async (what: string, body: () => Promise<void>): Promise<void> => {
+      try {
+        await this.kernel(body);
+      } catch (error) {
+        left.push(`${what}: ${error instanceof Error ? error.message : String(error)}`);
+      }
+    };
+    await stage('processes', async () => {
+      for (const proc of this.symbol('processes')()) {
+        left.push(`process ${proc.pid} (${proc.comm}) was still running`);
+        await this.symbol('process_exit')(proc as Process);
+      }
+    });
+    for (;;) {
+      const next = this.loader.modules().find((m) => m.state === 'live' && m.holders.length === 0 && !m.permanent);
+      if (next === undefined) break;
+      const before = this.loader.modules().length;
+      await stage(`rmmod ${next.name}`, () => this.loader.unload(next.name));
+      if (this.loader.modules().length === before) break;
+    }
+    left.push(...this.leftovers());
+    await stage('shutdown', () => this.loader.shutdown());
+    left.push(...this.loader.residue());
+    left.push(...this.hw.leftovers().filter((l) => l.kind !== 'mmio range').map((l) => `${l.kind} ${l.what}`));
+    return left;
+  }
+
+  async #boot(): Promise<void> {
+    const all = [...this.#modules.values()];
+    await this.kernel(async () => {
+      await this.#vmlinux.boot(all.filter((m) => m.info.builtin));
+      this.symbol('uevent_listen')((event): Atomic => {
+        this.uevents.push(event);
+        return undefined;
+      });
+      installModuleTree(all, this.config, this.symbol('ramfs_write'));
+    });
+  }
+
+  /** What `insmod PATH` loads: the file's contents say which package it is, whatever the file's name. */
+  async #readImage(path: string): Promise<ModuleImage> {
+    const proc = this.symbol('current')();
+    const reader = proc === null ? this.spawnProcess('kmod') : new UserProcess(this.#syscalls(), proc);
+    try {
+      const info = parseModuleFile(await reader.readFile(path), path);
+      const module = this.#modules.get(info.package);
+      if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${info.package} is not in this lab`);
+      return await this.hw.sched.host(openImage(module, path), `module ${path}`);
+    } finally {
+      if (proc === null) await this.symbol('process_exit')(reader.proc);
+    }
+  }
+
+  #syscalls(): Syscalls {
+    return new Proxy({} as Syscalls, { get: (_, name) => this.symbol(name as keyof Syscalls) });
+  }
+
+  async #inTask<T>(name: string, body: (task: Task) => Promise<T>): Promise<T> {
+    let outcome: { value: T } | { error: unknown } | null = null;
+    const task: Task = this.hw.sched.spawn(name, async () => {
+      try {
+        outcome = { value: await body(task) };
+      } catch (error) {
+        outcome = { error };
+      }
+    });
+    let result = await this.run();
+    while (outcome === null && (result.kind === 'limit')) result = await this.run();
+    if (outcome === null) throw new LabStuckError(name, result);
+    const done = outcome as { value: T } | { error: unknown }; // set inside the task, which TypeScript does not follow
+    if ('error' in done) throw done.error;
+    return done.value;
+  }
+}
+
+/** The modules a lab file asks for: all built-ins, and those of the tree that are not left out. */
+function selectModules(config: LabConfig): BuiltModule[] {
+  const { only, without, extra } = config.modules;
+  const plain = (name: string): string => name.replaceAll('-', '_');
+  const isIn = (list: readonly string[], m: BuiltModule): boolean =>
+    list.some((name) => plain(name) === m.info.name || name === m.info.package);
+  const own = builtModules().filter((m) => m.info.builtin || ((only === undefined || isIn(only, m)) && !isIn(without, m)));
+  return [...own, ...extra.map((dir) => readBuiltModule(resolve(dir)))];
+}
+
+/** Make a lab. */
+export async function createLab(options: LabOptions = {}): Promise<Lab> {
+  return Lab.create(options);
+}

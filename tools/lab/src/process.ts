@@ -1,0 +1,167 @@
+/** A process of the lab as its program sees it: system calls by their libc names. */
+import type { KernelSymbols } from '@vdpalab/abi';
+import type { NodeKind, Process, Stat } from '@vdpalab/fs';
+import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
+
+/** The kernel's entry points that a process uses. */
+export type Syscalls = Pick<KernelSymbols, {
+  [K in keyof KernelSymbols]: K extends `ksys_${string}` ? K : never;
+}[keyof KernelSymbols]>;
+
+/** One process; every call runs in the calling task. A refusal is thrown as a KernelError with the errno. */
+export class UserProcess {
+  readonly #sys: Syscalls;
+  /** What the kernel keeps of it. */
+  readonly proc: Process;
+
+  constructor(sys: Syscalls, proc: Process) {
+    this.#sys = sys;
+    this.proc = proc;
+  }
+
+  get pid(): number {
+    return this.proc.pid;
+  }
+
+  /** @param flags O_*; @returns a descriptor */
+  open(path: string, flags: number = O_RDONLY, mode = 0o666): Promise<number> {
+    return this.#sys.ksys_open(this.proc, path, flags, mode);
+  }
+
+  close(fd: number): Promise<void> {
+    return this.#sys.ksys_close(this.proc, fd);
+  }
+
+  read(fd: number, len: number): Promise<Uint8Array> {
+    return this.#sys.ksys_read(this.proc, fd, len);
+  }
+
+  write(fd: number, data: Uint8Array | string): Promise<number> {
+    return this.#sys.ksys_write(this.proc, fd, typeof data === 'string' ? new TextEncoder().encode(data) : data);
+  }
+
+  pread(fd: number, len: number, pos: number): Promise<Uint8Array> {
+    return this.#sys.ksys_pread(this.proc, fd, len, pos);
+  }
+
+  pwrite(fd: number, bytes: Uint8Array, pos: number): Promise<number> {
+    return this.#sys.ksys_pwrite(this.proc, fd, bytes, pos);
+  }
+
+  lseek(fd: number, offset: number, whence: number): Promise<number> {
+    return this.#sys.ksys_lseek(this.proc, fd, offset, whence);
+  }
+
+  /** @param arg a user address, or the number itself where the command takes one */
+  ioctl(fd: number, cmd: number, arg = 0): Promise<number> {
+    return this.#sys.ksys_ioctl(this.proc, fd, cmd, arg);
+  }
+
+  /** Map memory. @param fd -1 for anonymous. @returns its address */
+  mmap(len: number, prot: number, flags: number, fd = -1, offset = 0, addr = 0): Promise<number> {
+    return this.#sys.ksys_mmap(this.proc, addr, len, prot, flags, fd, offset);
+  }
+
+  munmap(addr: number, len: number): Promise<void> {
+    return this.#sys.ksys_munmap(this.proc, addr, len);
+  }
+
+  /** @param timeoutNs negative: for ever. @returns revents per entry */
+  poll(fds: readonly { fd: number; events: number }[], timeoutNs = -1): Promise<number[]> {
+    return this.#sys.ksys_poll(this.proc, fds, timeoutNs);
+  }
+
+  eventfd(initval = 0, flags = 0): number {
+    return this.#sys.ksys_eventfd(this.proc, initval, flags);
+  }
+
+  pipe(): [number, number] {
+    return this.#sys.ksys_pipe(this.proc);
+  }
+
+  dup(fd: number, newFd?: number): Promise<number> {
+    return this.#sys.ksys_dup(this.proc, fd, newFd);
+  }
+
+  stat(path: string): Promise<Stat> {
+    return this.#sys.ksys_stat(this.proc, path, true);
+  }
+
+  lstat(path: string): Promise<Stat> {
+    return this.#sys.ksys_stat(this.proc, path, false);
+  }
+
+  readlink(path: string): Promise<string> {
+    return this.#sys.ksys_readlink(this.proc, path);
+  }
+
+  readdir(path: string): Promise<{ name: string; kind: NodeKind }[]> {
+    return this.#sys.ksys_readdir(this.proc, path);
+  }
+
+  mkdir(path: string, mode = 0o777): Promise<void> {
+    return this.#sys.ksys_mkdir(this.proc, path, mode);
+  }
+
+  unlink(path: string): Promise<void> {
+    return this.#sys.ksys_unlink(this.proc, path);
+  }
+
+  rmdir(path: string): Promise<void> {
+    return this.#sys.ksys_rmdir(this.proc, path);
+  }
+
+  symlink(target: string, path: string): Promise<void> {
+    return this.#sys.ksys_symlink(this.proc, target, path);
+  }
+
+  rename(from: string, to: string): Promise<void> {
+    return this.#sys.ksys_rename(this.proc, from, to);
+  }
+
+  access(path: string, mode: number): Promise<void> {
+    return this.#sys.ksys_access(this.proc, path, mode);
+  }
+
+  socket(family: number, type: number, protocol: number): Promise<number> {
+    return this.#sys.ksys_socket(this.proc, family, type, protocol);
+  }
+
+  bind(fd: number, address: Uint8Array): Promise<void> {
+    return this.#sys.ksys_bind(this.proc, fd, address);
+  }
+
+  sendmsg(fd: number, bytes: Uint8Array, address: Uint8Array | null = null): Promise<number> {
+    return this.#sys.ksys_sendmsg(this.proc, fd, bytes, address);
+  }
+
+  recvmsg(fd: number, len: number): Promise<{ bytes: Uint8Array; address: Uint8Array | null }> {
+    return this.#sys.ksys_recvmsg(this.proc, fd, len);
+  }
+
+  /** A whole file as text. */
+  async readFile(path: string): Promise<string> {
+    const utf8 = new TextDecoder();
+    const fd = await this.open(path);
+    try {
+      let text = '';
+      for (let chunk = await this.read(fd, 65536); chunk.length > 0; chunk = await this.read(fd, 65536)) {
+        text += utf8.decode(chunk, { stream: true });
+      }
+      return text + utf8.decode();
+    } finally {
+      await this.close(fd);
+    }
+  }
+
+  /** Write a whole file in one write, as a store to an attribute needs. @param flags absent: create and truncate */
+  async writeFile(path: string, text: string, flags: number = O_WRONLY | O_CREAT | O_TRUNC): Promise<void> {
+    const fd = await this.open(path, flags);
+    try {
+      await this.write(fd, text);
+    } finally {
+      await this.close(fd);
+    }
+  }
+}
+

@@ -1,0 +1,103 @@
+/** The kernel image: the symbols that exist before any module, and the built-ins in order. */
+import type { Atomic, KernelSymbols, ModInfo, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
+import { KernelError } from '@vdpalab/abi';
+import { Loader, type ModuleImage } from '@vdpalab/loader';
+import type { HwMachine } from '@vdpalab/machine';
+import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
+
+/** Version magic of every module built here: release, then what a kernel built this way says. */
+export const vermagic = (release: string): string => `${release} SMP preempt mod_unload modversions `;
+
+/** `module_blacklist=a,b` of a kernel command line. */
+export function moduleBlacklist(cmdline: string): string[] {
+  return cmdline.split(/\s+/).flatMap((word) => /^module_blacklist=(.*)$/.exec(word)?.[1]?.split(',') ?? []);
+}
+
+/** `name.param=value` words of a kernel command line, as the arguments of one built-in. */
+export function builtinArgs(cmdline: string, name: string): string {
+  return cmdline.split(/\s+/).flatMap((word) => {
+    const m = /^([\w-]+)\.(.+)$/.exec(word);
+    return m !== null && (m[1] as string).replaceAll('-', '_') === name ? [m[2] as string] : [];
+  }).join(' ');
+}
+
+/** A kernel that has been put together but not booted. */
+export class Vmlinux {
+  readonly loader: Loader;
+  readonly #hw: HwMachine;
+  readonly #waiters = new Set<() => Atomic>();
+
+  /** @param readImage opens what a path of the lab's file system holds */
+  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>) {
+    this.#hw = hw;
+    const symbols: VmlinuxSymbols = {
+      machine: hw.machine,
+      _printk: (level, text) => hw.machine.console(level, 'kern', text),
+    };
+    this.loader = new Loader({
+      printk: (level, text) => hw.machine.console(level, 'kern', text),
+      wait: (reason, until, timeoutNs) => this.#wait(reason, until, timeoutNs),
+      wake: () => {
+        for (const wake of this.#waiters) wake();
+      },
+      capable: () => this.loader.lookup('capable')?.(16) ?? true, // CAP_SYS_MODULE; kernel threads and boot may all
+      moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
+      readImage,
+    });
+    this.loader.provide(symbols);
+  }
+
+  /** Start the built-ins. Called inside a task. */
+  async boot(builtins: readonly BuiltModule[]): Promise<void> {
+    const { machine } = this.#hw;
+    machine.console(5, 'kern', `Linux version ${machine.release} (vdpalab) #1 SMP PREEMPT_DYNAMIC`);
+    machine.console(6, 'kern', `Command line: ${machine.cmdline}`);
+    const provided = new Set(this.loader.symbols().map((s) => s.name));
+    for (const module of bootOrder(builtins, provided)) {
+      const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`), `built-in ${module.info.name}`);
+      await this.loader.loadBuiltin(image, builtinArgs(machine.cmdline, module.info.name));
+    }
+  }
+
+  /** @throws Error when no built-in exports it: the kernel image is incomplete */
+  symbol<S extends keyof KernelSymbols & string>(name: S): KernelSymbols[S] {
+    const value = this.loader.lookup(name);
+    if (value === undefined) throw new Error(`no module exports ${name}`);
+    return value;
+  }
+
+  async #wait(reason: WaitReason, until: () => boolean, timeoutNs?: number): Promise<void> {
+    const { sched } = this.#hw.machine;
+    const task = sched.current;
+    if (task === null) throw new Error(`waiting for ${reason.what} outside a task`);
+    let expired = false;
+    const timer = timeoutNs === undefined ? null : sched.timer(reason.what, timeoutNs, () => {
+      expired = true;
+      sched.wake(task);
+    });
+    const wake = (): Atomic => sched.wake(task);
+    this.#waiters.add(wake);
+    try {
+      while (!until() && !expired) await sched.park(reason);
+    } finally {
+      this.#waiters.delete(wake);
+      timer?.cancel();
+    }
+  }
+}
+
+/**
+ * A module file's contents in the lab's file system: what its build says of it, as text.
+ *
+ * @throws EINVAL for an empty file, ENOEXEC for one that is no module, as the kernel answers
+ */
+export function parseModuleFile(text: string, path: string): ModInfo {
+  if (text === '') throw new KernelError('EINVAL', 'module.load.empty', `${path}: empty`);
+  try {
+    const info = JSON.parse(text) as Partial<ModInfo> | null;
+    if (typeof info?.name === 'string' && typeof info.package === 'string') return info as ModInfo; // written by the lab itself
+  } catch {
+    // not a module: refused below
+  }
+  throw new KernelError('ENOEXEC', 'module.load.format', `${path}: not a module file`);
+}
