@@ -1,0 +1,41 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { TimerQueue } from './timers.ts';
+import type { Timer } from './timers.ts';
+
+describe('TimerQueue', () => {
+  it('gives timers by time and order of arming, whatever is disarmed in between', () => {
+    const step = fc.oneof(
+      fc.record({ op: fc.constant('arm' as const), at: fc.integer({ min: 0, max: 20 }) }),
+      fc.record({ op: fc.constant('disarm' as const), which: fc.nat() }),
+      fc.record({ op: fc.constant('pop' as const) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
+        const queue = new TimerQueue();
+        let model: { timer: Timer; order: number }[] = [];
+        let order = 0;
+        const sorted = (): typeof model => [...model].sort((a, b) => a.timer.at - b.timer.at || a.order - b.order);
+        for (const s of steps) {
+          if (s.op === 'arm') {
+            model.push({ timer: queue.arm('t', s.at, () => undefined, 0), order: order++ });
+          } else if (s.op === 'disarm' && model.length > 0) {
+            const victim = model[s.which % model.length]!;
+            expect(victim.timer.cancel()).toBe(true);
+            expect(victim.timer.cancel()).toBe(false);
+            model = model.filter((m) => m !== victim);
+          } else if (s.op === 'pop' && model.length > 0) {
+            const first = sorted()[0]!;
+            expect(queue.pop()).toBe(first.timer);
+            expect(first.timer.pending).toBe(false);
+            model = model.filter((m) => m !== first);
+          }
+          expect(queue.size).toBe(model.length);
+          expect(queue.nextAt).toBe(sorted()[0]?.timer.at ?? Infinity);
+        }
+        expect(queue.all()).toEqual(sorted().map((m) => m.timer));
+        expect(model.every((m) => m.timer.pending)).toBe(true);
+      }),
+    );
+  });
+});
