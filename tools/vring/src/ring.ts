@@ -50,6 +50,8 @@ export interface RingDevice {
   readonly rule: string;
   /** The values that were compared. */
   readonly reason: string;
+  /** Head of the chain looked at last, also of one refused: to complete it all the same. -1 before the first. */
+  readonly lastHead: number;
 
   /** Chains the driver has made available and the device has not taken. */
   pending(): number;

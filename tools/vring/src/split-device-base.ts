@@ -46,6 +46,7 @@ export abstract class SplitDeviceBase implements RingDevice {
   readonly num: number;
   rule = '';
   reason = '';
+  lastHead = -1;
   drainedBytes = 0;
 
   protected readonly mask: number;
@@ -281,6 +282,7 @@ export abstract class SplitDeviceBase implements RingDevice {
     if (head >= this.num) {
       return this.fail(EINVAL, 'vring.head-range', `Guest says index ${head} > ${this.num} is available`);
     }
+    this.lastHead = head;
     this.lastAvail = (this.lastAvail + 1) & 0xffff;
     const first = batch.start[c]!;
     let s = first;
