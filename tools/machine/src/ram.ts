@@ -5,17 +5,20 @@ import { sharedMemory } from './wasm.ts';
 
 /** Most bytes of one region: what a typed array can hold. */
 export const REGION_MAX = 0x1_0000_0000;
+/** Bytes behind low RAM, in the same WebAssembly memory, that no address leads to: device models keep frames there. */
+export const DEVICE_MEMORY = 0x100_0000;
 
 /**
  * RAM in a shared WebAssembly memory of its own.
  *
  * @param base physical address, page-aligned
  * @param size bytes, a multiple of the page size, at most 4 GiB
+ * @param spare bytes of the memory behind the region, for devices: copies inside one memory are the quick ones
  * @throws RangeError when base or size are not
  */
-export function wasmRegion(base: number, size: number): RamRegion {
+export function wasmRegion(base: number, size: number, spare = 0): RamRegion {
   checkRange(base, size);
-  const memory = sharedMemory(size);
+  const memory = sharedMemory(Math.min(size + spare, REGION_MAX));
   return regionOf(base, size, 'wasm', memory.buffer, 0, memory);
 }
 
@@ -39,7 +42,7 @@ export function mappedRegion(base: number, size: number, buffer: ArrayBufferLike
  */
 export function pcRegions(bytes: number): RamRegion[] {
   checkRange(0, Math.min(bytes, LOW_RAM_END));
-  const regions = [wasmRegion(0, Math.min(bytes, LOW_RAM_END))];
+  const regions = [wasmRegion(0, Math.min(bytes, LOW_RAM_END), DEVICE_MEMORY)];
   for (let base = HIGH_RAM_BASE, left = bytes - LOW_RAM_END; left > 0; left -= REGION_MAX, base += REGION_MAX) {
     regions.push(wasmRegion(base, Math.min(left, REGION_MAX)));
   }
