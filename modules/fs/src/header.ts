@@ -63,8 +63,13 @@ export interface FileOperations {
   readonly pollQueue?: (file: File) => WaitQueue;
   readonly llseek?: (file: File, offset: number, whence: number) => Promise<number>;
   readonly sendmsg?: (file: File, bytes: Uint8Array, address: Uint8Array | null, proc: Process) => Promise<number>;
-  readonly recvmsg?: (file: File, len: number, proc: Process) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
+  /** @param flags MSG_* */
+  readonly recvmsg?: (file: File, len: number, proc: Process, flags?: number) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
   readonly bind?: (file: File, address: Uint8Array, proc: Process) => Promise<void>;
+  /** The socket's own address. */
+  readonly getsockname?: (file: File) => Promise<Uint8Array>;
+  /** @throws ENOPROTOOPT for an option it does not know */
+  readonly setsockopt?: (file: File, level: number, name: number, value: Uint8Array, proc: Process) => Promise<void>;
 }
 
 /** Kinds of node in the tree. */
@@ -235,7 +240,10 @@ export interface FsSymbols {
   ksys_socket: (proc: Process, family: number, type: number, protocol: number) => Promise<number>;
   ksys_bind: (proc: Process, fd: number, address: Uint8Array) => Promise<void>;
   ksys_sendmsg: (proc: Process, fd: number, bytes: Uint8Array, address: Uint8Array | null) => Promise<number>;
-  ksys_recvmsg: (proc: Process, fd: number, len: number) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
+  /** @param flags MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, where the socket knows them */
+  ksys_recvmsg: (proc: Process, fd: number, len: number, flags?: number) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
+  ksys_getsockname: (proc: Process, fd: number) => Promise<Uint8Array>;
+  ksys_setsockopt: (proc: Process, fd: number, level: number, name: number, value: Uint8Array) => Promise<void>;
   sock_register: (family: SocketFamily) => Atomic;
   sock_unregister: (family: number) => Atomic;
 
