@@ -22,6 +22,7 @@ export * from './iommu.ts';
 export * from './limits.ts';
 export * from './mman.ts';
 export * from './netlink.ts';
+export * from './nla.ts';
 export * from './pcap.ts';
 export * from './pci-alias.ts';
 export * from './pci.ts';
