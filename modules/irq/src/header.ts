@@ -34,13 +34,14 @@ export interface IrqSymbols {
    *
    * @param chip as in /proc/interrupts: `PCI-MSIX-0000:07:00.2`
    * @param hwirq index within the chip
+   * @param source requester id that may fire it, checked where interrupts are remapped; any when absent
    * @returns the number and the message the device must write
    * @throws ENOSPC
    */
-  irq_alloc_msi: (chip: string, hwirq: number) => { irq: number; address: number; data: number };
+  irq_alloc_msi: (chip: string, hwirq: number, source?: number) => { irq: number; address: number; data: number };
   /** @throws Error (a lab bug) while a handler is registered */
   irq_free_msi: (irq: number) => Atomic;
-  /** @param flags IRQF_*; @throws EINVAL for an unknown number, EBUSY when taken and not shared */
+  /** @param flags IRQF_*; @throws EINVAL for an unknown number, or shared without a devId; EBUSY when taken and not shared */
   request_irq: (irq: number, handler: IrqHandler, flags: number, name: string, devId: unknown) => Promise<void>;
   /** Waits for a handler that runs. */
   free_irq: (irq: number, devId: unknown) => Promise<void>;
