@@ -1,0 +1,96 @@
+/** Files, processes and what user space calls. Mirrors `fs/`, `drivers/base/devtmpfs.c`, `net/socket.c` (Linux 6.1). */
+import { defineModule } from '@vdpalab/abi';
+import { createAnonInodes } from './anon-inode.ts';
+import { createAttributes } from './attribute.ts';
+import { createChrdevs } from './chrdev.ts';
+import { createDevtmpfs } from './devtmpfs.ts';
+import { createEventfds } from './eventfd.ts';
+import { createIo } from './io.ts';
+import { createKernfs, createNodeMaker, createRoots } from './kernfs.ts';
+import { createMemDevices } from './mem-devices.ts';
+import { createDelayedFput, createMmap } from './mmap.ts';
+import { createNames } from './names.ts';
+import { createNaps } from './nap.ts';
+import { createOpenFiles } from './open-file.ts';
+import { createOpen } from './open.ts';
+import { createWalker } from './path.ts';
+import { createPipes } from './pipe.ts';
+import { createPoll } from './poll.ts';
+import { procContent } from './proc-file.ts';
+import { createProcFiles } from './proc-files.ts';
+import { createProcessDirs } from './proc-process.ts';
+import { createProcesses } from './process.ts';
+import type { Processes } from './process.ts';
+import { createSockets } from './socket.ts';
+
+/** When the lab's machine was switched on: 2025-11-20 14:30 UTC, in seconds. */
+const BOOT_TIME = 1_763_649_000;
+
+export default defineModule({
+  name: 'fs',
+  license: 'GPL',
+  description: 'Files, descriptors, processes, sysfs, procfs, character devices, eventfds, sockets',
+  builtin: true,
+  imports: [
+    'machine', '_printk', 'modules', 'tainted', 'try_module_get', 'module_put',
+    'init_waitqueue_head', 'wait_event', 'wait_event_timeout', 'wake_up', 'current_task', 'INIT_WORK', 'queue_work', 'system_wq',
+    'mm_alloc', 'mmput', 'mm_map', 'mm_unmap', 'nr_free_pages',
+  ],
+  exports: [
+    'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'fget', 'fput', 'get_file', 'current',
+    'capable', 'sock_register', 'sock_unregister', 'proc_create',
+  ],
+  exportsGpl: [
+    'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
+    'kernfs_create_link', 'kernfs_remove', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
+    'sysfs_notify', 'ramfs_write', 'devtmpfs_create_node', 'devtmpfs_delete_node',
+    'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
+    'process_create', 'process_exit', 'process_run', 'processes',
+    'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
+    'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
+    'ksys_readdir', 'ksys_mkdir', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
+    'ksys_socket', 'ksys_bind', 'ksys_sendmsg', 'ksys_recvmsg', 'fs_leftovers',
+  ],
+
+  module_init(k) {
+    const { machine } = k;
+    const make = createNodeMaker(() => BOOT_TIME + Math.floor(machine.sched.now / 1e9));
+    const roots = createRoots(make);
+    const { makeDirs, ...kernfs } = createKernfs(roots, make, createAttributes(k), procContent);
+    const walker = createWalker(roots.root);
+    const files = createOpenFiles(k);
+    const fputs = createDelayedFput(k, files);
+    const { nap, isNapping } = createNaps(k);
+    const chrdevs = createChrdevs();
+    const devtmpfs = createDevtmpfs(roots.dev, make, makeDirs);
+    const eventfds = createEventfds(k, nap, files);
+    const sockets = createSockets(files);
+    const dirs = createProcessDirs(roots.proc, make, { tasksOf: (proc) => processes.tasksOf(proc), isNapping });
+    const processes: Processes = createProcesses(machine, k, files, fputs, dirs);
+
+    createMemDevices(machine, { ...chrdevs.symbols, ...devtmpfs.symbols });
+    createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions });
+    chrdevs.settle();
+    devtmpfs.settle();
+
+    return {
+      ksymtab: {
+        ...kernfs, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols,
+        ...createOpen(walker, make, files, chrdevs), ...createIo(files), ...createNames(walker, make, roots),
+        ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
+        fget: files.fget,
+        fput: files.fput,
+        get_file: files.get_file,
+        fs_leftovers: () => [
+          ...files.all().map((file) => `open file ${file.path}: ${file.count} references, opened by ${file.opener}`),
+          ...eventfds.leftovers(),
+          ...processes.symbols.processes().map((proc) => `process ${proc.pid} (${proc.comm})`),
+          ...chrdevs.leftovers(),
+          ...devtmpfs.leftovers(),
+          ...sockets.leftovers(),
+        ],
+      },
+      module_exit: null,
+    };
+  },
+});

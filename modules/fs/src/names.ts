@@ -1,0 +1,168 @@
+/** Making, removing and asking about names. Mirrors `fs/namei.c`, `fs/stat.c` and `fs/readdir.c` (Linux 6.1). */
+import { F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
+import { fail } from './fail.ts';
+import type { FsSymbols, Process, Stat } from './header.ts';
+import type { NodeMaker, Roots } from './kernfs.ts';
+import { inKernfsOrder, inProcOrder, newestFirst } from './name-order.ts';
+import { UMASK } from './open.ts';
+import { isOrdinary } from './path.ts';
+import type { Found, Walker } from './path.ts';
+import { checkMayAdd, checkMayDelete, checkPermission } from './permission.ts';
+import { encodeText } from './text.ts';
+import { attach, ChrTreeNode, detach, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
+import type { TreeNode } from './tree.ts';
+
+type NameSymbols = Pick<FsSymbols,
+  | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
+  | 'ksys_rename' | 'ksys_access'>;
+
+/** Make the calls on names of one kernel. */
+export function createNames(walker: Walker, make: NodeMaker, roots: Roots): NameSymbols {
+  const mounts: ReadonlySet<TreeNode> = new Set(Object.values(roots));
+
+  /** Users add and remove names in memory file systems only. @throws EPERM elsewhere */
+  function checkWritableFs(dir: DirTreeNode, what: string): void {
+    if (dir.flavour === 'ramfs' || dir.flavour === 'devtmpfs') return;
+    throw fail('EPERM', 'names.flavour', `${what} in ${pathOf(dir)}: ${dir.flavour} does not allow it`);
+  }
+
+  /** Where a new name goes: `filename_create`. @throws EEXIST ENOENT EACCES EPERM */
+  function placeFor(proc: Process, path: string, what: string, wantDir: boolean): Found {
+    const found = walker.walk(proc, path, false);
+    if (found.node !== null || !isOrdinary(found)) throw fail('EEXIST', `${what}.exists`, `${path} exists`);
+    if (found.slash && !wantDir) throw fail('ENOENT', `${what}.slash`, `${path}: a slash after a name that is no directory`);
+    if (found.parent.flavour === 'proc') throw fail('ENOENT', `${what}.proc`, `${pathOf(found.parent)} has no ${found.name}`);
+    checkMayAdd(found.parent, proc);
+    checkWritableFs(found.parent, what);
+    return found;
+  }
+
+  /** What is to be removed. @throws ENOENT */
+  function victimOf(proc: Process, path: string): { found: Found; victim: TreeNode } {
+    const found = walker.walk(proc, path, false);
+    if (found.node === null) throw fail('ENOENT', 'path.missing', `${path}: ${pathOf(found.parent)} has no ${found.name}`);
+    return { found, victim: found.node };
+  }
+
+  function statOf(node: TreeNode, proc: Process): Stat {
+    const isDir = node instanceof DirTreeNode;
+    const subdirs = isDir ? [...node.children.values()].filter((child) => child instanceof DirTreeNode).length : 0;
+    return {
+      ino: node.ino,
+      kind: node.kind,
+      mode: node.mode,
+      nlink: isDir ? 2 + subdirs : 1,
+      uid: node.uid,
+      gid: node.gid,
+      size: sizeOf(node, proc),
+      rdev: node instanceof ChrTreeNode ? { major: node.major, minor: node.minor } : null,
+      mtime: node.mtime,
+    };
+  }
+
+  function unlinkTarget(proc: Process, path: string): TreeNode {
+    const { found, victim } = victimOf(proc, path);
+    if (!isOrdinary(found)) throw fail('EISDIR', 'unlink.directory', `${path} is a directory`);
+    if (found.slash) {
+      throw victim instanceof DirTreeNode
+        ? fail('EISDIR', 'unlink.directory', `${path} is a directory`)
+        : fail('ENOTDIR', 'path.not-dir', `${path} is no directory`);
+    }
+    checkMayDelete(found.parent, victim, proc);
+    if (victim instanceof DirTreeNode) throw fail('EISDIR', 'unlink.directory', `${path} is a directory`);
+    checkWritableFs(found.parent, 'unlink');
+    return victim;
+  }
+
+  function rmdirTarget(proc: Process, path: string): DirTreeNode {
+    const { found, victim } = victimOf(proc, path);
+    if (found.name === '.') throw fail('EINVAL', 'rmdir.dot', `${path} ends in .`);
+    if (found.name === '..') throw fail('ENOTEMPTY', 'rmdir.dot', `${path} ends in ..`);
+    if (found.name === '') throw fail('EBUSY', 'rmdir.mount', '/ is in use');
+    checkMayDelete(found.parent, victim, proc);
+    if (!(victim instanceof DirTreeNode)) throw fail('ENOTDIR', 'path.not-dir', `${path} is no directory`);
+    checkWritableFs(found.parent, 'rmdir');
+    if (mounts.has(victim)) throw fail('EBUSY', 'rmdir.mount', `${path} is a mount point`);
+    if (victim.children.size > 0) throw fail('ENOTEMPTY', 'rmdir.children', `${path} has ${victim.children.size} entries`);
+    return victim;
+  }
+
+  /** @throws as rename(2); the tree is as it was then */
+  function rename(proc: Process, from: string, to: string): void {
+    const source = victimOf(proc, from);
+    const target = walker.walk(proc, to, false);
+    const { victim } = source;
+    if (!isOrdinary(source.found) || !isOrdinary(target)) throw fail('EBUSY', 'rename.dot', `${from} to ${to}: . or ..`);
+    if (source.found.parent.flavour !== target.parent.flavour || mounts.has(victim)) {
+      throw fail('EXDEV', 'rename.device', `${from} and ${to} are on different file systems`);
+    }
+    const isDir = victim instanceof DirTreeNode;
+    if (!isDir && (source.found.slash || target.slash)) throw fail('ENOTDIR', 'path.not-dir', `${from} is no directory`);
+    for (let at: TreeNode | null = target.parent; at !== null; at = at.parent) {
+      if (at === victim) throw fail('EINVAL', 'rename.loop', `${to} is below ${from}`);
+    }
+    checkMayDelete(source.found.parent, victim, proc);
+    const old = target.node;
+    if (old === victim) return;
+    if (old === null) checkMayAdd(target.parent, proc);
+    else checkMayDelete(target.parent, old, proc);
+    checkWritableFs(target.parent, 'rename');
+    if (old !== null) checkReplaceable(victim, old, to);
+    if (old !== null) detach(old);
+    source.found.parent.children.delete(victim.name);
+    victim.name = target.name;
+    attach(target.parent, victim);
+  }
+
+  function checkReplaceable(victim: TreeNode, old: TreeNode, to: string): void {
+    if (mounts.has(old)) throw fail('EBUSY', 'rename.mount', `${to} is a mount point`);
+    if (victim instanceof DirTreeNode && !(old instanceof DirTreeNode)) throw fail('ENOTDIR', 'rename.kind', `${to} is no directory`);
+    if (!(victim instanceof DirTreeNode) && old instanceof DirTreeNode) throw fail('EISDIR', 'rename.kind', `${to} is a directory`);
+    if (old instanceof DirTreeNode && old.children.size > 0) throw fail('ENOTEMPTY', 'rename.children', `${to} has ${old.children.size} entries`);
+  }
+
+  return {
+    ksys_stat: async (proc, path, followLink) => statOf(walker.lookup(proc, path, followLink), proc),
+    ksys_readlink: async (proc, path) => {
+      const node = walker.lookup(proc, path, false);
+      if (!(node instanceof LinkTreeNode)) throw fail('EINVAL', 'readlink.kind', `${pathOf(node)} is no symbolic link`);
+      return node.text(proc);
+    },
+    ksys_readdir: async (proc, path) => {
+      const dir = walker.lookupDir(proc, path);
+      checkPermission(dir, proc, R_OK);
+      return listing(dir).map((name) => ({ name, kind: dir.child(name)?.kind ?? 'file' }));
+    },
+    ksys_access: async (proc, path, mode) => {
+      if (!Number.isSafeInteger(mode) || (mode & ~(R_OK | W_OK | X_OK)) !== 0) throw fail('EINVAL', 'access.mode', `mode ${mode}`);
+      const node = walker.lookup(proc, path, true);
+      if (mode !== F_OK) checkPermission(node, proc, mode);
+    },
+    ksys_mkdir: async (proc, path, mode) => {
+      const { parent, name } = placeFor(proc, path, 'mkdir', true);
+      attach(parent, make.dir(name, mode & 0o1777 & ~UMASK, parent.flavour, proc.cred));
+    },
+    ksys_symlink: async (proc, target, path) => {
+      if (target === '') throw fail('ENOENT', 'symlink.target', 'an empty target');
+      const { parent, name } = placeFor(proc, path, 'symlink', false);
+      attach(parent, make.link(name, parent.flavour, target, proc.cred));
+    },
+    ksys_unlink: async (proc, path) => detach(unlinkTarget(proc, path)),
+    ksys_rmdir: async (proc, path) => detach(rmdirTarget(proc, path)),
+    ksys_rename: async (proc, from, to) => rename(proc, from, to),
+  };
+}
+
+function sizeOf(node: TreeNode, proc: Process): number {
+  if (node instanceof FileTreeNode) return node.content.size();
+  // sysfs and procfs links have no size; those of memory file systems have their text's.
+  const inMemory = node.flavour === 'ramfs' || node.flavour === 'devtmpfs';
+  return node instanceof LinkTreeNode && inMemory ? encodeText(node.text(proc)).length : 0;
+}
+
+/** Names as the directory's file system lists them. */
+function listing(dir: DirTreeNode): readonly string[] {
+  const names = [...dir.children.keys(), ...(dir.dynamic?.list() ?? [])];
+  if (dir.flavour === 'sysfs') return inKernfsOrder(names);
+  return dir.flavour === 'proc' ? inProcOrder(names) : newestFirst(names);
+}

@@ -1,0 +1,32 @@
+/** Sleeping where a signal could wake: state S of /proc/PID/stat, as against D. */
+import type { KernelSymbols, Task } from '@vdpalab/abi';
+import type { WaitQueue } from '@vdpalab/sched';
+
+/** Sleep on a queue until `condition` holds. @param ns at most this long; negative or absent for ever */
+export type Nap = (wq: WaitQueue, condition: () => boolean, what: string, ns?: number) => Promise<void>;
+
+/** Interruptible sleeps of one kernel. */
+export interface Naps {
+  readonly nap: Nap;
+  /** Whether the task's present sleep is one of these. */
+  readonly isNapping: (task: Task) => boolean;
+}
+
+/** Make the interruptible sleeps of one kernel; there are no signals yet, only their state letter. */
+export function createNaps(k: Pick<KernelSymbols, 'wait_event' | 'wait_event_timeout' | 'current_task'>): Naps {
+  const napping = new Set<Task>();
+  return {
+    isNapping: (task) => napping.has(task),
+    nap: async (wq, condition, what, ns = -1) => {
+      if (condition()) return;
+      const task = k.current_task();
+      napping.add(task);
+      try {
+        if (ns < 0) await k.wait_event(wq, condition, what);
+        else await k.wait_event_timeout(wq, condition, what, ns);
+      } finally {
+        napping.delete(task);
+      }
+    },
+  };
+}

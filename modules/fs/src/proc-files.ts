@@ -1,0 +1,55 @@
+/** Files of /proc that do not belong to a process. Mirrors `fs/proc` and `kernel/sysctl.c` (Linux 6.1). */
+import type { KernelSymbols, Machine } from '@vdpalab/abi';
+import { CAP_SYSLOG } from '@vdpalab/uapi';
+import type { FsSymbols } from './header.ts';
+import type { NodeMaker } from './kernfs.ts';
+import { modulesText } from './proc-modules.ts';
+import { attach } from './tree.ts';
+import type { DirTreeNode } from './tree.ts';
+
+/** What the files show. */
+export interface ProcFacts {
+  readonly machine: Machine;
+  readonly k: Pick<KernelSymbols, 'modules' | 'tainted' | 'nr_free_pages'>;
+  readonly chrdevs: () => readonly (readonly [major: number, name: string])[];
+}
+
+const MOUNTS = [
+  ['sysfs', '/sys', 'sysfs'], ['proc', '/proc', 'proc'], ['devtmpfs', '/dev', 'devtmpfs'], ['rootfs', '/', 'rootfs'],
+] as const;
+
+/** Hang the files into /proc. */
+export function createProcFiles(
+  proc: DirTreeNode, make: NodeMaker, proc_create: FsSymbols['proc_create'], { machine, k, chrdevs }: ProcFacts,
+): void {
+  const kB = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8);
+  const version = `#1 SMP PREEMPT_DYNAMIC vdpalab`;
+  let modprobe = '/sbin/modprobe';
+
+  proc_create('cmdline', 0o444, () => `${machine.cmdline}\n`);
+  proc_create('version', 0o444, () => `Linux version ${machine.release} (vdpalab) ${version}\n`);
+  proc_create('modules', 0o444, (reader) => modulesText(k.modules(), reader.cred.caps.has(CAP_SYSLOG)));
+  proc_create('devices', 0o444, () =>
+    `Character devices:\n${chrdevs().map(([major, name]) => `${`${major}`.padStart(3)} ${name}\n`).join('')}\nBlock devices:\n`);
+  proc_create('uptime', 0o444, () => {
+    const seconds = (machine.sched.now / 1e9).toFixed(2);
+    return `${seconds} ${seconds}\n`;
+  });
+  proc_create('meminfo', 0o444, () => {
+    const total = machine.ram.regions.reduce((sum, region) => sum + region.size, 0);
+    return `MemTotal:       ${kB(total)} kB\nMemFree:        ${kB(k.nr_free_pages() * 4096)} kB\n`;
+  });
+  proc_create('mounts', 0o444, () => MOUNTS.map(([what, where, type]) => `${what} ${where} ${type} rw 0 0\n`).join(''));
+  proc_create('filesystems', 0o444, () => 'nodev\tsysfs\nnodev\tproc\nnodev\tdevtmpfs\nnodev\trootfs\n');
+
+  proc_create('sys/kernel/ostype', 0o444, () => 'Linux\n');
+  proc_create('sys/kernel/osrelease', 0o444, () => `${machine.release}\n`);
+  proc_create('sys/kernel/version', 0o444, () => `${version}\n`);
+  proc_create('sys/kernel/hostname', 0o644, () => 'vdpalab\n');
+  proc_create('sys/kernel/tainted', 0o644, () => `${k.tainted()}\n`);
+  proc_create('sys/kernel/modprobe', 0o644, () => `${modprobe}\n`, async (text) => {
+    modprobe = text.split('\n', 1)[0] as string; // split gives at least one
+  });
+
+  attach(proc, make.link('self', 'proc', (reader) => `${reader.pid}`));
+}
