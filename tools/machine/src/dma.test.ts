@@ -111,6 +111,18 @@ describe('through the IOMMU', () => {
     expect(hw.counters).toMatchObject({ dmaWritten: 4, dmaRead: 0, faults: 3 });
   });
 
+  it('does not wrap addresses beyond the aperture', () => {
+    const hw = machineWith();
+    const table = hw.iommu!.createTable();
+    hw.iommu!.attach(RID, null, table);
+    table.map(0, 0, PAGE, READ | WRITE);
+    expect(hw.dmaPort(RID).write(0, bytes(1))).toBe(true);
+    expect(hw.dmaPort(RID).write(2 ** 48, bytes(1))).toBe(false);
+    const cache = new ExtentCache(hw.dmaPort(RID));
+    expect(cache.load(0, 0xffff_0000, 4, WRITE)).toBe(EINVAL);
+    expect(reasons(hw)[0]).toBe('write 0x1000000000000 not-present');
+  });
+
   it('keeps requesters apart, and PASIDs of one requester', () => {
     const hw = machineWith();
     for (const [i, [rid, pasid]] of ([[RID, null], [RID, 1], [RID + 1, null]] as const).entries()) {
@@ -282,6 +294,21 @@ describe('lookup for ring walkers', () => {
     expect(cache.load(PAGE, 0x80, 1, READ)).toBe(EFAULT);
     expect(cache.load(0, 0x80, 1, WRITE)).toBe(EPERM);
     expect(cache.load(0, 0x81, 1, WRITE)).toBe(EINVAL);
+  });
+
+  it('starts an extent where RAM starts, when a mapping begins before it', () => {
+    const hw = machineWith();
+    const table = hw.iommu!.createTable();
+    hw.iommu!.attach(RID, null, table);
+    const large = 512 * PAGE;
+    const region = wasmRegion(2 * large + 5 * PAGE, PAGE);
+    hw.ram.attach(region);
+    table.map(0, 2 * large, large, WRITE);
+    const port = hw.dmaPort(RID);
+    expect(port.write(4 * PAGE, bytes(4))).toBe(false);
+    expect(port.write(5 * PAGE + 8, bytes(4))).toBe(true);
+    expect([...region.u8.subarray(8, 12)]).toEqual([1, 2, 3, 4]);
+    expect(hw.counters.aborts).toBe(1);
   });
 
   it('is stale after any change, by the generation', () => {

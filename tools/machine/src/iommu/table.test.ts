@@ -123,6 +123,14 @@ describe('a table', () => {
     expect(table.mappedPages).toBe(HUGE / PAGE - 1);
   });
 
+  it('splits a large leaf that a range enters in the middle and leaves at its end', () => {
+    const table = newTable();
+    table.map(0, HUGE, 2 * LARGE, 3);
+    expect(table.unmap(LARGE - PAGE, LARGE + PAGE)).toBe(LARGE + PAGE);
+    expect(table.lookup(0)?.length).toBe(LARGE - PAGE);
+    expect(table.mappedPages).toBe(511);
+  });
+
   it('skips holes when it unmaps, also the whole aperture at once', () => {
     const table = newTable();
     table.map(0, 0, PAGE, 3);

@@ -78,7 +78,7 @@ describe('tasks', () => {
         sched.cause = cause;
         for (let i = 0; i < 5; i++) {
           await sched.yield();
-          seen.push(sched.cause === cause ? 0 : sched.cause);
+          seen.push(sched.cause - cause);
         }
       });
     }

@@ -200,7 +200,7 @@ export class DeterministicScheduler implements Scheduler {
     try {
       for (;;) {
         if (this.pacer !== null) await this.pace(this.pacer);
-        if (this.mailbox.hasPost || this.mailbox.isDue(this.decisions.count - PATIENCE) || this.runnable() > 0) {
+        if (this.mailbox.hasPost || this.runnable() > 0) {
           if (this.decisions.count >= end) return { kind: 'limit', steps: maxSteps };
           const over = this.step();
           if (over !== undefined) await over;
@@ -375,7 +375,7 @@ export class DeterministicScheduler implements Scheduler {
   private async admitHost(): Promise<void> {
     const oldest = this.mailbox.oldest!; // asked for only when there is one
     while (!oldest.settled && !this.mailbox.hasPost) await this.mailbox.arrival();
-    if (!oldest.settled || this.mailbox.hasPost) return;
+    if (this.mailbox.hasPost) return;
     this.mailbox.admit();
     this.decisions.note('host', oldest.what, oldest.task.id);
     this.wake(oldest.task);
