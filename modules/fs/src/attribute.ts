@@ -3,7 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Atomic, KernelSymbols } from '@vdpalab/abi';
 import { POLLERR, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM, S_IRUGO, S_IWUGO } from '@vdpalab/uapi';
 import type { WaitQueue } from '@vdpalab/sched';
-import type { AttributeOps, BinAttributeOps, File } from './header.ts';
+import type { AttributeOps, BinAttributeOps, File, FileOperations } from './header.ts';
 import { generic_file_llseek } from './seek.ts';
 import { decodeText, encodeText } from './text.ts';
 import { pathOf } from './tree.ts';
@@ -119,19 +119,28 @@ export function createAttributes(k: Needs): AttributeMaker {
     };
   }
 
+  function mapper(mmap: NonNullable<BinAttributeOps['mmap']>): NonNullable<FileOperations['mmap']> {
+    return async (file, area, proc) => {
+      refuseRemoved(file);
+      await mmap(area, proc);
+    };
+  }
+
   function binary(ops: BinAttributeOps): AttributeContent {
     const { event, queue, notify } = notifiable();
     const { size } = ops;
     return {
       notify,
       size: () => size,
-      checkOpen: (node, read, write) => checkOpen(node, read, write, ops.read !== undefined, ops.write !== undefined),
+      checkOpen: (node, read, write) =>
+        checkOpen(node, read, write, (ops.read ?? ops.mmap) !== undefined, (ops.write ?? ops.mmap) !== undefined),
       truncate: () => {},
       ops: {
         read: async (file, len, pos) => {
           refuseRemoved(file);
           const end = Math.min(pos + Math.min(len, ATTRIBUTE_MAX), size === 0 ? Infinity : size);
-          if (end <= pos || ops.read === undefined) return new Uint8Array(0);
+          if (end <= pos) return new Uint8Array(0);
+          if (ops.read === undefined) throw new KernelError('EIO', 'fs.attribute.no-show', `${file.path} cannot be read`);
           return ops.read(pos, end - pos);
         },
         write: async (file, bytes, pos) => {
@@ -140,8 +149,11 @@ export function createAttributes(k: Needs): AttributeMaker {
             throw new KernelError('EFBIG', 'fs.attribute.bin-end', `${file.path}: write at ${pos}, size ${size}`);
           }
           const taken = bytes.subarray(0, Math.min(ATTRIBUTE_MAX, size === 0 ? Infinity : size - pos));
-          return taken.length === 0 || ops.write === undefined ? 0 : ops.write(pos, taken);
+          if (taken.length === 0) return 0;
+          if (ops.write === undefined) throw new KernelError('EIO', 'fs.attribute.no-store', `${file.path} cannot be written`);
+          return ops.write(pos, taken);
         },
+        ...(ops.mmap === undefined ? {} : { mmap: mapper(ops.mmap) }),
         llseek: (file, offset, whence) => generic_file_llseek(file, offset, whence, size),
         poll: (file) => (stateOf(file, event()).event === event() ? ready : ready | POLLERR | POLLPRI),
         pollQueue: queue,

@@ -1,8 +1,8 @@
 /** Sockets: the families are modules'. Mirrors `net/socket.c` (Linux 6.1). */
 import type { Atomic } from '@vdpalab/abi';
-import { O_NONBLOCK, O_RDWR, SOCK_CLOEXEC, SOCK_NONBLOCK } from '@vdpalab/uapi';
+import { MSG_DONTWAIT, O_NONBLOCK, O_RDWR, SOCK_CLOEXEC, SOCK_NONBLOCK } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
-import type { FileOperations, FsSymbols, Process, SocketFamily } from './header.ts';
+import type { File, FileOperations, FsSymbols, Process, SocketFamily } from './header.ts';
 import type { OpenFile, OpenFiles } from './open-file.ts';
 import { processImpl } from './process.ts';
 
@@ -13,12 +13,18 @@ const SOCK_MAX = 11;
 const SOCK_TYPE_MASK = 0xf;
 
 type SocketSymbols = Pick<FsSymbols,
-  'ksys_socket' | 'ksys_bind' | 'ksys_sendmsg' | 'ksys_recvmsg' | 'sock_register' | 'sock_unregister'>;
+  | 'ksys_socket' | 'ksys_bind' | 'ksys_sendmsg' | 'ksys_recvmsg' | 'ksys_getsockname' | 'ksys_setsockopt'
+  | 'sock_register' | 'sock_unregister'>;
 
 /** Sockets of one kernel. */
 export interface Sockets {
   readonly symbols: SocketSymbols;
   readonly leftovers: () => readonly string[];
+}
+
+/** A descriptor that does not wait makes each receive one that does not. */
+function waitFlags(file: File): number {
+  return (file.flags & O_NONBLOCK) === 0 ? 0 : MSG_DONTWAIT;
 }
 
 /** Read and write of a socket are its recvmsg and sendmsg. */
@@ -27,7 +33,7 @@ function withStreamOps(ops: FileOperations): FileOperations {
   return {
     ...ops,
     ...(ops.read === undefined && recvmsg !== undefined
-      ? { read: async (file, len, _pos, proc) => (await recvmsg(file, len, proc)).bytes } : {}),
+      ? { read: async (file, len, _pos, proc) => (await recvmsg(file, len, proc, waitFlags(file))).bytes } : {}),
     ...(ops.write === undefined && sendmsg !== undefined
       ? { write: (file, bytes, _pos, proc) => sendmsg(file, bytes, null, proc) } : {}),
   } satisfies FileOperations;
@@ -100,9 +106,17 @@ export function createSockets(files: OpenFiles): Sockets {
         if (file.ops.sendmsg === undefined) throw unsupported(file, 'sendmsg');
         return file.ops.sendmsg(file, bytes, address, proc);
       }),
-      ksys_recvmsg: (proc, fd, len) => socket(proc, fd, async (file) => {
+      ksys_recvmsg: (proc, fd, len, flags = 0) => socket(proc, fd, async (file) => {
         if (file.ops.recvmsg === undefined) throw unsupported(file, 'recvmsg');
-        return file.ops.recvmsg(file, len, proc);
+        return file.ops.recvmsg(file, len, proc, flags | waitFlags(file));
+      }),
+      ksys_getsockname: (proc, fd) => socket(proc, fd, async (file) => {
+        if (file.ops.getsockname === undefined) throw unsupported(file, 'getsockname');
+        return file.ops.getsockname(file);
+      }),
+      ksys_setsockopt: (proc, fd, level, name, value) => socket(proc, fd, async (file) => {
+        if (file.ops.setsockopt === undefined) throw unsupported(file, 'setsockopt');
+        await file.ops.setsockopt(file, level, name, value, proc);
       }),
     },
   };
