@@ -174,7 +174,7 @@ describe('through the IOMMU', () => {
       prot: fc.integer({ min: 1, max: 3 }),
     });
     fc.assert(
-      fc.property(fc.array(change, { maxLength: 60 }), (changes) => {
+      fc.property(fc.array(change, { maxLength: 60, size: 'max' }), (changes) => {
         const hw = machineWith();
         const port = hw.dmaPort(RID);
         const tables = [hw.iommu!.createTable(), hw.iommu!.createTable()];

@@ -11,7 +11,7 @@ describe('TimerQueue', () => {
       fc.record({ op: fc.constant('pop' as const) }),
     );
     fc.assert(
-      fc.property(fc.array(fc.nat(1000), { maxLength: 40 }), fc.array(step, { maxLength: 80 }), (first, later) => {
+      fc.property(fc.array(fc.nat(1000), { maxLength: 40, size: 'max' }), fc.array(step, { maxLength: 80, size: 'max' }), (first, later) => {
         const queue = new TimerQueue();
         let model: { timer: Timer; order: number }[] = [];
         let order = 0;

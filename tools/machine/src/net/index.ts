@@ -1,0 +1,7 @@
+/** Networks between functions: wires, switches, captures. */
+export * from './frame-pool.ts';
+export * from './injection.ts';
+export * from './mac-table.ts';
+export * from './port.ts';
+export * from './switch.ts';
+export * from './wire.ts';
