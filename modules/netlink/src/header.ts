@@ -12,8 +12,9 @@ export type NlaType = 'u8' | 'u16' | 'u32' | 'u64' | 'flag' | 'nul_string' | 'st
 /** `struct nla_policy` of one attribute. */
 export interface NlaPolicy {
   readonly type: NlaType;
-  /** Largest length in bytes of strings (without the zero) and binaries; exact length for `unspec` with `exact`. */
+  /** Largest length in bytes of strings (without the zero) and binaries. */
   readonly maxlen?: number;
+  /** Smallest length of binaries; with an equal `maxlen` as NLA_POLICY_EXACT_LEN: outside gives ERANGE. */
   readonly minlen?: number;
   /** Range of integers: outside gives ERANGE and the extack "integer out of range". */
   readonly min?: bigint;
@@ -39,10 +40,11 @@ export interface NlMessageBuilder {
   putU8: (type: number, value: number) => Atomic;
   putU16: (type: number, value: number) => Atomic;
   putU32: (type: number, value: number) => Atomic;
-  /** @param pad attribute number used for alignment padding, as in nla_put_u64_64bit */
+  /** @param pad as in nla_put_u64_64bit; the machine reads unaligned words, so no padding is written */
   putU64: (type: number, value: bigint, pad: number) => Atomic;
   putString: (type: number, value: string) => Atomic;
   putFlag: (type: number) => Atomic;
+  /** @param type put NLA_F_NESTED into it where the interface does */
   nestStart: (type: number) => number;
   nestEnd: (start: number) => Atomic;
   /** Forget what was written after a mark. */
@@ -83,6 +85,8 @@ export interface GenlFamily {
   readonly ops: readonly GenlOp[];
   readonly mcgrps?: readonly string[];
   readonly netnsok: boolean;
+  /** Requests do not wait for those of other families. */
+  readonly parallel_ops?: boolean;
   readonly module: KModule | null;
 }
 
