@@ -1,0 +1,121 @@
+/** vDPA bus. Mirrors `drivers/vdpa/vdpa.c` (Linux 6.1). */
+import { defineModule, KernelError } from '@vdpalab/abi';
+import type { DeviceDriver } from '@vdpalab/driver-core';
+import { vdpaBus } from './bus.ts';
+import { configSymbols } from './config.ts';
+import { VdpaDevices } from './device.ts';
+import type { VdpaDevice, VdpaDriver, VdpaMgmtDev } from './header.ts';
+import { vdpaFamily } from './netlink.ts';
+
+export default defineModule({
+  name: 'vdpa',
+  license: 'GPL v2',
+  author: 'Jason Wang <jasowang@redhat.com>',
+  imports: [
+    'bus_register', 'bus_unregister', 'bus_devices', 'bus_find_device_by_name', 'driver_register', 'driver_unregister',
+    'device_initialize', 'device_add', 'device_unregister', 'put_device', 'dev_err', 'dma_set_mask_and_coherent',
+    'init_rwsem', 'down_read', 'up_read', 'down_write', 'up_write', 'current_task', 'genl_register_family', 'genl_unregister_family', 'capable',
+  ],
+  exports: ['vdpa_set_status'],
+  exportsGpl: [
+    '__vdpa_alloc_device', 'vdpa_register_device', 'vdpa_unregister_device', '_vdpa_register_device', '_vdpa_unregister_device',
+    '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_mgmtdev_register', 'vdpa_mgmtdev_unregister', 'dev_to_vdpa',
+    'vdpa_get_drvdata', 'vdpa_set_drvdata', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_features', 'vdpa_reset',
+    'vdpa_put_device', 'vdpa_mgmtdevs',
+  ],
+
+  async module_init(k, { THIS_MODULE, undo }) {
+    const devices = new VdpaDevices(k);
+    const drivers = new Map<DeviceDriver, VdpaDriver>();
+    const mgmtdevs: VdpaMgmtDev[] = [];
+    const lock = k.init_rwsem('vdpa_dev_lock');
+
+    const bus = vdpaBus(k, devices, (drv) => drivers.get(drv) as VdpaDriver); // only ours are on our bus
+    await k.bus_register(bus);
+    undo.push('bus vdpa', () => k.bus_unregister(bus));
+
+    const family = {
+      ...vdpaFamily(k, { mgmtdevs, devices: () => k.bus_devices(bus).map((dev) => devices.of(dev)), lock }),
+      module: THIS_MODULE,
+    };
+    k.genl_register_family(family);
+    undo.push('netlink family vdpa', () => k.genl_unregister_family(family));
+
+    /** `__vdpa_register_device`; the lock is held for writing. */
+    async function add(vdev: VdpaDevice, nvqs: number): Promise<void> {
+      if (k.bus_find_device_by_name(bus, vdev.dev.name) !== null) {
+        throw new KernelError('EEXIST', 'vdpa.register.name', `${vdev.dev.name}: already on the vdpa bus`);
+      }
+      devices.own(vdev).nvqs = nvqs;
+      await k.device_add(vdev.dev);
+    }
+
+    async function locked(body: () => Promise<void>): Promise<void> {
+      await k.down_write(lock);
+      try {
+        await body();
+      } finally {
+        k.up_write(lock);
+      }
+    }
+
+    return {
+      ksymtab: {
+        ...configSymbols(k),
+        __vdpa_alloc_device: async (init) => devices.alloc(init, bus),
+        vdpa_put_device: (vdev) => k.put_device(vdev.dev),
+        vdpa_register_device: (vdev, nvqs) => locked(() => add(vdev, nvqs)),
+        vdpa_unregister_device: (vdev) => locked(() => k.device_unregister(vdev.dev)),
+
+        async _vdpa_register_device(vdev, nvqs) {
+          if (vdev.mdev === null) throw new KernelError('EINVAL', 'vdpa.register.mdev', `${vdev.dev.name}: no management device`);
+          if (lock.writer !== k.current_task()) {
+            throw new KernelError('EINVAL', 'vdpa.register.lock', `${vdev.dev.name}: the management lock is not held`);
+          }
+          await add(vdev, nvqs);
+        },
+        _vdpa_unregister_device: (vdev) => k.device_unregister(vdev.dev),
+
+        async __vdpa_register_driver(drv) {
+          const driver: DeviceDriver = { name: drv.name, bus, owner: drv.owner };
+          drivers.set(driver, drv);
+          try {
+            await k.driver_register(driver);
+          } catch (error) {
+            drivers.delete(driver);
+            throw error;
+          }
+        },
+        async vdpa_unregister_driver(drv) {
+          const driver = [...drivers].find(([, d]) => d === drv)?.[0];
+          if (driver === undefined) throw new Error(`vDPA driver ${drv.name} is not registered`);
+          await k.driver_unregister(driver);
+          drivers.delete(driver);
+        },
+
+        async vdpa_mgmtdev_register(mdev) {
+          if (!mdev.device || !mdev.ops?.dev_add || !mdev.ops.dev_del) {
+            throw new KernelError('EINVAL', 'vdpa.mgmtdev.ops', 'a management device needs a device, dev_add and dev_del');
+          }
+          await locked(async () => void mgmtdevs.push(mdev));
+        },
+        vdpa_mgmtdev_unregister: (mdev) => locked(async () => {
+          mgmtdevs.splice(mgmtdevs.indexOf(mdev), 1);
+          for (const dev of [...k.bus_devices(bus)]) {
+            const vdev = devices.of(dev);
+            if (vdev.mdev === mdev) await mdev.ops.dev_del(mdev, vdev);
+          }
+        }),
+        vdpa_mgmtdevs: () => [...mgmtdevs],
+
+        dev_to_vdpa: (dev) => devices.of(dev),
+        vdpa_get_drvdata: (vdev) => devices.own(vdev).drvdata,
+        vdpa_set_drvdata(vdev, data) {
+          devices.own(vdev).drvdata = data;
+          return undefined;
+        },
+      },
+      module_exit: () => undefined,
+    };
+  },
+});
