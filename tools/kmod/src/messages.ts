@@ -1,0 +1,62 @@
+/** How the tools speak: `tool: LEVEL: text` on standard error, quiet or not. */
+import type { KmodSystem } from './system.ts';
+
+/** Levels, most urgent first. */
+export type MessageLevel = 'FATAL' | 'ERROR' | 'WARNING';
+
+/**
+ * Source places that libkmod puts before its own errors; Debian's kmod 30 has these.
+ *
+ * They are part of the text on a real system, and the recordings hold them.
+ */
+export const LIBKMOD = Object.freeze({
+  parseDepline: '../libkmod/libkmod-module.c:191 kmod_module_parse_depline()',
+  removeModule: '../libkmod/libkmod-module.c:856 kmod_module_remove_module()',
+  insertModule: '../libkmod/libkmod-module.c:968 kmod_module_insert_module()', // the line is that of a later build
+  command: '../libkmod/libkmod-module.c:1047 command_do()',
+});
+
+/** Thrown by a FATAL message: the tool ends there with status 1, whatever it still had to do. */
+export class FatalExit extends Error {}
+
+/** The voice of one run of one tool. */
+export class Messages {
+  readonly #tool: string;
+  readonly #sys: KmodSystem;
+  #pending = '';
+  /** `-q`: nothing is said. */
+  quiet = false;
+
+  constructor(tool: string, sys: KmodSystem) {
+    this.#tool = tool;
+    this.#sys = sys;
+  }
+
+  /** @throws FatalExit for FATAL, unless quiet: then the tool goes on, as kmod's does */
+  say(level: MessageLevel, text: string): void {
+    if (this.quiet) return;
+    this.#sys.err(`${this.#tool}: ${level}: ${text}\n`);
+    if (level === 'FATAL') throw new FatalExit(text);
+  }
+
+  /** What getopt says, quiet or not. */
+  usage(text: string): void {
+    this.#sys.err(`${this.#tool}: ${text}\n`);
+  }
+
+  /** Print to standard output, kept back until {@link flush}, as a program whose output is no terminal does. */
+  print(line: string): void {
+    this.#pending += `${line}\n`;
+  }
+
+  /** Print and write out at once, with all that was kept back. */
+  show(line: string): void {
+    this.print(line);
+    this.flush();
+  }
+
+  flush(): void {
+    if (this.#pending !== '') this.#sys.out(this.#pending);
+    this.#pending = '';
+  }
+}

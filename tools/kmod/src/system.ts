@@ -1,0 +1,105 @@
+/** What the tools ask of the system they run on. The lab stands behind it; tests use {@link FakeSystem}'s like. */
+import type { ErrnoName, ModInfo, ModuleView } from '@vdpalab/abi';
+import { mergeConfigDirs, parseConfig } from './config.ts';
+import type { Config, ConfigFile } from './config.ts';
+import { ModuleIndex } from './modindex.ts';
+import { treeModuleOf } from './tree.ts';
+import type { TreeModule } from './tree.ts';
+
+/** What the tools read of a loaded module: /proc/modules and /sys/module. */
+export type LoadedView = Pick<ModuleView, 'name' | 'state' | 'refcnt' | 'size' | 'holders'>;
+
+/** The system under the tools. Paths are absolute. */
+export interface KmodSystem {
+  /** `uname -r` */
+  readonly release: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  /** Text of a file; `null` when there is none. A module file's text is its `modinfo.json`. */
+  readonly readFile: (path: string) => Promise<string | null>;
+  /** Names in a directory; `null` when there is none. */
+  readonly readdir: (path: string) => Promise<readonly string[] | null>;
+  /** Whether a regular file is there. */
+  readonly exists: (path: string) => Promise<boolean>;
+  /** Only depmod writes. */
+  readonly writeFile?: (path: string, text: string) => Promise<ErrnoName | 0>;
+  /** Loaded modules, newest first, built-in ones excluded. */
+  readonly loaded: () => readonly LoadedView[];
+  /** `finit_module`. @returns the errno it failed with, or 0 */
+  readonly insert: (path: string, args: string, flags: number) => Promise<ErrnoName | 0>;
+  /** `delete_module`. @returns the errno it failed with, or 0 */
+  readonly remove: (name: string, flags: number) => Promise<ErrnoName | 0>;
+  /** `system(3)`: run a command through the shell. @param env added to the environment. @returns its exit status */
+  readonly runCommand: (command: string, env: Readonly<Record<string, string>>) => Promise<number>;
+  /** `strerror(3)` */
+  readonly strerror: (errno: ErrnoName) => string;
+  /** Wait, for `modprobe -w`; absent, it does not wait. */
+  readonly sleep?: (ms: number) => Promise<void>;
+  /** Write to standard output; texts hold their newlines. */
+  readonly out: (text: string) => void;
+  /** Write to standard error. */
+  readonly err: (text: string) => void;
+}
+
+/** Directories of modprobe.d, the first wins. */
+export const MODPROBE_DIRS: readonly string[] = ['/etc/modprobe.d', '/run/modprobe.d', '/usr/local/lib/modprobe.d', '/lib/modprobe.d'];
+
+/** `/lib/modules/RELEASE` below a root. */
+export function modulesDir(release: string, root = ''): string {
+  return `${root.replace(/\/$/, '')}/lib/modules/${release}`;
+}
+
+/** Read depmod's files of a tree; missing ones count as empty. */
+export async function readIndex(sys: KmodSystem, dirname: string): Promise<ModuleIndex> {
+  const read = (name: string): Promise<string | null> => sys.readFile(`${dirname}/${name}`);
+  return new ModuleIndex(dirname, {
+    dep: await read('modules.dep'),
+    alias: await read('modules.alias'),
+    symbols: await read('modules.symbols'),
+    softdep: await read('modules.softdep'),
+    builtin: await read('modules.builtin'),
+    builtinModinfo: await read('modules.builtin.modinfo'),
+  });
+}
+
+/**
+ * Read the configuration: modprobe.d, the tree's modules.softdep in its place among the file names, the command line.
+ *
+ * @param paths `-C`: files or directories instead of the usual directories
+ */
+export async function readConfig(sys: KmodSystem, dirname: string, paths: readonly string[] | null = null): Promise<Config> {
+  const dirs: { dir: string; names: readonly string[] }[] = [];
+  const extra: string[] = [];
+  for (const path of paths ?? MODPROBE_DIRS) {
+    const names = await sys.readdir(path);
+    if (names !== null) dirs.push({ dir: path, names });
+    else if (paths !== null) extra.push(path);
+  }
+  const files: ConfigFile[] = [];
+  for (const path of mergeConfigDirs(dirs, [...extra, `${dirname}/modules.softdep`])) {
+    const text = await sys.readFile(path);
+    if (text !== null) files.push({ path, text });
+  }
+  return parseConfig(files, (await sys.readFile('/proc/cmdline')) ?? '');
+}
+
+/** A module file's text as a module; `null` when it is none. @param path below the tree's directory */
+export function parseModuleFile(text: string, path: string): TreeModule | null {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return null;
+  }
+  if (typeof value !== 'object' || value === null) return null;
+  const record = value as Partial<ModInfo>;
+  const lists = [record.alias, record.softdep, record.importNs, record.params, record.exports, record.imports, record.depends];
+  if (typeof record.name !== 'string' || typeof record.license !== 'string' || !lists.every(Array.isArray)) return null;
+  return treeModuleOf({ ...(record as ModInfo), path }); // its fields have just been looked at
+}
+
+/** State of a module as `/sys/module` shows it; `null` when it is not in the kernel. */
+export function moduleState(sys: KmodSystem, index: ModuleIndex | null, name: string): 'builtin' | 'coming' | 'live' | 'going' | null {
+  if (index?.isBuiltin(name) === true) return 'builtin';
+  const state = sys.loaded().find((m) => m.name === name)?.state;
+  return state === undefined || state === 'unformed' ? null : state;
+}

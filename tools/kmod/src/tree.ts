@@ -1,0 +1,133 @@
+/**
+ * A module tree: what stands below `/lib/modules/RELEASE`, as data.
+ *
+ * Built from our own packages' `modinfo.json`, or by hand in tests; a reader of real .ko files would make the same.
+ */
+import type { ModInfo } from '@vdpalab/abi';
+import { moduleName, underscores } from './names.ts';
+
+/** A symbol a module exports. */
+export interface TreeExport {
+  readonly name: string;
+  readonly crc: number;
+  readonly gpl: boolean;
+  /** Empty for none. */
+  readonly namespace: string;
+}
+
+/** A symbol a module needs, in the order of its symbol table. */
+export interface TreeNeed {
+  readonly name: string;
+  readonly weak: boolean;
+  /** CRC it was built against; `null` when the module has none. */
+  readonly crc: number | null;
+}
+
+/** A parameter, as modinfo shows it. */
+export interface TreeParam {
+  readonly name: string;
+  readonly type: string;
+  readonly desc: string | null;
+}
+
+/** One module file. */
+export interface TreeModule {
+  /** Below `/lib/modules/RELEASE`: `kernel/drivers/vdpa/vdpa.ko`. */
+  readonly path: string;
+  readonly name: string;
+  /** `.modinfo` in its order, `parm` and `parmtype` left out: see `params`. */
+  readonly modinfo: readonly (readonly [key: string, value: string])[];
+  readonly exports: readonly TreeExport[];
+  readonly needs: readonly TreeNeed[];
+  /** What depmod writes to modules.alias, in this order. */
+  readonly aliases: readonly string[];
+  readonly softdeps: readonly string[];
+  readonly weakdeps: readonly string[];
+  /** In the order they are declared. */
+  readonly params: readonly TreeParam[];
+  /** Bytes of core code. */
+  readonly size: number;
+}
+
+/** A module that is part of the kernel image. */
+export interface BuiltinModule {
+  /** As in modules.builtin: `kernel/fs/fs.ko`. */
+  readonly path: string;
+  readonly name: string;
+  readonly modinfo: readonly (readonly [key: string, value: string])[];
+  readonly exports: readonly TreeExport[];
+}
+
+/** A whole tree. */
+export interface ModuleTree {
+  /** In the order files were found. */
+  readonly modules: readonly TreeModule[];
+  readonly builtin: readonly BuiltinModule[];
+  /** Lines of modules.order; `null` when there is none. */
+  readonly order: readonly string[] | null;
+}
+
+/** A module from what differs from an empty one; for hand-made trees. */
+export function treeModule(path: string, m: Partial<Omit<TreeModule, 'path' | 'name' | 'exports' | 'needs'>> & {
+  readonly exports?: readonly (string | TreeExport)[];
+  readonly needs?: readonly (string | TreeNeed)[];
+} = {}): TreeModule {
+  return {
+    modinfo: [['license', 'GPL']], aliases: [], softdeps: [], weakdeps: [], params: [], size: 16384, ...m,
+    path,
+    name: moduleName(path),
+    exports: (m.exports ?? []).map((e) => (typeof e === 'string' ? { name: e, crc: 0, gpl: false, namespace: '' } : e)),
+    needs: (m.needs ?? []).map((n) => (typeof n === 'string' ? { name: n, weak: false, crc: null } : n)),
+  };
+}
+
+/** Aliases that come from a device table stand after `srcversion` in a .ko, the others before the description. */
+function isTableAlias(alias: string): boolean {
+  return /^(pci|virtio|vdpa|auxiliary|mdev|acpi|of|platform|usb|vfio_pci):/.test(alias);
+}
+
+function fields(m: ModInfo, release: string | null): (readonly [string, string])[] {
+  const all: (readonly [string, string | null])[] = [
+    ...m.importNs.map((ns) => ['import_ns', ns] as const),
+    ...m.softdep.map((s) => ['softdep', s] as const),
+    ...m.alias.filter((a) => !isTableAlias(a)).map((a) => ['alias', a] as const),
+    ['description', m.description], ['author', m.author], ['license', m.license], ['version', m.version], ['srcversion', m.srcversion],
+    ...m.alias.filter(isTableAlias).map((a) => ['alias', a] as const),
+    ['depends', m.builtin ? null : m.depends.join(',')], ['intree', m.builtin ? null : 'Y'], ['name', m.builtin ? null : m.name],
+    ['vermagic', m.builtin ? null : release === null ? m.vermagic : m.vermagic.replace(/^\S+/, () => release)],
+  ];
+  return all.filter((pair): pair is readonly [string, string] => pair[1] !== null);
+}
+
+function exportsOf(m: ModInfo): TreeExport[] {
+  return m.exports.map((e) => ({ name: e.name, crc: e.crc, gpl: e.gpl, namespace: e.namespace ?? '' }));
+}
+
+/** The .ko that stands for a module of ours; the package's name is an alias of it. @param release `uname -r`, for the version magic */
+export function treeModuleOf(m: ModInfo, release: string | null = null): TreeModule {
+  if (m.path === null) throw new RangeError(`${m.name} is built in and has no file`);
+  const own = underscores(m.package) === m.name ? [] : [m.package];
+  return {
+    path: m.path,
+    name: m.name,
+    modinfo: fields(m, release),
+    exports: exportsOf(m),
+    needs: m.imports.map((i) => ({ name: i.name, weak: i.weak, crc: i.crc })),
+    aliases: [...m.alias, ...own],
+    softdeps: m.softdep,
+    weakdeps: [],
+    params: m.params.map((p) => ({ name: p.name, type: p.type, desc: p.desc })),
+    size: m.size,
+  };
+}
+
+/** The tree of our own modules. @param release `uname -r`, for the version magic */
+export function treeOf(records: readonly ModInfo[], release: string | null = null): ModuleTree {
+  return {
+    modules: records.filter((m) => !m.builtin).map((m) => treeModuleOf(m, release)),
+    builtin: records.filter((m) => m.builtin).map((m) => ({
+      path: `kernel/${m.name}.ko`, name: m.name, modinfo: fields(m, release), exports: exportsOf(m),
+    })),
+    order: null,
+  };
+}
