@@ -7,3 +7,5 @@
 export { covers, coversTranscript } from '@vdpalab/features';
 export { startModule, unused } from './start-module.ts';
 export type { RunningModule, Startable, Started } from './start-module.ts';
+export { bootBuiltins } from './kernel/boot.ts';
+export type { BootOptions, BootedKernel, Loadable, TestProcess } from './kernel/boot.ts';
