@@ -13,9 +13,11 @@ import type { RadixTable } from './iommu/table.ts';
 import type { PlatformIommu } from './iommu/unit.ts';
 import { isMessageAddress } from './irqchip.ts';
 import type { MessageIrqChip } from './irqchip.ts';
+import { PAGE_SIZE } from './memory-map.ts';
 import type { PhysicalMemory } from './ram.ts';
 
 const TWO_32 = 0x1_0000_0000;
+const PAGE_MASK = PAGE_SIZE - 1;
 /** Copies up to this many bytes are cheaper as a loop. */
 const LOOP_BYTES = 64;
 
@@ -54,6 +56,9 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
   private readonly door: DmaDoor;
   private readonly entry: IommuEntry | null;
   private readonly extent: ExtentCache;
+  /** The table and the region of the last lookup, until something changes. */
+  private table: RadixTable | null = null;
+  private region: RamRegion | null = null;
   private closed = false;
   /** Whether lookups that fail are accesses, to be logged. */
   private quiet = false;
@@ -74,21 +79,46 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
    * @returns 0, or EINVAL when nothing is mapped there, EPERM when the access is not permitted
    */
   lookup(addrLo: number, addrHi: number, len: number, write: boolean, out: Extent): number {
+    const { table, region } = this;
+    // A small page that the IOTLB knows, in the region used last: most lookups. Message addresses are never there.
+    if (table !== null && region !== null && (addrLo & PAGE_MASK) + len <= PAGE_SIZE) {
+      const { iotlb } = table;
+      if (iotlb.probe(addrLo, addrHi) && (iotlb.prot & (write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO)) !== 0) {
+        const offset = iotlb.targetHi * TWO_32 + iotlb.targetLo - region.base;
+        if (offset >= 0 && offset < region.size) {
+          out.baseLo = (addrLo & ~PAGE_MASK) >>> 0;
+          out.baseHi = addrHi;
+          out.length = PAGE_SIZE;
+          out.perm = iotlb.prot;
+          out.memory = region;
+          out.offset = offset;
+          return 0;
+        }
+      }
+    }
+    return this.lookupSlowly(addrLo, addrHi, len, write, out);
+  }
+
+  private lookupSlowly(addrLo: number, addrHi: number, len: number, write: boolean, out: Extent): number {
     if (this.closed) return EINVAL;
     const address = addrHi * TWO_32 + addrLo;
     if (isMessageAddress(address)) return this.refuse(address, write, 'blocked', EINVAL);
     const to = this.entry === null ? 'identity' : this.entry.to;
     if (to === null) return this.refuse(address, write, 'no-entry', EINVAL);
-    if (to === 'identity') return this.direct(address, out);
     if (to === 'blocked') return this.refuse(address, write, 'blocked', EINVAL);
+    if (to === 'identity') {
+      const region = this.door.ram.find(address, 1);
+      return region === null ? this.abort() : fill(out, region.base, region.base, region.size, VHOST_ACCESS_RW, region);
+    }
     const table = to as RadixTable; // the unit attaches no other
     if (!table.resolve(addrLo, addrHi, len)) return this.refuse(address, write, 'not-present', EINVAL);
     if ((table.hitProt & (write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO)) === 0) {
       return this.refuse(address, write, 'permission', EPERM);
     }
-    const pa = table.hitPa + (address - table.hitIova);
-    const region = this.door.ram.find(pa, 1);
+    const region = this.door.ram.find(table.hitPa + (address - table.hitIova), 1);
     if (region === null) return this.abort();
+    this.table = table;
+    this.region = region;
     return fill(out, table.hitIova, table.hitPa, table.hitLength, table.hitProt, region);
   }
 
@@ -186,6 +216,8 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
   /** Forget what was cached: a mapping went away. */
   invalidate(): undefined {
     this.generation++;
+    this.table = null;
+    this.region = null;
     this.extent.drop();
   }
 
@@ -220,12 +252,6 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
     if (done === len) return true;
     if (!write) bytes.fill(0xff, done, len);
     return false;
-  }
-
-  private direct(address: number, out: Extent): number {
-    const region = this.door.ram.find(address, 1);
-    if (region === null) return this.abort();
-    return fill(out, region.base, region.base, region.size, VHOST_ACCESS_RW, region);
   }
 
   private abort(): number {

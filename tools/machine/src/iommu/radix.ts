@@ -10,6 +10,8 @@ export const ADDRESS_BITS = 48;
 
 const FANOUT = 512;
 const NODE_WORDS = FANOUT * 2;
+const NODE_SHIFT = 10;
+const PAGE_SPAN = 0x1000;
 const ROOT_LEVEL = 3;
 /** The largest leaf: 1 GiB. */
 const LEAF_LEVEL_MAX = 2;
@@ -70,6 +72,7 @@ export class Radix {
 
   /** The first mapped address in a range, or -1. */
   firstMapped(iova: number, size: number): number {
+    if (size === PAGE_SPAN) return this.find(iova >>> 0, (iova * PER_2_32) | 0) ? iova : -1;
     const end = iova + size;
     for (let at = iova; at < end; ) {
       const slot = this.descend(at);
@@ -81,6 +84,15 @@ export class Radix {
 
   /** Map a range of which nothing is mapped; all arguments page-aligned. */
   map(iova: number, pa: number, size: number, prot: number): undefined {
+    if (size === PAGE_SPAN) {
+      const slot = this.pageSlot(iova >>> 0, (iova * PER_2_32) | 0);
+      if (slot >= 0) {
+        this.words[slot] = (pa >>> 0) | prot;
+        this.words[slot + 1] = (pa * PER_2_32) | 0;
+        this.used[slot >>> NODE_SHIFT]!++;
+        return;
+      }
+    }
     const end = iova + size;
     let target = pa;
     for (let at = iova; at < end; ) {
@@ -96,6 +108,18 @@ export class Radix {
 
   /** Unmap a page-aligned range, splitting large leaves it cuts. @returns bytes that were mapped */
   unmap(iova: number, size: number): number {
+    if (size === PAGE_SPAN) {
+      const slot = this.pageSlot(iova >>> 0, (iova * PER_2_32) | 0);
+      if (slot >= 0) {
+        if ((this.words[slot]! & PROT) === 0) return 0;
+        if (this.used[slot >>> NODE_SHIFT]! > 1) {
+          this.words[slot] = 0;
+          this.words[slot + 1] = 0;
+          this.used[slot >>> NODE_SHIFT]!--;
+          return PAGE_SPAN;
+        }
+      }
+    }
     const end = iova + size;
     let removed = 0;
     for (let at = iova; at < end; ) {
@@ -120,6 +144,18 @@ export class Radix {
   /** Nodes in use, the root included: what the tables cost. */
   get nodeCount(): number {
     return this.nodes - this.spare.length;
+  }
+
+  /** Word index of a small page's entry, or -1 when there is no node for it: the short way for single pages. */
+  private pageSlot(lo: number, hi: number): number {
+    const { words } = this;
+    let at = ((hi >>> 7) & 511) << 1;
+    if ((words[at]! & POINTER) === 0) return -1;
+    at = (words[at + 1]! << NODE_SHIFT) + ((((hi << 2) | (lo >>> 30)) & 511) << 1);
+    if ((words[at]! & POINTER) === 0) return -1;
+    at = (words[at + 1]! << NODE_SHIFT) + (((lo >>> 21) & 511) << 1);
+    if ((words[at]! & POINTER) === 0) return -1;
+    return (words[at + 1]! << NODE_SHIFT) + (((lo >>> 12) & 511) << 1);
   }
 
   /** Walk down as far as there are nodes; sets `level` and `path`. @returns word index of the entry */

@@ -15,16 +15,19 @@ export class RadixTable implements IommuTable {
   readonly id: number;
   mappedPages = 0;
   /** Who translates through it. */
-  readonly users = new Set<IommuEntry>();
+  readonly users: IommuEntry[] = [];
   /** Start of the contiguous mapping that was found, bus and physical; and its permissions. */
   hitIova = 0;
   hitPa = 0;
   hitLength = 0;
   hitProt = 0;
+  /** Pages that devices have asked for; what the kernel looks up does not enter. */
+  readonly iotlb = new Iotlb();
   /** Pages looked up in the tree because the IOTLB missed. */
   walks = 0;
   private readonly radix = new Radix();
-  private readonly iotlb = new Iotlb();
+  /** Level of the leaf `walk` found. */
+  private leafLevel = 0;
   private readonly apertureEnd: number;
 
   constructor(id: number, apertureEnd: number) {
@@ -89,19 +92,25 @@ export class RadixTable implements IommuTable {
    */
   resolve(lo: number, hi: number, len: number): boolean {
     const { iotlb } = this;
-    if ((lo & 4095) + len <= PAGE_SIZE && iotlb.probe(lo, hi)) {
+    if ((lo & (PAGE_SIZE - 1)) + len <= PAGE_SIZE && iotlb.probe(lo, hi)) {
       this.hitIova = hi * TWO_32 + ((lo & 0xffff_f000) >>> 0);
       this.hitPa = iotlb.targetHi * TWO_32 + iotlb.targetLo;
       this.hitLength = PAGE_SIZE;
       this.hitProt = iotlb.prot;
       return true;
     }
-    return this.walk(lo, hi, len);
+    if (!this.walk(lo, hi, len)) return false;
+    if (this.leafLevel === 0) {
+      const pa = this.hitPa;
+      iotlb.fill(lo, hi, pa >>> 0, Math.floor(pa / TWO_32), this.hitProt);
+    }
+    return true;
   }
 
   /** Tell every device that translates through this table to forget what it cached. */
   invalidateUsers(): undefined {
-    for (const user of this.users) user.tlb?.invalidate();
+    const { users } = this;
+    for (let i = 0; i < users.length; i++) users[i]!.tlb?.invalidate();
   }
 
   /** Find the leaf of an address and go on over contiguous neighbours until `want` bytes from the address are held. */
@@ -112,7 +121,7 @@ export class RadixTable implements IommuTable {
     if (hi > 0xffff || !radix.find(lo, hi)) return false;
     const span = LEAF_SPAN[radix.level]!;
     const into = lo & (span - 1);
-    if (span === PAGE_SIZE) this.iotlb.fill(lo, hi, radix.targetLo, radix.targetHi, radix.prot);
+    this.leafLevel = radix.level;
     this.hitIova = hi * TWO_32 + lo - into;
     this.hitPa = radix.targetHi * TWO_32 + radix.targetLo;
     this.hitProt = radix.prot;
@@ -129,7 +138,8 @@ export class RadixTable implements IommuTable {
 }
 
 function isPages(value: number): boolean {
-  return Number.isSafeInteger(value) && value >= 0 && value % PAGE_SIZE === 0;
+  // `&` takes the low 32 bits of any integer; `%` on numbers would call fmod.
+  return Number.isSafeInteger(value) && value >= 0 && (value & (PAGE_SIZE - 1)) === 0;
 }
 
 function hex(value: number): string {

@@ -70,7 +70,7 @@ describe('PlatformIommu', () => {
     expect(unit.attachments().map((e) => [e.rid, e.pasid, e.to])).toEqual([
       [1, null, 'identity'], [1, 0, 'blocked'], [1, 1, 'blocked'],
     ]);
-    expect(table.users.size).toBe(0);
+    expect(table.users).toEqual([]);
     unit.detach(1, 0);
     unit.detach(1, 0);
     expect(unit.attachments()).toHaveLength(2);

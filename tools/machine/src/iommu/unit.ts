@@ -53,7 +53,7 @@ export class PlatformIommu implements IommuUnit {
     const [user] = users;
     if (user !== undefined) {
       throw new KernelError('EBUSY', 'iommu.table.attached',
-        `iommu table ${table.id}: ${users.size} requesters attached, first ${requester(user.rid, user.pasid)}`);
+        `iommu table ${table.id}: ${users.length} requesters attached, first ${requester(user.rid, user.pasid)}`);
     }
     this.byId.delete(table.id);
   }
@@ -72,7 +72,7 @@ export class PlatformIommu implements IommuUnit {
     const entry = this.entry(rid, pasid);
     leave(entry);
     entry.to = table;
-    if (typeof table !== 'string') table.users.add(entry);
+    if (typeof table !== 'string') table.users.push(entry);
     entry.tlb?.invalidate();
   }
 
@@ -138,7 +138,9 @@ export class PlatformIommu implements IommuUnit {
 }
 
 function leave(entry: IommuEntry): undefined {
-  if (entry.to instanceof RadixTable) entry.to.users.delete(entry);
+  if (!(entry.to instanceof RadixTable)) return;
+  const { users } = entry.to;
+  users.splice(users.indexOf(entry), 1);
 }
 
 function keyOf(rid: number, pasid: number | null): number {
