@@ -64,7 +64,11 @@ export function createMapping(
       }
       if (area.ownsPages && lost.kind === 'pages') freeOwned(lost.runs);
     }
-    for (const area of gone) area.close?.();
+    for (const area of gone) {
+      const { close } = area;
+      area.close = null; // told once
+      close?.();
+    }
   }
 
   return {
