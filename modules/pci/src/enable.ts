@@ -1,0 +1,65 @@
+/** Decoding and bus mastering. Mirrors `drivers/pci/{pci,setup-res,devres}.c` (Linux 6.1). */
+import { KernelError } from '@vdpalab/abi';
+import { PCI_COMMAND, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '@vdpalab/uapi';
+import type { PciFunction } from './function.ts';
+import { formatResource, IORESOURCE_MEM } from './ioresource.ts';
+import type { Kernel } from './world.ts';
+
+/**
+ * Switch a function's decoding on; further calls only count.
+ *
+ * @throws EINVAL when a BAR has no address
+ * @see `pci_enable_device`
+ */
+export function enableDevice(k: Kernel, fn: PciFunction): undefined {
+  if (fn.enableCnt === 0) {
+    for (let bridge = fn.pciBus.self; bridge !== null; bridge = bridge.pciBus.self) enableBridge(k, bridge);
+    enableResources(k, fn);
+  }
+  fn.enableCnt++;
+}
+
+/** Undo one {@link enableDevice}; the last one ends bus mastering. @see `pci_disable_device` */
+export function disableDevice(fn: PciFunction): undefined {
+  if (fn.enableCnt === 0) throw new Error(`${fn.name}: disabled, but not enabled`);
+  if (--fn.enableCnt === 0) setMaster(fn, false);
+}
+
+/** Let the function start transfers, or not. @see `__pci_set_master` */
+export function setMaster(fn: PciFunction, on: boolean): undefined {
+  const before = fn.config.read(PCI_COMMAND, 2);
+  const after = on ? before | PCI_COMMAND_MASTER : before & ~PCI_COMMAND_MASTER;
+  if (after !== before) fn.config.write(PCI_COMMAND, 2, after);
+}
+
+/** @see `pci_enable_resources` */
+function enableResources(k: Kernel, fn: PciFunction): undefined {
+  let wanted = 0;
+  fn.resource.forEach((res, bar) => {
+    // The ROM is switched on by who reads it.
+    if (bar === 6 || res.size === 0 || (res.flags & IORESOURCE_MEM) === 0) return;
+    if (res.start === 0) {
+      k.dev_err(fn.dev, `can't enable device: BAR ${bar} ${formatResource(res)} not assigned`);
+      throw new KernelError('EINVAL', 'pci.enable.unassigned', `${fn.name}: BAR ${bar} of ${res.size} bytes has no address`);
+    }
+    wanted = PCI_COMMAND_MEMORY;
+  });
+  turnOn(k, fn, wanted);
+}
+
+/** @see `pci_enable_bridge` */
+function enableBridge(k: Kernel, bridge: PciFunction): undefined {
+  turnOn(k, bridge, PCI_COMMAND_MEMORY);
+  setMaster(bridge, true);
+}
+
+function turnOn(k: Kernel, fn: PciFunction, bits: number): undefined {
+  const before = fn.config.read(PCI_COMMAND, 2);
+  if ((before & bits) === bits) return;
+  k.dev_info(fn.dev, `enabling device (${hex4(before)} -> ${hex4(before | bits)})`);
+  fn.config.write(PCI_COMMAND, 2, before | bits);
+}
+
+function hex4(value: number): string {
+  return value.toString(16).padStart(4, '0');
+}

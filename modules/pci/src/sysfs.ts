@@ -1,0 +1,92 @@
+/** Attributes of a function. Mirrors `drivers/pci/pci-sysfs.c` (Linux 6.1). */
+import type { Attribute, AttributeGroup, Device } from '@vdpalab/driver-core';
+import { PCI_HEADER_TYPE_BRIDGE, PCI_PREF_RANGE_TYPE_64, PCI_SRIOV_NUM_BARS, pciModalias } from '@vdpalab/uapi';
+import { configAttribute } from './config-file.ts';
+import type { PciFunction } from './function.ts';
+import { IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, noResource, resourceLine } from './ioresource.ts';
+import type { Resource } from './ioresource.ts';
+import { hasFlr } from './reset.ts';
+import { resourceAttributes } from './resource-file.ts';
+import { sriovAttributes } from './sriov-sysfs.ts';
+import { storeEnable, storeMsiBus, storeNumaNode, storeRemove, storeRescan, storeReset } from './store.ts';
+import type { PciWorld } from './world.ts';
+
+/** All attributes of functions. */
+export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
+  const of = (dev: Device): PciFunction => world.functions.of(dev);
+  const text = (name: string, show: (fn: PciFunction) => string): Attribute<Device> =>
+    ({ name, mode: 0o444, show: async (dev) => `${show(of(dev))}\n` });
+  const bridge = (attr: Attribute<Device>): Attribute<Device> =>
+    ({ ...attr, is_visible: (dev) => of(dev).headerType === PCI_HEADER_TYPE_BRIDGE });
+  return [
+    {
+      attrs: [
+        text('vendor', ({ vendor }) => `0x${hex(vendor, 4)}`),
+        text('device', ({ device }) => `0x${hex(device, 4)}`),
+        text('subsystem_vendor', ({ subsystem_vendor }) => `0x${hex(subsystem_vendor, 4)}`),
+        text('subsystem_device', ({ subsystem_device }) => `0x${hex(subsystem_device, 4)}`),
+        text('revision', ({ revision }) => `0x${hex(revision, 2)}`),
+        text('class', (fn) => `0x${hex(fn.class, 6)}`),
+        text('irq', ({ msix }) => String(msix?.vectors[0]?.irq ?? 0)),
+        text('modalias', pciModalias),
+        { name: 'resource', mode: 0o444, show: async (dev) => resourceFile(of(dev)) },
+        bridge(text('secondary_bus_number', ({ subordinate }) => String(subordinate?.number ?? 0))),
+        bridge(text('subordinate_bus_number', ({ subordinate }) => String(subordinate?.busnEnd ?? 0))),
+        {
+          name: 'enable', mode: 0o644,
+          show: async (dev) => `${of(dev).enableCnt}\n`,
+          store: (dev, value) => storeEnable(world, of(dev), value),
+        },
+        { name: 'numa_node', mode: 0o644, show: async () => '-1\n', store: async (dev, value) => storeNumaNode(world, dev, value) },
+        {
+          name: 'msi_bus', mode: 0o644,
+          show: async (dev) => (of(dev).noMsi ? '0\n' : '1\n'),
+          store: async (dev, value) => storeMsiBus(world, of(dev), value),
+        },
+        { name: 'remove', mode: 0o220, store: (dev, value) => storeRemove(world, of(dev), value) },
+        { name: 'rescan', mode: 0o220, store: (dev, value) => storeRescan(world, of(dev).pciBus, value) },
+        {
+          name: 'reset', mode: 0o200,
+          is_visible: (dev) => hasFlr(of(dev)),
+          store: (dev, value) => storeReset(world, of(dev), value),
+        },
+      ],
+      bin_attrs: [configAttribute(world), ...resourceAttributes(world)],
+    },
+    { attrs: sriovAttributes(world) },
+  ];
+}
+
+/** Lines a function's uevents have. @see drivers/pci/pci-driver.c `pci_uevent` */
+export function ueventLines(fn: PciFunction): string[] {
+  return [
+    `PCI_CLASS=${hex(fn.class, 4).toUpperCase()}`,
+    `PCI_ID=${hex(fn.vendor, 4).toUpperCase()}:${hex(fn.device, 4).toUpperCase()}`,
+    `PCI_SUBSYS_ID=${hex(fn.subsystem_vendor, 4).toUpperCase()}:${hex(fn.subsystem_device, 4).toUpperCase()}`,
+    `PCI_SLOT_NAME=${fn.name}`,
+    `MODALIAS=${pciModalias(fn)}`,
+  ];
+}
+
+/** BARs, ROM and VF BARs; of a bridge its windows too. @see `resource_show` */
+function resourceFile(fn: PciFunction): string {
+  const iov = fn.sriov?.resource ?? Array.from({ length: PCI_SRIOV_NUM_BARS }, noResource);
+  const lines: readonly Omit<Resource, 'align'>[] = [...fn.resource, ...iov, ...bridgeWindows(fn)];
+  return lines.map(resourceLine).join('');
+}
+
+/** I/O, memory, prefetchable memory, and one that only CardBus has. */
+function bridgeWindows({ headerType, windows }: PciFunction): Omit<Resource, 'align'>[] {
+  if (headerType !== PCI_HEADER_TYPE_BRIDGE) return [];
+  const { mem, pref } = windows ?? { mem: { base: 0, size: 0 }, pref: { base: 0, size: 0 } };
+  return [
+    noResource(),
+    { start: mem.base, size: mem.size, flags: IORESOURCE_MEM },
+    { start: pref.base, size: pref.size, flags: IORESOURCE_MEM | IORESOURCE_PREFETCH | IORESOURCE_MEM_64 | PCI_PREF_RANGE_TYPE_64 },
+    noResource(),
+  ];
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0');
+}
