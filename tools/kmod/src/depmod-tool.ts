@@ -35,7 +35,12 @@ export async function depmodTool(argv: readonly string[], sys: KmodSystem): Prom
     log.say('ERROR', `Bad version passed ${release}`);
     return 1;
   }
-  const dirname = modulesDir(release, value('b') ?? undefined);
+  return log.run(() => write(sys, log, modulesDir(release, value('b') ?? undefined), has, value));
+}
+
+async function write(
+  sys: KmodSystem, log: Messages, dirname: string, has: (name: string) => boolean, value: (name: string) => string | null,
+): Promise<number> {
   const scanned = await scanTree(sys, dirname, log);
   if (scanned === null) {
     log.say('ERROR', `could not open directory ${dirname}: ${sys.strerror('ENOENT')}`);

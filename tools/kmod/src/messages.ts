@@ -17,7 +17,7 @@ export const LIBKMOD = Object.freeze({
 });
 
 /** Thrown by a FATAL message: the tool ends there with status 1, whatever it still had to do. */
-export class FatalExit extends Error {}
+class FatalExit extends Error {}
 
 /** The voice of one run of one tool. */
 export class Messages {
@@ -37,6 +37,18 @@ export class Messages {
     if (this.quiet) return;
     this.#sys.err(`${this.#tool}: ${level}: ${text}\n`);
     if (level === 'FATAL') throw new FatalExit(text);
+  }
+
+  /** Run a tool's body to its exit status; a FATAL message ends it with 1. */
+  async run(body: () => Promise<number>): Promise<number> {
+    try {
+      return await body();
+    } catch (fatal) {
+      if (fatal instanceof FatalExit) return 1;
+      throw fatal;
+    } finally {
+      this.flush();
+    }
   }
 
   /** What getopt says, quiet or not. */

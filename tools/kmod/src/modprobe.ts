@@ -4,7 +4,7 @@ import { configErrorText, configText } from './config.ts';
 import type { Config } from './config.ts';
 import { getopt } from './getopt.ts';
 import { lookup } from './lookup.ts';
-import { FatalExit, LIBKMOD, Messages } from './messages.ts';
+import { LIBKMOD, Messages } from './messages.ts';
 import type { MessageLevel } from './messages.ts';
 import type { ModuleIndex } from './modindex.ts';
 import { removeModules } from './modprobe-remove.ts';
@@ -106,15 +106,7 @@ export async function modprobe(argv: readonly string[], sys: KmodSystem): Promis
     waitMs: Number(values('w').at(-1) ?? 0),
     commandEnv: (module) => ({ MODPROBE_MODULE: module, MODPROBE_OPTIONS: exported.join(' '), MODPROBE_DEPTH: String(depth + 1) }),
   };
-  let status: number;
-  try {
-    status = await dispatch(run, operands, depth);
-  } catch (fatal) {
-    if (!(fatal instanceof FatalExit)) throw fatal;
-    status = 1;
-  }
-  log.flush();
-  return status;
+  return log.run(() => dispatch(run, operands, depth));
 }
 
 async function dispatch(run: ModprobeRun, operands: readonly string[], depth: number): Promise<number> {
