@@ -14,9 +14,10 @@ export interface Sg {
   readonly len: number;
 }
 
-/** Filled in by the `virtio` header. */
-// eslint-disable-next-line @typescript-eslint/no-empty-object-type
-export interface VirtioDevice {}
+/** `struct virtio_device`: what a ring needs of it; the `virtio` header adds the rest. */
+export interface VirtioDevice {
+  readonly dev: Device;
+}
 
 /** `struct virtqueue` */
 export interface Virtqueue {
