@@ -12,7 +12,7 @@ export class Wire implements Network {
   lost = 0;
   private readonly sched: Scheduler;
   private readonly pool: FramePool;
-  private readonly ends: [NetPort | null, NetPort | null] = [null, null];
+  private readonly ends: (NetPort | null)[] = [null, null];
 
   constructor(name: string, sched: Scheduler, pool: FramePool) {
     this.name = name;
@@ -27,7 +27,7 @@ export class Wire implements Network {
 
   /** Plug a free end in. @returns `null` when both are taken */
   attach(name: string, learning = true): NetPort | null {
-    const index = this.ends[0] === null ? 0 : this.ends[1] === null ? 1 : -1;
+    const index = this.ends.indexOf(null);
     if (index < 0) return null;
     const port = new NetPort(name, this, this.sched, this.pool, learning);
     port.index = index;

@@ -85,7 +85,7 @@ export abstract class PciFunction {
   protected readonly hw: HwMachine;
   private readonly windows: BarWindows | null;
   private readonly express: number;
-  private port: DmaPort | null = null;
+  private way: DmaPort | null = null;
   private mastering = false;
   private removed = false;
 
@@ -125,7 +125,7 @@ export abstract class PciFunction {
 
   /** The function's way to memory. */
   get dma(): DmaPort {
-    return (this.port ??= this.hw.dmaPort(this.rid));
+    return (this.way ??= this.hw.dmaPort(this.rid));
   }
 
   /** Reset the function: what a function level reset does, and the end of a virtual function. */
@@ -142,8 +142,8 @@ export abstract class PciFunction {
     this.removed = true;
     this.reset();
     this.onRemove();
-    if (this.port !== null) this.hw.dropDmaPort(this.rid);
-    this.port = null;
+    if (this.way !== null) this.hw.dropDmaPort(this.rid);
+    this.way = null;
   }
 
   /** The model's own state goes back to power-on. */

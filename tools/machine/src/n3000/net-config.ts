@@ -1,0 +1,51 @@
+/** The device configuration of a network function: `struct virtio_net_config` (virtio 1.2, section 5.1.4). */
+import { VIRTIO_NET_S_LINK_UP } from '@vdpalab/uapi';
+import { DEVICE_SIZE } from './layout.ts';
+import type { N3000Settings } from './settings.ts';
+
+const STATUS_AT = 6;
+const PAIRS_AT = 8;
+const MTU_AT = 10;
+
+/** The structure's bytes. The driver only reads them. */
+export class NetConfig {
+  readonly bytes = new Uint8Array(DEVICE_SIZE);
+  private readonly mac: Uint8Array;
+
+  constructor(settings: N3000Settings) {
+    this.mac = settings.mac;
+    this.bytes.set(settings.mac, 0);
+    this.put16(PAIRS_AT, settings.queuePairs);
+    this.put16(MTU_AT, settings.mtu);
+  }
+
+  /** Whether the status says that the link is up. */
+  get linkUp(): boolean {
+    return (this.bytes[STATUS_AT]! & VIRTIO_NET_S_LINK_UP) !== 0;
+  }
+
+  set linkUp(up: boolean) {
+    this.put16(STATUS_AT, up ? VIRTIO_NET_S_LINK_UP : 0);
+  }
+
+  /** Set the address the function answers to, until it is reset. */
+  setMac(mac: Uint8Array): undefined {
+    this.bytes.set(mac, 0);
+  }
+
+  /** The permanent address again. */
+  reset(): undefined {
+    this.bytes.set(this.mac, 0);
+  }
+
+  read(offset: number, size: 1 | 2 | 4): number {
+    let value = 0;
+    for (let i = 0; i < size; i++) value |= (this.bytes[offset + i] ?? 0) << (8 * i);
+    return value >>> 0;
+  }
+
+  private put16(at: number, value: number): undefined {
+    this.bytes[at] = value;
+    this.bytes[at + 1] = value >>> 8;
+  }
+}

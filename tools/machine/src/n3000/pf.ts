@@ -1,0 +1,91 @@
+/** The N3000's physical function: a network function like the others, with SR-IOV. */
+import type { DmaPort } from '../dma.ts';
+import type { NetPort } from '../net/port.ts';
+import type { FunctionSite } from '../pci/function.ts';
+import type { PciBusHost } from '../pci/host.ts';
+import type { ModelContext } from '../pci/model.ts';
+import { VirtualFunctions } from '../pci/sriov.ts';
+import { N3000Function } from './function.ts';
+import { PF_IDS, VF_IDS, pfParts, vfParts } from './image.ts';
+import { functionBars } from './layout.ts';
+import type { N3000FunctionConfig } from './config.ts';
+import { macBytes, macPlus } from './settings.ts';
+import type { N3000Settings } from './settings.ts';
+
+/** A virtual function: its dirty log may be written by the physical one. */
+export class N3000Vf extends N3000Function {
+  /** Number of the virtual function. */
+  readonly index: number;
+  private readonly pf: N3000Pf;
+
+  constructor(pf: N3000Pf, index: number, site: FunctionSite, parts: ReturnType<typeof vfParts>, settings: N3000Settings) {
+    super(site, parts, settings);
+    this.pf = pf;
+    this.index = index;
+  }
+
+  protected override logPort(): DmaPort {
+    return this.pf.dma;
+  }
+}
+
+/** The physical function. */
+export class N3000Pf extends N3000Function {
+  private readonly virtual: VirtualFunctions<N3000Vf> | null;
+
+  constructor(context: ModelContext, config: N3000FunctionConfig) {
+    const { site, host, multifunction } = context;
+    const { sriov, queue_pairs: queuePairs } = config;
+    const spec = {
+      total: sriov.total, offset: sriov.offset, stride: sriov.stride, deviceId: VF_IDS.device, bars: functionBars(queuePairs),
+    };
+    const { parts, sriovAt } = pfParts({ ...PF_IDS, ...defined(config.ids) }, queuePairs, spec, site.devfn, multifunction);
+    const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
+    const settings: N3000Settings = {
+      queuePairs, queueSize: config.queue_size, mtu: config.mtu, mac,
+      promisc: config.promisc ?? true, profile: config.lm_profile ?? 'pairs',
+    };
+    super(site, parts, settings);
+    this.plug(plugInto(context, config.link, this.bdf, true));
+    this.virtual = sriovAt === 0 ? null : this.virtualFunctions(context, host, sriovAt, spec, config);
+  }
+
+  /** The virtual functions that exist now. */
+  get vfs(): readonly N3000Vf[] {
+    return this.virtual?.all ?? [];
+  }
+
+  protected override onReset(): undefined {
+    super.onReset();
+    // A reset of the physical function takes its virtual ones with it.
+    this.virtual?.apply();
+  }
+
+  private virtualFunctions(
+    context: ModelContext, host: PciBusHost, at: number, spec: ConstructorParameters<typeof VirtualFunctions>[2],
+    config: N3000FunctionConfig,
+  ): VirtualFunctions<N3000Vf> {
+    const parts = vfParts({ ...VF_IDS, vendor: this.config.get(0, 2) }, config.queue_pairs);
+    return new VirtualFunctions<N3000Vf>(this, at, spec, host, (index, bus, devfn) => {
+      const own = config.vfs[String(index)];
+      const mac = own?.mac === undefined ? macPlus(this.settings.mac, index + 1) : macBytes(own.mac);
+      const vf = new N3000Vf(this, index, { ...context.site, bus, devfn }, parts, { ...this.settings, mac });
+      vf.plug(plugInto(context, own?.link ?? config.link, vf.bdf, own?.learning ?? true));
+      return vf;
+    });
+  }
+}
+
+function plugInto(context: ModelContext, link: string | undefined, name: string, learning: boolean): NetPort | null {
+  return link === undefined ? null : context.networks.get(link)?.attach(name, learning) ?? null;
+}
+
+/** 52:54:BUS:DEVFN:00:00, so that functions of one lab differ. */
+function defaultMac(bus: number, devfn: number): Uint8Array {
+  return Uint8Array.of(0x52, 0x54, bus, devfn, 0, 0);
+}
+
+/** The keys of an object that have a value. */
+function defined<T extends object>(object: T): Partial<{ [K in keyof T]: NonNullable<T[K]> }> {
+  return Object.fromEntries(Object.entries(object).filter(([, v]) => v !== undefined)) as Partial<{ [K in keyof T]: NonNullable<T[K]> }>;
+}

@@ -1,0 +1,131 @@
+/** Receive queues: from frames on the wire to chains in a ring. */
+import { EMSGSIZE } from '@vdpalab/uapi';
+import { RECEIVE_MERGEABLE, Runs } from '@vdpalab/vring';
+import type { SplitDevice } from '@vdpalab/vring';
+import { FRAME_HEADER } from '../net/frame-pool.ts';
+import type { FramePool } from '../net/frame-pool.ts';
+import type { NetPort } from '../net/port.ts';
+import type { N3000Counters } from './counters.ts';
+import { flowHash } from './flow.ts';
+import type { VirtQueue } from './queue.ts';
+import { ETH_HEADER, VLAN_TAG } from './transmit.ts';
+
+/** Frames taken from the port before others have their turn. */
+export const RX_BUDGET = 64;
+
+/** The function, as far as receiving goes. */
+export interface ReceivePath {
+  /** The receive queue of a pair, when it runs. */
+  readonly queue: (pair: number) => VirtQueue | null;
+  /** Queue pairs in use. */
+  readonly pairs: () => number;
+  readonly headerSize: () => number;
+  readonly mergeable: () => boolean;
+  /** Six bytes. */
+  readonly mac: () => Uint8Array;
+  /** A frame went into a queue. */
+  readonly trace: (queue: VirtQueue, frame: number) => undefined;
+  /** Chains were used in a queue. */
+  readonly used: (queue: VirtQueue) => undefined;
+  /** The ring is not where the driver said. */
+  readonly unreachable: (queue: VirtQueue) => undefined;
+  /** A ring call refused a chain. @returns false when the function gave up */
+  readonly refused: (queue: VirtQueue, ring: SplitDevice, error: number) => boolean;
+}
+
+/** Copies frames into buffers. */
+export class Receiver {
+  /** Whether frames for other addresses are taken. */
+  promisc: boolean;
+  private written = 0;
+  private readonly longest: number;
+  private readonly path: ReceivePath;
+  private readonly counters: N3000Counters;
+  private readonly runs = new Runs(2);
+  private readonly touched: VirtQueue[] = [];
+
+  /** @param mtu bytes */
+  constructor(mtu: number, promisc: boolean, path: ReceivePath, counters: N3000Counters) {
+    this.longest = mtu + ETH_HEADER + VLAN_TAG;
+    this.promisc = promisc;
+    this.path = path;
+    this.counters = counters;
+  }
+
+  /** Bytes written by DMA since the last call. */
+  takeWritten(): number {
+    const { written } = this;
+    this.written = 0;
+    return written;
+  }
+
+  /** Take frames from the port and publish what they used, once for each queue. */
+  run(port: NetPort): undefined {
+    const { pool } = port;
+    for (let n = 0; n < RX_BUDGET; n++) {
+      const frame = port.next();
+      if (frame < 0) break;
+      this.take(pool, frame);
+      pool.release(frame);
+    }
+    const { touched, path } = this;
+    for (let i = 0; i < touched.length; i++) path.used(touched[i]!);
+    touched.length = 0;
+  }
+
+  private take(pool: FramePool, frame: number): undefined {
+    const { counters, path } = this;
+    const length = pool.length[frame]!;
+    if (length < ETH_HEADER || length > this.longest) {
+      counters.rxTooLong++;
+      return;
+    }
+    const at = pool.offset(frame);
+    if (!this.promisc && !isFor(path.mac(), pool.memory.u8, at)) {
+      counters.rxFiltered++;
+      return;
+    }
+    const pairs = path.pairs();
+    const queue = path.queue(pairs === 1 ? 0 : flowHash(pool.memory.u8, at, length) % pairs) ?? path.queue(0);
+    if (queue === null) {
+      counters.rxStopped++;
+      return;
+    }
+    const ring = queue.open();
+    if (ring === null) {
+      counters.rxStopped++;
+      path.unreachable(queue);
+      return;
+    }
+    const header = path.headerSize();
+    const { runs } = this;
+    runs.clear();
+    if (header === FRAME_HEADER) {
+      runs.add(pool.memory, at - FRAME_HEADER, FRAME_HEADER + length);
+    } else {
+      runs.add(pool.memory, at - FRAME_HEADER, header);
+      runs.add(pool.memory, at, length);
+    }
+    const used = ring.receive(runs, path.mergeable() ? RECEIVE_MERGEABLE : 0);
+    if (used > 0) {
+      counters.rxFrames++;
+      counters.rxBytes += length;
+      this.written += header + length;
+      if (!this.touched.includes(queue)) this.touched.push(queue);
+      path.trace(queue, frame);
+    } else if (used === 0) {
+      counters.rxNoBuffer++;
+    } else if (used === -EMSGSIZE) {
+      counters.rxTooLong++;
+    } else if (path.refused(queue, ring, used) && !this.touched.includes(queue)) {
+      this.touched.push(queue);
+    }
+  }
+}
+
+/** Own address, broadcast or multicast. */
+function isFor(mac: Uint8Array, u8: Uint8Array, at: number): boolean {
+  if ((u8[at]! & 1) === 1) return true;
+  for (let i = 0; i < 6; i++) if (u8[at + i] !== mac[i]) return false;
+  return true;
+}
