@@ -144,7 +144,7 @@ export class AddressSpace implements MmStruct {
 
   #check(va: number, len: number, write: boolean): void {
     if (len === 0) return;
-    if (!(len > 0)) throw fault(this, va, write, `length ${len}`);
+    if (!Number.isSafeInteger(va) || !(len > 0)) throw fault(this, va, write, `${len} bytes from there`);
     for (let at = va; at < va + len;) {
       const area = this.#access(at, 1, write);
       at += area.contiguous(at);
