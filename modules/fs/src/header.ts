@@ -202,6 +202,8 @@ export interface FsSymbols {
   capable: (cap: number) => boolean;
   /** A new process: own address space, standard streams closed. @param caps absent: root with all of them */
   process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string }) => Process;
+  /** A child that execs at once: the parent's open files, credentials, limits and directory, and an address space of its own. */
+  ksys_fork: (proc: Process, comm?: string) => Process;
   /** Close its files, drop its memory. */
   process_exit: (proc: Process) => Promise<void>;
   /** Run `body` as a task of the process. */

@@ -45,7 +45,7 @@ export default defineModule({
     'kernfs_create_link', 'kernfs_remove', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
     'sysfs_notify', 'ramfs_write', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
-    'process_create', 'process_exit', 'process_run', 'processes',
+    'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes',
     'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
     'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
     'ksys_readdir', 'ksys_mkdir', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',

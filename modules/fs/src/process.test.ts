@@ -118,3 +118,23 @@ test('/proc/PID tells state, names and descriptors', async () => {
     await expect(k.ksys_stat(root, '/proc/3', true)).rejects.toMatchObject(refusal('ENOENT'));
   });
 });
+
+test('a fork shares the open files and copies the rest', async () => {
+  const { k, user, inTask, leftovers } = await bootFs();
+  await inTask(async () => {
+    const fd = await k.ksys_open(user, '/dev/null', O_RDWR);
+    user.rlimits.set(RLIMIT_NOFILE, 5);
+    const child = k.ksys_fork(user, 'child');
+    expect(child).toMatchObject({ comm: 'child', cwd: user.cwd, cred: { uid: user.cred.uid } });
+    expect(child.pid).toBeGreaterThan(user.pid);
+    expect(child.files.get(fd)).toBe(user.files.get(fd));
+    expect(child.rlimits.get(RLIMIT_NOFILE)).toBe(5);
+    child.cred.caps.add(CAP_NET_ADMIN);
+    expect(user.cred.caps.size).toBe(0);
+    await k.process_exit(child);
+    expect(user.files.get(fd)?.count).toBe(1);
+    await k.ksys_close(user, fd);
+    expect(() => k.ksys_fork(child)).toThrow(expect.objectContaining(refusal('ESRCH')));
+  });
+  expect(leftovers()).toEqual([]);
+});

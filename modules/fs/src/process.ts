@@ -42,7 +42,7 @@ export function processImpl(proc: Process): ProcessImpl {
 
 /** Processes of one kernel. */
 export interface Processes {
-  readonly symbols: Pick<FsSymbols, 'current' | 'capable' | 'process_create' | 'process_exit' | 'process_run' | 'processes'>;
+  readonly symbols: Pick<FsSymbols, 'current' | 'capable' | 'process_create' | 'process_exit' | 'process_run' | 'processes' | 'ksys_fork'>;
   /** Tasks that run for a process now. */
   readonly tasksOf: (proc: Process) => readonly Task[];
 }
@@ -82,6 +82,26 @@ export function createProcesses(
     observer.gone(proc);
   }
 
+  function create(comm: string, cred: Cred, cwd: string): ProcessImpl {
+    const proc = new ProcessImpl(++lastPid, comm, cred, k.mm_alloc(), cwd);
+    alive.add(proc);
+    observer.born(proc);
+    return proc;
+  }
+
+  function ksys_fork(given: Process, comm = given.comm): Process {
+    const parent = processImpl(given);
+    if (parent.exited) throw fail('ESRCH', 'process.exited', `process ${parent.pid} has exited`);
+    const { uid, gid, caps } = parent.cred;
+    const child = create(comm, { uid, gid, caps: new Set(caps) }, parent.cwd);
+    for (const [fd, file] of parent.files) {
+      files.get_file(file);
+      child.files.set(fd, file);
+    }
+    for (const [limit, value] of parent.rlimits) child.rlimits.set(limit, value);
+    return child;
+  }
+
   return {
     tasksOf: (proc) => sched.tasks().filter((task) => task.process === proc),
     symbols: {
@@ -91,11 +111,9 @@ export function createProcesses(
         const uid = options.uid ?? 0;
         const all = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, cap) => cap) : [];
         const cred: Cred = { uid, gid: options.gid ?? uid, caps: new Set(options.caps ?? all) };
-        const proc = new ProcessImpl(++lastPid, comm, cred, k.mm_alloc(), options.cwd ?? '/');
-        alive.add(proc);
-        observer.born(proc);
-        return proc;
+        return create(comm, cred, options.cwd ?? '/');
       },
+      ksys_fork,
       process_exit,
       process_run: (given, name, body) => {
         const proc = processImpl(given);
