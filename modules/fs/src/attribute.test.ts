@@ -146,3 +146,54 @@ test('a binary attribute without an operation cannot be opened for it, unless it
     expect(await k.ksys_write(root, fd, new Uint8Array(0))).toBe(0);
   });
 });
+
+test('draining a removed directory waits for those inside, and not for the caller', async () => {
+  const { k, root, inTask, task, leftovers } = await bootFs();
+  const log: string[] = [];
+  const dir = k.kernfs_create_dir(k.kernfs_create_dir(k.sysfs_root, 'devices'), 'vdpa0');
+  k.kernfs_create_file(k.kernfs_create_dir(dir, 'power'), 'slow', 0o444, {
+    show: async () => {
+      await k.msleep(5);
+      log.push('shown');
+      return 'x';
+    },
+  });
+  k.kernfs_create_file(dir, 'remove', 0o200, {
+    store: async () => {
+      k.kernfs_remove(dir);
+      await k.kernfs_drain(dir);
+      log.push('drained');
+    },
+  });
+  await inTask(async () => {
+    const [slow, remove] = [await k.ksys_open(root, '/sys/devices/vdpa0/power/slow', O_RDONLY), await k.ksys_open(root, '/sys/devices/vdpa0/remove', O_WRONLY)];
+    task(root, 'reader', async () => void await k.ksys_read(root, slow, 1));
+    await k.msleep(1);
+    await k.ksys_write(root, remove, encodeText('1'));
+    for (const fd of [slow, remove]) await k.ksys_close(root, fd);
+  });
+  expect(log).toEqual(['shown', 'drained']);
+  expect(leftovers()).toEqual([]);
+});
+
+test('a drain under a lock that the attribute wants is a deadlock with names', async () => {
+  const { k, root, task, run } = await bootFs();
+  const lock = k.mutex_init('cf_lock');
+  const node = k.kernfs_create_file(k.sysfs_root, 'status', 0o444, {
+    show: async () => {
+      await k.msleep(1);
+      await k.mutex_lock(lock);
+      return 'never';
+    },
+  });
+  task(root, 'cat', async () => void await k.ksys_read(root, await k.ksys_open(root, '/sys/status', O_RDONLY), 1));
+  task(root, 'rmmod', async () => {
+    await k.mutex_lock(lock);
+    await k.msleep(2);
+    k.kernfs_remove(node);
+    await k.kernfs_drain(node);
+  });
+  const result = await run();
+  expect(result.kind === 'deadlock' && result.cycle.map((t) => `${t.name}: ${t.wait?.what}`).sort())
+    .toEqual(['cat: mutex cf_lock held by rmmod', 'rmmod: users of /sys/status']);
+});

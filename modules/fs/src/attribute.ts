@@ -3,6 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Atomic, KernelSymbols } from '@vdpalab/abi';
 import { POLLERR, POLLIN, POLLOUT, POLLPRI, POLLRDNORM, POLLWRNORM, S_IRUGO, S_IWUGO } from '@vdpalab/uapi';
 import type { WaitQueue } from '@vdpalab/sched';
+import type { ActiveNodes } from './active.ts';
 import type { AttributeOps, BinAttributeOps, File, FileOperations } from './header.ts';
 import { generic_file_llseek } from './seek.ts';
 import { decodeText, encodeText } from './text.ts';
@@ -40,13 +41,6 @@ function stateOf(file: File, event: number): OpenAttribute {
   return file.private_data as OpenAttribute; // only this file's ops set it
 }
 
-/** `kernfs_get_active`: a removed node answers no more. */
-function refuseRemoved(file: File): void {
-  if ((file.node as TreeNode | null)?.removed === true) {
-    throw new KernelError('ENODEV', 'fs.attribute.removed', `${file.path} was removed`);
-  }
-}
-
 /** `kernfs_fop_open` with KERNFS_ROOT_EXTRA_OPEN_PERM_CHECK: mode bits and ops count even for root. */
 function checkOpen(node: TreeNode, read: boolean, write: boolean, canRead: boolean, canWrite: boolean): void {
   const mode = node.mode.toString(8);
@@ -59,7 +53,7 @@ function checkOpen(node: TreeNode, read: boolean, write: boolean, canRead: boole
 }
 
 /** Make the attribute contents of one kernel. */
-export function createAttributes(k: Needs): AttributeMaker {
+export function createAttributes(k: Needs, active: ActiveNodes): AttributeMaker {
   const ready = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
   /** What text and binary attributes share: being told apart from other files, and polled. */
@@ -95,23 +89,21 @@ export function createAttributes(k: Needs): AttributeMaker {
       truncate: () => {},
       ops: {
         open: async (file) => void stateOf(file, event()),
-        read: async (file, len, pos) => {
-          refuseRemoved(file);
+        read: (file, len, pos) => active.using(file, async () => {
           const state = stateOf(file, event());
           if (pos === 0 || state.text === null) {
             state.event = event();
             state.text = await fill(file, ops);
           }
           return state.text.slice(pos, pos + len);
-        },
-        write: async (file, bytes) => {
-          refuseRemoved(file);
+        }),
+        write: (file, bytes) => active.using(file, async () => {
           const taken = bytes.subarray(0, ATTRIBUTE_MAX);
           if (taken.length === 0) return 0;
           if (ops.store === undefined) throw new KernelError('EIO', 'fs.attribute.no-store', `${file.path} cannot be written`);
           await ops.store(decodeText(taken));
           return taken.length;
-        },
+        }),
         llseek: (file, offset, whence) => generic_file_llseek(file, offset, whence, size),
         poll: (file) => (stateOf(file, event()).event === event() ? ready : ready | POLLERR | POLLPRI),
         pollQueue: queue,
@@ -120,10 +112,7 @@ export function createAttributes(k: Needs): AttributeMaker {
   }
 
   function mapper(mmap: NonNullable<BinAttributeOps['mmap']>): NonNullable<FileOperations['mmap']> {
-    return async (file, area, proc) => {
-      refuseRemoved(file);
-      await mmap(area, proc);
-    };
+    return (file, area, proc) => active.using(file, () => mmap(area, proc));
   }
 
   function binary(ops: BinAttributeOps): AttributeContent {
@@ -136,15 +125,13 @@ export function createAttributes(k: Needs): AttributeMaker {
         checkOpen(node, read, write, (ops.read ?? ops.mmap) !== undefined, (ops.write ?? ops.mmap) !== undefined),
       truncate: () => {},
       ops: {
-        read: async (file, len, pos) => {
-          refuseRemoved(file);
+        read: (file, len, pos) => active.using(file, async () => {
           const end = Math.min(pos + Math.min(len, ATTRIBUTE_MAX), size === 0 ? Infinity : size);
           if (end <= pos) return new Uint8Array(0);
           if (ops.read === undefined) throw new KernelError('EIO', 'fs.attribute.no-show', `${file.path} cannot be read`);
           return ops.read(pos, end - pos);
-        },
-        write: async (file, bytes, pos) => {
-          refuseRemoved(file);
+        }),
+        write: (file, bytes, pos) => active.using(file, async () => {
           if (size !== 0 && pos >= size) {
             throw new KernelError('EFBIG', 'fs.attribute.bin-end', `${file.path}: write at ${pos}, size ${size}`);
           }
@@ -152,7 +139,7 @@ export function createAttributes(k: Needs): AttributeMaker {
           if (taken.length === 0) return 0;
           if (ops.write === undefined) throw new KernelError('EIO', 'fs.attribute.no-store', `${file.path} cannot be written`);
           return ops.write(pos, taken);
-        },
+        }),
         ...(ops.mmap === undefined ? {} : { mmap: mapper(ops.mmap) }),
         llseek: (file, offset, whence) => generic_file_llseek(file, offset, whence, size),
         poll: (file) => (stateOf(file, event()).event === event() ? ready : ready | POLLERR | POLLPRI),

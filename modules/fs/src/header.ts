@@ -155,6 +155,11 @@ export interface FsSymbols {
   kernfs_create_link: (parent: DirNode, name: string, target: Node) => Node;
   /** Remove a node with everything below it, and links that point into it stay dangling as in Linux. */
   kernfs_remove: (node: Node) => Atomic;
+  /**
+   * Wait until no other task is inside show or store of an attribute at or below the removed node, as Linux's
+   * kernfs_remove itself does; the caller's own use does not count, as with sysfs_break_active_protection.
+   */
+  kernfs_drain: (node: Node) => Promise<void>;
   /** @returns whether there was one */
   kernfs_remove_by_name: (parent: DirNode, name: string) => boolean;
   kernfs_rename: (node: Node, name: string) => Atomic;

@@ -1,6 +1,7 @@
 /** Nodes that kernel code makes. Mirrors `fs/kernfs/dir.c`, `fs/sysfs` and `fs/proc/generic.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
+import type { ActiveNodes } from './active.ts';
 import type { AttributeMaker } from './attribute.ts';
 import type { DirNode, FsSymbols, Node } from './header.ts';
 import { memoryContent } from './memory-file.ts';
@@ -76,12 +77,12 @@ export function treeDir(node: DirNode): DirTreeNode {
 
 type KernfsSymbols = Pick<FsSymbols,
   | 'sysfs_root' | 'proc_root' | 'dev_root' | 'root_dir' | 'kernfs_create_dir' | 'kernfs_create_file' | 'kernfs_create_bin_file'
-  | 'kernfs_create_link' | 'kernfs_remove' | 'kernfs_remove_by_name' | 'kernfs_rename' | 'kernfs_find' | 'kernfs_path'
+  | 'kernfs_create_link' | 'kernfs_remove' | 'kernfs_drain' | 'kernfs_remove_by_name' | 'kernfs_rename' | 'kernfs_find' | 'kernfs_path'
   | 'sysfs_notify' | 'ramfs_write' | 'proc_create'>;
 
 /** Make the symbols that grow and prune the tree. */
 export function createKernfs(
-  roots: Roots, make: NodeMaker, attributes: AttributeMaker, procFile: ProcFileMaker,
+  roots: Roots, make: NodeMaker, attributes: AttributeMaker, active: ActiveNodes, procFile: ProcFileMaker,
 ): KernfsSymbols & { readonly makeDirs: (path: string) => { dir: DirTreeNode; name: string } } {
   const mounts: ReadonlySet<TreeNode> = new Set([roots.root, roots.sys, roots.proc, roots.dev]);
 
@@ -130,6 +131,7 @@ export function createKernfs(
       refuseMount(node, 'kernfs_remove');
       detach(node);
     },
+    kernfs_drain: (node) => active.drain(treeNode(node)),
     kernfs_remove_by_name: (parent, name) => {
       const node = treeDir(parent).children.get(name);
       if (node === undefined) return false;

@@ -1,5 +1,6 @@
 /** Files, processes and what user space calls. Mirrors `fs/`, `drivers/base/devtmpfs.c`, `net/socket.c` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
+import { createActiveNodes } from './active.ts';
 import { createAnonInodes } from './anon-inode.ts';
 import { createAttributes } from './attribute.ts';
 import { createChrdevs } from './chrdev.ts';
@@ -42,7 +43,7 @@ export default defineModule({
   ],
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
-    'kernfs_create_link', 'kernfs_remove', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
+    'kernfs_create_link', 'kernfs_remove', 'kernfs_drain', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
     'sysfs_notify', 'ramfs_write', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
     'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes',
@@ -57,7 +58,8 @@ export default defineModule({
     const { machine } = k;
     const make = createNodeMaker(() => BOOT_TIME + Math.floor(machine.sched.now / 1e9));
     const roots = createRoots(make);
-    const { makeDirs, ...kernfs } = createKernfs(roots, make, createAttributes(k), procContent);
+    const active = createActiveNodes(k);
+    const { makeDirs, ...kernfs } = createKernfs(roots, make, createAttributes(k, active), active, procContent);
     const walker = createWalker(roots.root);
     const files = createOpenFiles(k);
     const fputs = createDelayedFput(k, files);

@@ -4,7 +4,8 @@ import type { Process } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
 import { procContent } from './proc-file.ts';
 import type { ProcessImpl } from './process.ts';
-import { attach, detach, DirTreeNode } from './tree.ts';
+import { attach, detach } from './tree.ts';
+import type { DirTreeNode } from './tree.ts';
 
 /** What the files of a process need to know. */
 export interface ProcessFacts {

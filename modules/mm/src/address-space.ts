@@ -1,7 +1,7 @@
 /** `struct mm_struct`: areas, and access through them. Mirrors `mm/mmap.c` and `arch/x86/lib/usercopy.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, Mmio, Ram } from '@vdpalab/abi';
-import { Area } from './area.ts';
+import type { Area } from './area.ts';
 import type { MmStruct } from './header.ts';
 
 /** One past the last user address of x86-64 with four page table levels. */
