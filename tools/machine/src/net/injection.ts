@@ -1,6 +1,9 @@
 /** A port for tests, and for frames that come from the host. */
 import type { NetPort } from './port.ts';
 
+/** Bytes of an Ethernet header. */
+const HEADER_SIZE = 14;
+
 /** Sends bytes into a network and keeps what comes out. */
 export class InjectionPort {
   readonly port: NetPort;
@@ -19,10 +22,11 @@ export class InjectionPort {
    * Send a frame.
    *
    * @param bytes destination address first, without FCS
-   * @returns false when there is no room for it in the network
+   * @returns false when it has no Ethernet header, is too long, or there is no room for it in the network
    */
   inject(bytes: Uint8Array): boolean {
     const { pool } = this.port;
+    if (bytes.length < HEADER_SIZE) return false;
     const frame = pool.take(bytes.length);
     if (frame < 0) return false;
     pool.memory.u8.set(bytes, pool.offset(frame));
