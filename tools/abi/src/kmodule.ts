@@ -37,8 +37,9 @@ export interface ModuleView extends KModule {
 export interface ModuleParameter {
   readonly name: string;
   readonly perm: number;
+  /** The value as text, without the newline that the file ends in. */
   readonly show: () => string;
-  /** @throws EINVAL | ERANGE | ENOSPC as `kernel/params.c` does */
+  /** @param text as written, newline and all. @throws EINVAL | ERANGE | ENOSPC as `kernel/params.c` does */
   readonly store: (text: string) => undefined;
 }
 
