@@ -117,12 +117,12 @@ function store(name: string, spec: ParamSpec<unknown>, text: string, values: Rec
   return result.errno;
 }
 
-/** The parameters that have a sysfs file, over live values. */
+/** The parameters that have a sysfs file, over live values; what they show has no newline yet. */
 export function parameterFiles(module: string, specs: ParamSpecs, values: Record<string, unknown>, printk: Printk): readonly ModuleParameter[] {
   return Object.entries(specs).filter(([, spec]) => spec.perm !== 0).map(([name, spec]) => ({
     name,
     perm: spec.perm,
-    show: () => `${spec.show(values[name])}\n`,
+    show: () => spec.show(values[name]),
     store: (text) => {
       const errno = store(name, spec, text, values, printk);
       if (errno !== null) throw new KernelError(errno, 'module.param.store', `${module}: parameter ${name} (${spec.type}) refuses '${text}'`);

@@ -1,5 +1,5 @@
 /** Loading and unloading: states, names, use edges, references. */
-import { isKernelError, KernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError, param } from '@vdpalab/abi';
 import type { KModule, ModuleEvent, ThisModule } from '@vdpalab/abi';
 import { covers } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
@@ -353,6 +353,21 @@ describe('notifiers', () => {
     await loader.load(toy('good'));
     await loader.unload('good');
     expect(heard).toEqual(['a: coming good', 'a: live good', 'a: going good', 'a: gone good']);
+  });
+});
+
+describe('at coming', () => {
+  it('a module already has its parameters, holders and symbols, so that its directory can be made', async () => {
+    const { loader } = fakeKernel();
+    const seen: string[] = [];
+    await loader.load(toy('p', { exports: ['p1'] }));
+    loader.register_module_notifier(({ action, module }) => {
+      const shown = module.parameters.map((p) => `${p.name}=${p.show()}`).join(' ');
+      seen.push(`${action} ${module.state} ${shown} ${loader.find_module('p')?.holders.join() ?? ''}`);
+      return undefined;
+    });
+    await loader.load(toy('m', { imports: ['p1'], params: { i: param.int(7, { perm: 0o444 }), hidden: param.int(1) } }), 'i=9');
+    expect(seen).toEqual(['coming coming i=7 m', 'live live i=9 m']);
   });
 });
 

@@ -100,12 +100,13 @@ export class Loader {
     const linked = await linkSymbols(mod, { host, symbols: this.#symbols, taint: this.#taint, crcs });
     this.#step('exports', mod);
     this.#export(mod, undo);
+    this.#declareParameters(mod); // what observers of `coming` make files of
     mod.state = 'coming';
     this.#step('coming', mod);
     this.#notifiers.coming(mod);
     undo.push('coming', () => this.#leave(mod));
     this.#step('parameters', mod);
-    this.#readParameters(mod, args);
+    parseArgs(mod.name, args, mod.image.definition.params, mod.values, host.printk);
     this.#step('init', mod);
     await this.#init(mod, linked, undo);
     this.#step('live', mod);
@@ -126,9 +127,10 @@ export class Loader {
     const undo = new UndoStack();
     try {
       if (this.#find(mod.name) !== undefined) throw new KernelError('EEXIST', 'module.builtin.name', `${mod.name}: the name is taken`);
-      const linked = await linkSymbols(mod, { host: this.#host, symbols: this.#symbols, taint: this.#taint, crcs: image.info.importCrcs ?? {} });
+      const linked = await linkSymbols(mod, { host: this.#host, symbols: this.#symbols, taint: this.#taint, crcs: 'unchecked' });
       this.#export(mod, undo);
-      this.#readParameters(mod, args);
+      this.#declareParameters(mod);
+      parseArgs(mod.name, args, image.definition.params, mod.values, this.#host.printk);
       mod.state = 'coming';
       await this.#init(mod, linked, undo);
       mod.state = 'live';
@@ -330,10 +332,9 @@ export class Loader {
     for (const symbol of all) this.#symbols.add({ ...symbol, owner: mod, value: undefined, crc: mod.image.info.crcs[symbol.name] });
   }
 
-  #readParameters(mod: LoadedModule, args: string): void {
+  #declareParameters(mod: LoadedModule): void {
     const { params } = mod.image.definition;
     setDefaults(params, mod.values);
-    parseArgs(mod.name, args, params, mod.values, this.#host.printk);
     mod.parameters = parameterFiles(mod.name, params, mod.values, this.#host.printk);
   }
 

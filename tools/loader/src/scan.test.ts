@@ -38,6 +38,14 @@ describe('the import fence', () => {
     ]);
   });
 
+  it('knows the folder a module may not leave from the path', () => {
+    const up = "import '../x.js';";
+    expect(found(up, 'vdpa-core/dist/module.js')).toEqual(['1:1 ../x.js']);
+    expect(found("import '../../vhost/dist/module.js';", 'vdpa-core/dist/module.js')).toEqual(['1:1 ../../vhost/dist/module.js']);
+    expect(found(up, 'vdpa-core/dist/net/frame.js')).toEqual([]);
+    expect(found(up, 'src/module.ts')).toEqual(['1:1 ../x.js']);
+  });
+
   it('refuses with file, line, specifier and what to do', () => {
     const scan = (source: string): string => {
       try {

@@ -27,7 +27,8 @@ export interface FenceBreach {
 /**
  * All forbidden imports of one file, JavaScript or TypeScript; `import type` is no import at run time.
  *
- * @param file path of the file relative to its package's src or dist folder, `/` between parts: `module.js`, `net/frame.js`
+ * @param file path of the file, `/` between parts: from its package's src or dist folder on (`net/frame.js`), or with
+ *   that folder in it (`vdpa-core/dist/net/frame.js`); relative imports may not climb above that folder
  * @throws ENOEXEC when the file is not a module that can be parsed
  */
 export function findBreaches(source: string, file: string): readonly FenceBreach[] {
@@ -83,7 +84,9 @@ function refuse(found: Import, file: string): string | null {
 
 /** Whether a relative specifier climbs above the folder that file names start from. */
 function escapes(specifier: string, file: string): boolean {
-  let depth = file.split('/').length - 1;
+  const parts = file.split('/');
+  const root = parts.findLastIndex((part, at) => at < parts.length - 1 && (part === 'dist' || part === 'src'));
+  let depth = parts.length - 1 - (root + 1);
   for (const part of specifier.split('/')) {
     if (part === '..') depth--;
     else if (part !== '.') depth++;
