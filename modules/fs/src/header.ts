@@ -173,6 +173,9 @@ export interface FsSymbols {
   /** A file whose text is made at each open, as in /proc. */
   proc_create: (path: string, mode: number, show: (proc: Process) => string, store?: (text: string, proc: Process) => Promise<void>) => Node;
 
+  /** Whether /proc/sys/kernel/modules_disabled was set: from then on nobody loads or unloads. */
+  modules_disabled: () => boolean;
+
   // ---- character devices ----
   /** @returns the major number. @throws EBUSY @param baseMajor 0 for a free one (from 246 downwards) */
   alloc_chrdev_region: (name: string, baseMajor: number, count: number) => number;

@@ -44,7 +44,7 @@ export default defineModule({
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
     'kernfs_create_link', 'kernfs_remove', 'kernfs_drain', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
-    'sysfs_notify', 'ramfs_write', 'devtmpfs_create_node', 'devtmpfs_delete_node',
+    'sysfs_notify', 'ramfs_write', 'modules_disabled', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
     'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes',
     'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
@@ -72,13 +72,13 @@ export default defineModule({
     const processes: Processes = createProcesses(machine, k, files, fputs, dirs);
 
     createMemDevices(machine, { ...chrdevs.symbols, ...devtmpfs.symbols });
-    createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions });
+    const proc = createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions });
     chrdevs.settle();
     devtmpfs.settle();
 
     return {
       ksymtab: {
-        ...kernfs, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols,
+        ...kernfs, ...proc, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols,
         ...createOpen(walker, make, files, chrdevs), ...createIo(files), ...createNames(walker, make, roots),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
         fget: files.fget,

@@ -1,4 +1,5 @@
 import type { ModuleView } from '@vdpalab/abi';
+import { covers } from '@vdpalab/testing';
 import { O_RDONLY, O_RDWR, SEEK_END, SEEK_SET } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import type { Process } from './header.ts';
@@ -21,6 +22,7 @@ function cat({ k, inTask }: TestKernel, proc: Process, path: string): Promise<st
 }
 
 test('/proc/modules reads as on Linux 6.1, and shows no addresses to users', async () => {
+  covers('2.14.17');
   const kernel = await bootFs();
   // reference/linux-6.1/05-vdpa-bus.txt, section 7
   kernel.modules.push(
@@ -73,6 +75,21 @@ test('the modprobe path can be set by root', async () => {
     await expect(k.ksys_open(user, '/proc/sys/kernel/modprobe', O_RDWR)).rejects.toMatchObject(refusal('EACCES'));
   });
   expect(await cat(kernel, root, '/proc/sys/kernel/modprobe')).toBe('/bin/true\n');
+});
+
+test('module loading is disabled once and for all', async () => {
+  const kernel = await bootFs();
+  const { k, root, inTask } = kernel;
+  const write = (text: string): Promise<number> => inTask(async () => {
+    const fd = await k.ksys_open(root, '/proc/sys/kernel/modules_disabled', O_RDWR);
+    return k.ksys_write(root, fd, encodeText(text));
+  });
+  expect(k.modules_disabled()).toBe(false);
+  await expect(write('0\n')).rejects.toMatchObject(refusal('EINVAL', 'proc.modules-disabled'));
+  expect(await write('1\n')).toBe(2);
+  await expect(write('0\n')).rejects.toMatchObject(refusal('EINVAL'));
+  expect(k.modules_disabled()).toBe(true);
+  expect(await cat(kernel, root, '/proc/sys/kernel/modules_disabled')).toBe('1\n');
 });
 
 test('a file\'s text is made for its reader, at the start of each reading', async () => {

@@ -1,6 +1,7 @@
 /** Files of /proc that do not belong to a process. Mirrors `fs/proc` and `kernel/sysctl.c` (Linux 6.1). */
 import type { KernelSymbols, Machine } from '@vdpalab/abi';
 import { CAP_SYSLOG } from '@vdpalab/uapi';
+import { fail } from './fail.ts';
 import type { FsSymbols } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
 import { modulesText } from './proc-modules.ts';
@@ -21,10 +22,11 @@ const MOUNTS = [
 /** Hang the files into /proc. */
 export function createProcFiles(
   proc: DirTreeNode, make: NodeMaker, proc_create: FsSymbols['proc_create'], { machine, k, chrdevs }: ProcFacts,
-): void {
+): Pick<FsSymbols, 'modules_disabled'> {
   const kB = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8);
   const version = `#1 SMP PREEMPT_DYNAMIC vdpalab`;
   let modprobe = '/sbin/modprobe';
+  let disabled = false;
 
   proc_create('cmdline', 0o444, () => `${machine.cmdline}\n`);
   proc_create('version', 0o444, () => `Linux version ${machine.release} (vdpalab) ${version}\n`);
@@ -51,5 +53,11 @@ export function createProcFiles(
     modprobe = text.split('\n', 1)[0] as string; // split gives at least one
   });
 
+  proc_create('sys/kernel/modules_disabled', 0o644, () => `${disabled ? 1 : 0}\n`, async (text) => {
+    if (!/^\s*\+?1\s*$/.test(text)) throw fail('EINVAL', 'proc.modules-disabled', `modules_disabled can only become 1, not ${text.trim()}`);
+    disabled = true;
+  });
+
   attach(proc, make.link('self', 'proc', (reader) => `${reader.pid}`));
+  return { modules_disabled: () => disabled };
 }
