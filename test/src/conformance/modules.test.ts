@@ -10,9 +10,14 @@ interface Node {
   readonly type: string;
   readonly kind?: string;
   readonly declaration?: Node | null;
-  readonly declarations?: readonly { readonly id: { readonly name?: string }; readonly init: Node | null }[];
+  readonly declarations?: readonly { readonly id: Bound; readonly init: Node | null }[];
   readonly callee?: { readonly name?: string };
   readonly start: number;
+}
+
+/** A declared name with its type. */
+interface Bound {
+  readonly typeAnnotation?: { readonly typeAnnotation: { readonly typeName?: { readonly name?: string } } } | null;
 }
 
 const read = (file: string): string => readFileSync(join(root, file), 'utf8');
@@ -22,7 +27,7 @@ const line = (file: string, node: Node): string => `${file}:${read(file).slice(0
 const modulePackages = packages().filter((pkg) => pkg.dir.startsWith('modules/'));
 const code = modulePackages.flatMap(sources).filter((file) => !/\.test\.ts$|\/testing\//.test(file));
 
-/** Collections are state; a table that never changes is written as a literal. */
+/** Collections are state, unless their type says that nobody writes: `const known: ReadonlySet<number> = new Set([...])`. */
 const stateful = new Set(['Map', 'Set', 'WeakMap', 'WeakSet', 'Array', 'ArrayBuffer', 'SharedArrayBuffer']);
 
 /** Top-level state of a file: `let`, `var`, and constants that hold a fresh collection. */
@@ -31,9 +36,10 @@ export function moduleState(body: readonly Node[]): Node[] {
   for (const statement of body) {
     const node = statement.declaration ?? statement;
     if (node.type !== 'VariableDeclaration') continue;
-    const collections = (node.declarations ?? []).filter((d) => d.init?.type === 'NewExpression' && stateful.has(d.init.callee?.name ?? ''));
-    const frozen = (node.declarations ?? []).every((d) => d.init?.type === 'NewExpression' && /^[A-Z][A-Z0-9_]*$/.test(d.id.name ?? ''));
-    if (node.kind !== 'const' || (collections.length > 0 && !frozen)) found.push(node);
+    const collections = (node.declarations ?? [])
+      .filter((d) => d.init?.type === 'NewExpression' && stateful.has(d.init.callee?.name ?? ''))
+      .filter((d) => !/^Readonly(Set|Map|Array)$/.test(d.id.typeAnnotation?.typeAnnotation.typeName?.name ?? ''));
+    if (node.kind !== 'const' || collections.length > 0) found.push(node);
   }
   return found;
 }
@@ -75,7 +81,8 @@ test.each([
   ['export let n = 0;', 1],
   ['const seen = new Map();', 1],
   ['export const seen = new Set([1]);', 1],
-  ['const NAMES = new Set(["a"]);', 0],
+  ['const NAMES = new Set(["a"]);', 1],
+  ['const names: ReadonlySet<string> = new Set(["a"]);', 0],
   ['const names = ["a"];', 0],
   ['function f() { const seen = new Map(); let n = 0; }', 0],
   ['export default defineModule({ module_init() { const m = new Map(); } });', 0],
