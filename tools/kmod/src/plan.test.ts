@@ -62,6 +62,11 @@ describe('a plan', () => {
     expect(steps(plan(all, { name: 'a' }, 'install [ab] one\ninstall a two\n'))).toEqual(['install a']);
   });
 
+  it('does not load weak dependencies', () => {
+    covers('2.14.20');
+    expect(steps(plan(tree(toy('m'), toy('w')), { name: 'm' }, 'weakdep m w\n'))).toEqual(['insmod m']);
+  });
+
   it('runs install commands, not for a module with softdeps, nor with -i for the one asked for', () => {
     const all = tree(toy('m', ['d']), toy('d'), toy('p'));
     const install = 'install m echo m\ninstall d echo d\n';

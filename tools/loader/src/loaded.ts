@@ -1,6 +1,6 @@
 /** `struct module`: one loaded module with its state, references and use edges. */
 import { UndoStack } from '@vdpalab/abi';
-import type { LinkedInit, ModuleParameter, ModuleState, ModuleView } from '@vdpalab/abi';
+import type { KModule, LinkedInit, ModuleParameter, ModuleState, ModuleView } from '@vdpalab/abi';
 import type { ModuleImage } from './image.ts';
 import { moduleTaintLetters, TAINT } from './taint.ts';
 
@@ -104,4 +104,20 @@ export class LoadedModule implements ModuleView {
       provider.put();
     }
   }
+}
+
+/** Whether a load of this name is under way, so that others of the name wait. */
+export function unsettled(mod: LoadedModule | undefined): boolean {
+  return mod !== undefined && (mod.state === 'coming' || mod.state === 'unformed');
+}
+
+/** Whether two module names are the same, `-` and `_` being equal. */
+export function sameName(a: string, b: string): boolean {
+  return a.replaceAll('-', '_') === b.replaceAll('-', '_');
+}
+
+/** The loader's own object behind a handle. @throws TypeError for a handle that is none */
+export function own(module: KModule): LoadedModule {
+  if (!(module instanceof LoadedModule)) throw new TypeError(`${module.name}: not a module of a loader`);
+  return module;
 }

@@ -13,9 +13,10 @@ import type { ModuleImage } from './image.ts';
 import { KernelTaint } from './kernel-taint.ts';
 import { ModuleArea } from './layout.ts';
 import { linkSymbols, verifyExports } from './link.ts';
-import { LoadedModule } from './loaded.ts';
+import { LoadedModule, own, sameName, unsettled } from './loaded.ts';
 import { NotifierChain } from './notifier.ts';
 import type { Notify } from './notifier.ts';
+import { ownSymbols } from './own-symbols.ts';
 import { SymbolTable } from './symtab.ts';
 import type { SymbolInfo } from './symtab.ts';
 import { TAINT } from './taint.ts';
@@ -37,7 +38,7 @@ export class Loader {
   constructor(host: LoaderHost) {
     this.#host = host;
     this.#taint = new KernelTaint(host);
-    this.provide(this.#ownSymbols());
+    this.provide(ownSymbols(this, host));
   }
 
   /**
@@ -264,25 +265,6 @@ export class Loader {
     ];
   }
 
-  #ownSymbols(): Partial<KernelSymbols> {
-    return {
-      try_module_get: (m) => this.try_module_get(m),
-      module_put: (m) => this.module_put(m),
-      __module_get: (m) => this.__module_get(m),
-      modules: () => this.modules(),
-      find_module: (name) => this.find_module(name),
-      register_module_notifier: (notify) => this.register_module_notifier(notify),
-      unregister_module_notifier: (notify) => this.unregister_module_notifier(notify),
-      tainted: () => this.tainted(),
-      delete_module: (name, flags) => this.unload(name, flags),
-      init_module: async (ref, args, flags) => {
-        if (this.#host.readImage === undefined) throw new KernelError('ENOENT', 'module.load.path', `${ref.path}: this kernel has no module tree`);
-        this.#mayInit(ref.path);
-        await this.load(await this.#host.readImage(ref.path), args, flags);
-      },
-    };
-  }
-
   #step(step: LoadStep, mod: LoadedModule): void {
     this.#host.onStep?.(step, mod.name);
   }
@@ -405,18 +387,4 @@ export class Loader {
       await mod.undo.run();
     }
   }
-}
-
-function unsettled(mod: LoadedModule | undefined): boolean {
-  return mod !== undefined && (mod.state === 'coming' || mod.state === 'unformed');
-}
-
-function sameName(a: string, b: string): boolean {
-  return a.replaceAll('-', '_') === b.replaceAll('-', '_');
-}
-
-/** The loader's own object behind a handle. */
-function own(module: KModule): LoadedModule {
-  if (!(module instanceof LoadedModule)) throw new TypeError(`${module.name}: not a module of a loader`);
-  return module;
 }
