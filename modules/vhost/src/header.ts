@@ -4,7 +4,7 @@
  * Mirrors `drivers/vhost/vhost.{h,c}` (Linux 6.1), the part vhost-vdpa uses.
  */
 import type { Atomic } from '@vdpalab/abi';
-import type { EventfdCtx, File, Process } from '@vdpalab/fs';
+import type { EventfdCtx, Process } from '@vdpalab/fs';
 import type { MmStruct } from '@vdpalab/mm';
 import type { Mutex } from '@vdpalab/sched';
 import type { VhostIotlb } from '@vdpalab/vhost-iotlb';
@@ -24,11 +24,11 @@ export interface VhostVirtqueue {
   last_used_idx: number;
   acked_features: bigint;
   acked_backend_features: bigint;
-  readonly kick: File | null;
+  readonly kick: EventfdCtx | null;
   readonly call_ctx: EventfdCtx | null;
   readonly error_ctx: EventfdCtx | null;
-  /** Runs in the worker for each kick. */
-  readonly handle_kick: (vq: VhostVirtqueue) => Promise<void>;
+  /** Runs for each kick, in the context of whoever signals the eventfd: atomic. vhost-vdpa has no worker. */
+  readonly handle_kick: (vq: VhostVirtqueue) => Atomic;
   readonly mutex: Mutex;
 }
 
@@ -49,27 +49,27 @@ export interface VhostDev {
   readonly mm: MmStruct | null;
   readonly owner: Process | null;
   iotlb: VhostIotlb | null;
-  readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg) => Promise<void>) | null;
+  readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>) | null;
 }
 
 /** What a caller of vhost_dev_init gives. */
 export interface VhostDevInit {
   readonly nvqs: number;
-  readonly handle_kick: (vq: VhostVirtqueue) => Promise<void>;
-  readonly msg_handler: (dev: VhostDev, asid: number, msg: VhostIotlbMsg) => Promise<void>;
+  readonly handle_kick: (vq: VhostVirtqueue) => Atomic;
+  readonly msg_handler: (dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>;
 }
 
 export interface VhostSymbols {
   vhost_dev_init: (init: VhostDevInit) => VhostDev;
   /** @throws EBUSY with an owner */
-  vhost_dev_set_owner: (dev: VhostDev, proc: Process) => Promise<void>;
+  vhost_dev_set_owner: (dev: VhostDev, proc: Process) => Atomic;
   vhost_dev_has_owner: (dev: VhostDev) => boolean;
   /** @throws EPERM for another process */
   vhost_dev_check_owner: (dev: VhostDev, proc: Process) => Atomic;
   /** Stop polling every kick. */
-  vhost_dev_stop: (dev: VhostDev) => Promise<void>;
+  vhost_dev_stop: (dev: VhostDev) => Atomic;
   /** Drop eventfds, IOTLB, worker, owner. */
-  vhost_dev_cleanup: (dev: VhostDev) => Promise<void>;
+  vhost_dev_cleanup: (dev: VhostDev) => Atomic;
   /** SET_OWNER, SET_MEM_TABLE, log... @returns false when the command is not its own (`-ENOIOCTLCMD`) */
   vhost_dev_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
   /** The vring ioctls. @throws ENOBUFS for the queue index, ... @returns false when not its own */
@@ -78,7 +78,7 @@ export interface VhostSymbols {
   vhost_chr_write_iter: (dev: VhostDev, bytes: Uint8Array, proc: Process) => Promise<number>;
   /** Copies the bits to each queue. */
   vhost_set_backend_features: (dev: VhostDev, features: bigint) => Atomic;
-  vhost_poll_stop: (vq: VhostVirtqueue) => Promise<void>;
+  vhost_poll_stop: (vq: VhostVirtqueue) => Atomic;
   vhost_leftovers: () => readonly string[];
 }
 

@@ -1,0 +1,91 @@
+/** vDPA bus driver with the vhost character device. Mirrors `drivers/vhost/vdpa.c` (Linux 6.1). */
+import { defineModule, KernelError, param } from '@vdpalab/abi';
+import type { FileOperations } from '@vdpalab/fs';
+import type { VdpaDevice, VdpaDriver } from '@vdpalab/vdpa-core';
+import { VhostVdpa } from './device.ts';
+import { translatesItself } from './domain.ts';
+import { mapDoorbell } from './doorbell.ts';
+import { ioctl } from './ioctl.ts';
+
+/** Minors of the region. */
+const VHOST_VDPA_DEV_MAX = 1 << 20;
+
+export default defineModule({
+  name: 'vhost_vdpa',
+  license: 'GPL v2',
+  description: 'vhost-based vDPA backend',
+  author: 'Intel Corporation',
+  params: { max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }) },
+  imports: [
+    '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status', 'vdpa_set_features',
+    'vdpa_reset', 'vdpa_get_drvdata', 'vdpa_set_drvdata', 'vhost_dev_init', 'vhost_dev_ioctl', 'vhost_vring_ioctl',
+    'vhost_dev_check_owner', 'vhost_dev_stop', 'vhost_dev_cleanup', 'vhost_chr_write_iter', 'vhost_set_backend_features',
+    'vhost_iotlb_alloc', 'vhost_iotlb_add_range_ctx', 'vhost_iotlb_del_range', 'vhost_iotlb_map_free', 'vhost_iotlb_itree_first',
+    'irq_bypass_register_producer', 'irq_bypass_unregister_producer', 'irq_bypass_register_consumer', 'irq_bypass_unregister_consumer',
+    'device_iommu_capable', 'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_map',
+    'iommu_unmap', 'pin_user_pages', 'unpin_user_pages', 'mutex_lock', 'mutex_unlock', 'init_completion', 'complete',
+    'wait_for_completion', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
+    'device_initialize', 'put_device', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
+  ],
+
+  async module_init(k, { THIS_MODULE, params, undo }) {
+    const minors = new Set<number>();
+    const major = k.alloc_chrdev_region('vhost-vdpa', 0, VHOST_VDPA_DEV_MAX);
+    undo.push('vhost-vdpa majors', () => k.unregister_chrdev_region(major));
+
+    const lowestFree = (): number => {
+      let n = 0;
+      while (minors.has(n)) n++;
+      return n;
+    };
+
+    const fops = (v: VhostVdpa): FileOperations => ({
+      owner: THIS_MODULE,
+      open: () => v.open(),
+      release: () => v.release(),
+      unlocked_ioctl: (_, cmd, arg, proc) => ioctl(k, v, cmd, arg, proc),
+      async write(_, bytes, __, proc) {
+        if (v.state === null) throw new Error(`/dev/vhost-vdpa-${v.minor}: a write without an open file`);
+        return await k.vhost_chr_write_iter(v.state.vhost, bytes, proc);
+      },
+      mmap: async (_, vma) => mapDoorbell(v.vdpa, vma),
+    });
+
+    const driver: VdpaDriver = {
+      name: 'vhost_vdpa',
+      owner: THIS_MODULE,
+      model: 'vhost',
+
+      async probe(vdpa: VdpaDevice) {
+        if (!translatesItself(vdpa) && (vdpa.ngroups > 1 || vdpa.nas > 1)) {
+          throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.probe.groups',
+            `${vdpa.dev.name}: ${vdpa.ngroups} groups and ${vdpa.nas} address spaces, and the platform IOMMU translates for one`);
+        }
+        const v = new VhostVdpa(k, vdpa, lowestFree(), params.max_iotlb_entries);
+        minors.add(v.minor);
+        v.dev = k.device_initialize({
+          name: `vhost-vdpa-${v.minor}`,
+          parent: vdpa.dev,
+          devt: { major, minor: v.minor },
+          release: () => void minors.delete(v.minor) as undefined,
+        });
+        try {
+          await k.cdev_device_add(v.dev, fops(v), THIS_MODULE, v);
+        } catch (error) {
+          k.put_device(v.dev);
+          throw error;
+        }
+        k.vdpa_set_drvdata(vdpa, v);
+      },
+
+      async remove(vdpa: VdpaDevice) {
+        const v = k.vdpa_get_drvdata(vdpa) as VhostVdpa; // set by probe
+        await k.cdev_device_del(v.dev);
+        await v.shut();
+        k.put_device(v.dev);
+      },
+    };
+    await k.__vdpa_register_driver(driver);
+    return { ksymtab: {}, module_exit: () => k.vdpa_unregister_driver(driver) };
+  },
+});

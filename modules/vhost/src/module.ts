@@ -1,0 +1,81 @@
+/** Generic vhost. Mirrors `drivers/vhost/vhost.c` (Linux 6.1), the part vhost-vdpa uses. */
+import { defineModule, KernelError, param } from '@vdpalab/abi';
+import type { Process } from '@vdpalab/fs';
+import { VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_MEM_TABLE, VHOST_SET_OWNER, vhost_memory } from '@vdpalab/uapi';
+import { DevState } from './dev.ts';
+import type { VhostDev } from './header.ts';
+import { writeIotlbMessage } from './iotlb-message.ts';
+import { vringIoctl } from './vring-ioctl.ts';
+
+export default defineModule({
+  name: 'vhost',
+  license: 'GPL v2',
+  version: '0.0.1',
+  description: 'Host kernel accelerator for virtio',
+  author: 'Michael S. Tsirkin',
+  params: {
+    max_mem_regions: param.ushort(64, { perm: 0o444, desc: 'Maximum number of memory regions in memory map. (default: 64)' }),
+    max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }),
+  },
+  imports: ['mutex_init', 'mutex_lock', 'mutex_unlock', 'mmget', 'mmput', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'vhost_iotlb_free'],
+  exportsGpl: [
+    'vhost_dev_init', 'vhost_dev_set_owner', 'vhost_dev_has_owner', 'vhost_dev_check_owner', 'vhost_dev_stop', 'vhost_dev_cleanup',
+    'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_poll_stop', 'vhost_leftovers',
+  ],
+
+  module_init(k, { params }) {
+    const devices = new Set<DevState>();
+    const own = (dev: VhostDev): DevState => {
+      if (!(dev instanceof DevState)) throw new TypeError('not a device of this vhost');
+      return dev;
+    };
+
+    /** SET_MEM_TABLE: checked as Linux does; a table means nothing to devices that map through the IOTLB. */
+    function setMemory(arg: number, proc: Process): void {
+      const mem = vhost_memory.decode(proc.mm.read(arg, vhost_memory.size));
+      if (mem.padding !== 0) throw new KernelError('EOPNOTSUPP', 'vhost.memory.padding', `padding 0x${mem.padding.toString(16)}`);
+      if (mem.nregions > params.max_mem_regions) {
+        throw new KernelError('E2BIG', 'vhost.memory.regions', `${mem.nregions} regions of at most ${params.max_mem_regions}`);
+      }
+    }
+
+    return {
+      ksymtab: {
+        vhost_dev_init(init) {
+          const dev = new DevState(k, init);
+          devices.add(dev);
+          return dev;
+        },
+        vhost_dev_set_owner: (dev, proc) => own(dev).setOwner(proc),
+        vhost_dev_has_owner: (dev) => dev.mm !== null,
+        vhost_dev_check_owner: (dev, proc) => own(dev).checkOwner(proc),
+        vhost_dev_stop: (dev) => own(dev).stop(),
+        vhost_dev_cleanup(dev) {
+          devices.delete(own(dev));
+          return own(dev).cleanup();
+        },
+        async vhost_dev_ioctl(dev, cmd, arg, proc) {
+          if (cmd === VHOST_SET_OWNER) {
+            own(dev).setOwner(proc);
+            return true;
+          }
+          own(dev).checkOwner(proc);
+          if (cmd === VHOST_SET_MEM_TABLE) {
+            setMemory(arg, proc);
+            return true;
+          }
+          if (cmd === VHOST_SET_LOG_BASE || cmd === VHOST_SET_LOG_FD) {
+            throw new KernelError('ENOIOCTLCMD', 'vhost.log', 'no log of written pages: no device here writes through vhost');
+          }
+          return false;
+        },
+        vhost_vring_ioctl: (dev, cmd, arg, proc) => vringIoctl(k, own(dev), cmd, arg, proc),
+        vhost_chr_write_iter: (dev, bytes, proc) => writeIotlbMessage(own(dev), bytes, proc),
+        vhost_set_backend_features: (dev, features) => own(dev).setBackendFeatures(features),
+        vhost_poll_stop: (vq) => own(vq.dev).vqs[vq.index]?.stopPoll(),
+        vhost_leftovers: () => [...devices].map((dev) => `vhost device of ${dev.owner === null ? 'nobody' : `process ${dev.owner.pid}`}`),
+      },
+      module_exit: () => undefined,
+    };
+  },
+});
