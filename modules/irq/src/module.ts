@@ -1,17 +1,20 @@
 /** Interrupts. Mirrors `kernel/irq` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
-import type { Atomic } from '@vdpalab/abi';
-import type {} from '@vdpalab/fs';
+import type { Atomic, VmlinuxSymbols } from '@vdpalab/abi';
+import type { FsSymbols } from '@vdpalab/fs';
 import type { IrqInfo } from './header.ts';
 import { procInterrupts } from './proc-interrupts.ts';
 import { IrqTable } from './table.ts';
+
+/** What it asks of the kernel. */
+const imports = ['machine', '_printk', 'proc_create', 'kernfs_remove'] as const satisfies readonly (keyof VmlinuxSymbols | keyof FsSymbols)[];
 
 export default defineModule({
   name: 'irq',
   license: 'GPL',
   description: 'Interrupt descriptors, handlers and /proc/interrupts',
   builtin: true,
-  imports: ['machine', '_printk', 'proc_create', 'kernfs_remove'],
+  imports,
   exports: ['request_irq', 'free_irq', 'disable_irq', 'enable_irq'],
   exportsGpl: ['irq_alloc_msi', 'irq_free_msi', 'irq_set_vcpu_affinity', 'irq_info', 'irq_leftovers'],
 
