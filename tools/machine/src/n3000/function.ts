@@ -173,7 +173,7 @@ export class N3000Function extends PciFunction {
   // --- life of the device ---
 
   private enable(queue: VirtQueue): undefined {
-    if (queue.refusedSize !== 0) {
+    if (queue.refusedSize !== null) {
       this.giveUp('n3000.queue-size', `queue ${queue.index}: size ${queue.refusedSize}, not a power of two up to ${queue.max}`);
       return;
     }

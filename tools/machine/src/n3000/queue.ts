@@ -25,8 +25,8 @@ export class VirtQueue {
   readonly max: number;
   /** Size the driver chose, in descriptors. */
   size: number;
-  /** The driver asked for a size the queue cannot have. */
-  refusedSize = 0;
+  /** Size the driver asked for and the queue cannot have. */
+  refusedSize: number | null = null;
   /** MSI-X vector, or VIRTIO_MSI_NO_VECTOR. */
   vector = VIRTIO_MSI_NO_VECTOR;
   enabled = false;
@@ -68,8 +68,8 @@ export class VirtQueue {
   /** A write to the size register. Refused sizes are remembered: the queue cannot be enabled with one. */
   setSize(size: number): undefined {
     if (this.enabled) return;
-    this.refusedSize = isSplitQueueSize(size) && size <= this.max ? 0 : size;
-    if (this.refusedSize === 0) this.size = size;
+    this.refusedSize = isSplitQueueSize(size) && size <= this.max ? null : size;
+    if (this.refusedSize === null) this.size = size;
   }
 
   /** Start: the ring is opened when it is first needed. */
@@ -93,7 +93,7 @@ export class VirtQueue {
     this.disable();
     this.saved = { lastAvail: 0, lastUsed: 0 };
     this.size = this.max;
-    this.refusedSize = 0;
+    this.refusedSize = null;
     this.vector = VIRTIO_MSI_NO_VECTOR;
     for (const name of ADDRESS_REGISTERS) this[name] = 0;
   }
