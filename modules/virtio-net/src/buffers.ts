@@ -1,0 +1,111 @@
+/** Receive buffers and the frames made of them. Mirrors the receive half of `drivers/net/virtio_net.c` (Linux 6.1). */
+import type { Atomic } from '@vdpalab/abi';
+import { isKernelError } from '@vdpalab/abi';
+import type { MmSymbols, PageRun } from '@vdpalab/mm';
+import type { NetDevice, NetdevSymbols, SkBuff, SkbFrag } from '@vdpalab/netdev';
+import { ETH_HLEN, virtio_net_hdr_v1 } from '@vdpalab/uapi';
+import type { VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
+
+const PAGE_SIZE = 4096;
+/** Bytes in front of every frame on a virtio 1 device. */
+export const VNET_HDR_LEN = virtio_net_hdr_v1.size;
+
+/** What receiving takes. */
+export type ReceiveSymbols =
+  & Pick<MmSymbols, 'alloc_pages' | 'free_pages' | 'phys_view'>
+  & Pick<NetdevSymbols, 'build_skb' | 'netif_receive_skb'>
+  & Pick<VirtioRingSymbols, 'virtqueue_add_sgs' | 'virtqueue_get_buf' | 'virtqueue_kick'>;
+
+/** The receive queue's buffers. */
+export class ReceiveBuffers {
+  readonly #k: ReceiveSymbols;
+  readonly #vq: Virtqueue;
+  readonly #dev: NetDevice;
+  readonly #mergeable: boolean;
+  /** Pages of one buffer: one when frames may span buffers, else enough for the largest. */
+  readonly #pages: number;
+
+  constructor(k: ReceiveSymbols, vq: Virtqueue, dev: NetDevice, mergeable: boolean) {
+    this.#k = k;
+    this.#vq = vq;
+    this.#dev = dev;
+    this.#mergeable = mergeable;
+    this.#pages = mergeable ? 1 : Math.ceil((VNET_HDR_LEN + ETH_HLEN + 4 + dev.max_mtu) / PAGE_SIZE);
+  }
+
+  /** Fill the ring. @returns false when memory ran out before it was full: try again later */
+  fill(): boolean {
+    let added = 0;
+    let enough = true;
+    while (this.#vq.num_free > 0) {
+      try {
+        this.#add();
+      } catch (error) {
+        if (!isKernelError(error)) throw error;
+        enough = error.errno !== 'ENOMEM';
+        break;
+      }
+      added++;
+    }
+    if (added > 0) this.#k.virtqueue_kick(this.#vq);
+    return enough;
+  }
+
+  /** Receive up to `budget` frames. @returns frames taken out of the ring */
+  receive(budget: number): number {
+    let received = 0;
+    while (received < budget) {
+      const used = this.#k.virtqueue_get_buf(this.#vq);
+      if (used === null) break;
+      received++;
+      this.#frame(used.data as PageRun, used.len); // every token of this queue is a run
+    }
+    return received;
+  }
+
+  /** Give back a buffer that came out of a stopped ring. */
+  free(token: unknown): Atomic {
+    return this.#k.free_pages(token as PageRun);
+  }
+
+  #add(): void {
+    const run = this.#k.alloc_pages(this.#pages);
+    try {
+      this.#k.virtqueue_add_sgs(this.#vq, [], [{ pa: run.pa, len: run.pages * PAGE_SIZE }], run);
+    } catch (error) {
+      this.#k.free_pages(run);
+      throw error;
+    }
+  }
+
+  #frame(first: PageRun, len: number): void {
+    const { stats } = this.#dev;
+    if (len < VNET_HDR_LEN + ETH_HLEN) {
+      stats.rx_length_errors++;
+      stats.rx_errors++;
+      this.#k.free_pages(first);
+      return;
+    }
+    const header = this.#k.phys_view(first.pa, VNET_HDR_LEN);
+    const buffers = this.#mergeable ? (header[10] as number) | ((header[11] as number) << 8) : 1;
+    const runs = [first];
+    const frags: SkbFrag[] = [{ pa: first.pa + VNET_HDR_LEN, len: len - VNET_HDR_LEN }];
+    for (let n = 1; n < buffers; n++) {
+      const used = this.#k.virtqueue_get_buf(this.#vq);
+      if (used === null) {
+        stats.rx_length_errors++; // the device said more buffers than it used
+        stats.rx_errors++;
+        for (const run of runs) this.#k.free_pages(run);
+        return;
+      }
+      const run = used.data as PageRun;
+      runs.push(run);
+      frags.push({ pa: run.pa, len: used.len });
+    }
+    const skb: SkBuff = this.#k.build_skb(runs, frags);
+    skb.dev = this.#dev;
+    stats.rx_packets++;
+    stats.rx_bytes += skb.len;
+    this.#k.netif_receive_skb(skb);
+  }
+}
