@@ -174,6 +174,27 @@ test('while disabled interrupts wait; the last enable delivers one, in atomic co
   });
 });
 
+test('a second sharer does not enable what the first one has disabled', async () => {
+  const { k, run, fire } = await boot();
+  const log: number[] = [];
+  await run(async () => {
+    const msi = k.irq_alloc_msi('chip', 0);
+    const share = (id: number): Promise<void> => k.request_irq(msi.irq, () => {
+      log.push(id);
+      return 'IRQ_HANDLED';
+    }, IRQF_SHARED, `d${id}`, id);
+    await share(1);
+    await k.disable_irq(msi.irq);
+    fire(msi);
+    await k.cond_resched();
+    await share(2);
+    expect(log).toEqual([]);
+    k.enable_irq(msi.irq);
+    await k.cond_resched();
+  });
+  expect(log).toEqual([1, 2]);
+});
+
 test('IRQF_NO_AUTOEN leaves the interrupt disabled until it is enabled', async () => {
   const { k, run, fire } = await boot();
   let count = 0;
