@@ -52,19 +52,25 @@ export class ChainBatch {
     this.length = new Uint32Array(maxSegments);
   }
 
+  /** Forget all chains. */
+  clear(): undefined {
+    this.count = 0;
+    this.start[0] = 0;
+  }
+
   /** Bytes the device may read of chain `c`. */
   readable(c: number): number {
-    return this.bytes(this.start[c]!, this.split[c]!);
+    return this.bytes(this.start[c], this.split[c]);
   }
 
   /** Bytes the device may write of chain `c`. */
   writable(c: number): number {
-    return this.bytes(this.split[c]!, this.start[c + 1]!);
+    return this.bytes(this.split[c], this.start[c + 1]);
   }
 
   private bytes(from: number, to: number): number {
     let sum = 0;
-    for (let s = from; s < to; s++) sum += this.length[s]!;
+    for (let s = from; s < to; s++) sum += this.length[s];
     return sum;
   }
 }

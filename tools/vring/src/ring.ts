@@ -68,12 +68,14 @@ export interface RingDevice {
 
   /** Take up to `budget` chains, use them up unread, and publish: a sink for traffic. */
   drain(budget: number): number;
-  /** Bytes the device could have read in chains taken by `drain`, since the start. */
+  /** Bytes in the segments of chains taken by `drain`, since the start. */
   readonly drainedBytes: number;
   /** Hand each chain's readable bytes to `sink`, use it up with length 0, and publish once. */
   transmit(sink: FrameSink, budget: number): number;
   /**
    * Copy a frame into available chains; used entries are published by {@link flush}.
+   *
+   * When a chain behind the first is bad, that one is taken out and those before it go back to the driver with length 0.
    *
    * @param flags `RECEIVE_*`
    * @returns chains used; 0 when the ring has too few; -EMSGSIZE when the buffer is too short, which stays available

@@ -1,88 +1,140 @@
-/** Device side of a split virtqueue whose three areas are contiguous in memory. */
+/** Device side of a split virtqueue whose three areas are contiguous in memory: views over them, and fused loops. */
 import type { SplitRingAreas } from './areas.ts';
 import { splitAreasFault } from './areas.ts';
-import { AVAIL_IDX, AVAIL_RING, USED_IDX, USED_RING, availEventAt, usedEventAt } from './defs.ts';
-import type { SplitDeviceOptions } from './split-device-base.ts';
-import { SplitDeviceBase } from './split-device-base.ts';
-import type { RingArea } from './memory.ts';
+import type { ChainBatch } from './batch.ts';
+import { AVAIL_IDX, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
+import {
+  drainDirect, drainDirectRaw, drainTables, drainTablesRaw, push, walkDirect, walkDirectRaw, walkTables, walkTablesRaw,
+} from './fused/device.ts';
+import type { DeviceState } from './fused/state.ts';
+import { DEVICE, SplitViews } from './fused/state.ts';
+import type { SplitDeviceOptions } from './split-device-core.ts';
+import { SplitFrames } from './split-frames.ts';
 
 /** Device side of a split virtqueue, on views laid over its areas. */
-export class SplitDevice extends SplitDeviceBase {
-  private readonly desc: Uint32Array;
+export class SplitDevice extends SplitFrames {
+  private readonly state: DeviceState;
   private readonly avail: Uint16Array;
-  private readonly usedIndex: Uint16Array;
-  private readonly used: Uint32Array;
+  private readonly used: Uint16Array;
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
   constructor(areas: SplitRingAreas, options: SplitDeviceOptions) {
     const fault = splitAreasFault(areas);
     if (fault !== null) throw new RangeError(`split device: ${fault}`);
     super(areas.num, options);
-    const { num } = areas;
-    this.desc = words(areas.desc, num * 4);
-    this.avail = halves(areas.avail, usedEventAt(num) + 1);
-    this.usedIndex = halves(areas.used, availEventAt(num) + 1);
-    this.used = words(areas.used, USED_RING + 2 * num);
+    const views = new SplitViews(areas);
+    this.avail = views.avail;
+    this.used = views.usedHalf;
+    this.state = { n: this.n, views, data: this.data, tables: this.tables };
+  }
+
+  protected override take(batch: ChainBatch, budget: number, done: number): number {
+    batch.clear();
+    const want = this.ready(Math.min(budget, batch.maxChains));
+    if (want <= 0) return want;
+    const { state, raw } = this;
+    this.data.refresh();
+    this.tables.refresh();
+    let c = 0;
+    while (c < want) {
+      const from = c;
+      c = raw ? walkDirectRaw(state, batch, c, want - c) : walkDirect(state, batch, c, want - c);
+      if (c < want) c = raw ? walkTablesRaw(state, batch, c, want - c) : walkTables(state, batch, c, want - c);
+      batch.count = c;
+      if (c > from) continue;
+      const err = this.takeInto(batch, c, done + c === 0);
+      if (err < 0) return err;
+      if (err > 0) break;
+      c++;
+    }
+    if (c > 0) this.n[DEVICE.lastHead] = batch.head[c - 1];
+    return c;
+  }
+
+  override pushMany(batch: ChainBatch): undefined {
+    if (batch.count === 0) return;
+    push(this.state, batch, batch.count);
+    this.wrote(batch.count);
+    this.flush();
+  }
+
+  override drain(budget: number): number {
+    const want = this.ready(budget);
+    if (want <= 0) return want;
+    const { state, raw, n } = this;
+    this.data.refresh();
+    this.tables.refresh();
+    let done = 0;
+    let err = 0;
+    while (done < want) {
+      const before = n[DEVICE.lastAvail];
+      this.drainedBytes += raw ? drainDirectRaw(state, want - done) : drainDirect(state, want - done);
+      const direct = (n[DEVICE.lastAvail] - before) & 0xffff;
+      if (done + direct < want) {
+        this.drainedBytes += raw ? drainTablesRaw(state, want - done - direct) : drainTables(state, want - done - direct);
+      }
+      const drained = (n[DEVICE.lastAvail] - before) & 0xffff;
+      this.wrote(drained);
+      done += drained;
+      if (drained > 0) continue;
+      err = this.drainOne(done);
+      if (err <= 0) break;
+      done++;
+    }
+    return this.finish(done, err);
   }
 
   protected loadAvailIndex(): number {
-    return this.threaded ? Atomics.load(this.avail, AVAIL_IDX) : this.avail[AVAIL_IDX]!;
+    return this.threaded ? Atomics.load(this.avail, AVAIL_IDX) : this.avail[AVAIL_IDX];
   }
 
   protected loadAvailFlags(): number {
-    return this.threaded ? Atomics.load(this.avail, 0) : this.avail[0]!;
+    return this.threaded ? Atomics.load(this.avail, 0) : this.avail[0];
   }
 
   protected loadUsedEvent(): number {
     const at = usedEventAt(this.num);
-    return this.threaded ? Atomics.load(this.avail, at) : this.avail[at]!;
+    return this.threaded ? Atomics.load(this.avail, at) : this.avail[at];
   }
 
   protected loadHead(slot: number): number {
-    return this.avail[AVAIL_RING + slot]!;
+    return this.state.views.availRing[slot];
   }
 
   protected loadDesc(index: number): number {
-    const { desc } = this;
+    const { desc } = this.state.views;
     const d = index << 2;
-    const word = desc[d + 3]!;
-    this.dLo = desc[d]!;
-    this.dHi = desc[d + 1]!;
-    this.dLen = desc[d + 2]!;
+    const word = desc[d + 3];
+    this.dLo = desc[d] >>> 0;
+    this.dHi = desc[d + 1] >>> 0;
+    this.dLen = desc[d + 2] >>> 0;
     this.dFlags = word & 0xffff;
     this.dNext = word >>> 16;
     return 0;
   }
 
   protected storeUsed(slot: number, id: number, length: number): number {
-    this.used[USED_RING + 2 * slot] = id;
-    this.used[USED_RING + 2 * slot + 1] = length;
+    const { usedRing } = this.state.views;
+    usedRing[2 * slot] = id;
+    usedRing[2 * slot + 1] = length;
     return 0;
   }
 
   protected storeUsedIndex(index: number): number {
-    if (this.threaded) Atomics.store(this.usedIndex, USED_IDX, index);
-    else this.usedIndex[USED_IDX] = index;
-    return 0;
+    return this.store(USED_IDX, index);
   }
 
   protected storeUsedFlags(flags: number): number {
-    this.usedIndex[0] = flags;
-    return 0;
+    return this.store(0, flags);
   }
 
   protected storeAvailEvent(index: number): number {
-    const at = availEventAt(this.num);
-    if (this.threaded) Atomics.store(this.usedIndex, at, index);
-    else this.usedIndex[at] = index;
+    return this.store(availEventAt(this.num), index);
+  }
+
+  private store(at: number, value: number): number {
+    if (this.threaded) Atomics.store(this.used, at, value);
+    else this.used[at] = value;
     return 0;
   }
-}
-
-function words(area: RingArea, count: number): Uint32Array {
-  return new Uint32Array(area.memory.buffer, area.memory.byteOffset + area.offset, count);
-}
-
-function halves(area: RingArea, count: number): Uint16Array {
-  return new Uint16Array(area.memory.buffer, area.memory.byteOffset + area.offset, count);
 }

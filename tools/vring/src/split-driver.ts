@@ -2,7 +2,8 @@
  * Driver side of a split virtqueue (virtio 1.2, section 2.7).
  *
  * Behaves as Linux 6.1 `drivers/virtio/virtio_ring.c` does, less DMA mapping: addresses come from the caller, who
- * also keeps the buffers; here they are tokens.
+ * also keeps the buffers; here they are tokens. Nothing the driver decides by is read back from memory the device can
+ * write, except used entries, once each.
  */
 import {
   EIO, ENOSPC,
@@ -11,15 +12,17 @@ import {
 } from '@vdpalab/uapi';
 import type { SplitRingAreas } from './areas.ts';
 import { splitAreasFault } from './areas.ts';
-import { AVAIL_IDX, AVAIL_RING, DESC_SIZE, USED_IDX, USED_RING, availEventAt, usedEventAt } from './defs.ts';
+import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
+import { putChains, putOnes, putTables, take } from './fused/driver.ts';
+import { DRIVER, DriverState, SLOT, SplitViews, int32 } from './fused/state.ts';
 import type { RingArea } from './memory.ts';
 import type { RingDriver } from './ring.ts';
 
 /** Memory for indirect descriptor tables: one table per descriptor of the queue. */
 export interface IndirectPool {
-  /** `num * segments * 16` bytes, 16-byte aligned. */
+  /** `num * segments * 16` bytes, 4-byte aligned. */
   readonly area: RingArea;
-  /** Address of the area as the device sees it; the area does not cross a 4 GiB boundary. */
+  /** Address of the area as the device sees it; the area does not cross a 4 GiB boundary of such addresses. */
   readonly busLo: number;
   readonly busHi: number;
   /** Descriptors in each table. */
@@ -36,164 +39,174 @@ export interface SplitDriverOptions {
   readonly threaded?: boolean;
 }
 
-/** `avail_idx_shadow` has moved so far that the event index could wrap past it: kick just in case. */
+/** So many buffers unannounced that the event index may have been passed unseen: kick just in case. */
 const ADDED_MAX = 0xffff;
 const NO_TOKEN = -1;
 
 /** Driver side of a split virtqueue. */
 export class SplitDriver implements RingDriver {
   readonly num: number;
-  numFree: number;
   broken = false;
   brokenReason = '';
-  /** Length the device wrote into the buffer `get` gave last, in bytes. */
   usedLength = 0;
   /** Buffers added since the last `kickPrepare`. */
   numAdded = 0;
 
-  private readonly mask: number;
-  private readonly desc: Uint32Array;
+  private readonly state: DriverState;
   private readonly avail: Uint16Array;
-  private readonly usedIndex: Uint16Array;
-  private readonly used: Uint32Array;
+  private readonly used: Uint16Array;
   private readonly eventIdx: boolean;
   private readonly threaded: boolean;
-  private readonly table: Uint32Array | null;
   private readonly tableSegments: number;
-  private readonly tableLo: number;
-  private readonly tableHi: number;
-
-  // Nothing the driver decides by is read back from memory the device can write.
-  private freeHead = 0;
-  private availShadow = 0;
   private availFlags = 0;
-  private lastUsed = 0;
-  /** Next descriptor of the free list or of a chain. */
-  private readonly next: Uint16Array;
-  /** Last descriptor of the chain that starts here. */
-  private readonly tail: Uint16Array;
-  /** Descriptors of the chain that starts here. */
-  private readonly size: Uint16Array;
-  private readonly token: Int32Array;
+  private readonly oneToken = new Int32Array(1);
+  private readonly oneSegment = new Uint32Array(3);
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
   constructor(areas: SplitRingAreas, options: SplitDriverOptions = {}) {
-    const fault = splitAreasFault(areas);
+    const pool = options.indirect ?? null;
+    const fault = splitAreasFault(areas) ?? (pool === null ? null : poolFault(pool, areas.num));
     if (fault !== null) throw new RangeError(`split driver: ${fault}`);
     const { num } = areas;
     this.num = num;
-    this.numFree = num;
-    this.mask = num - 1;
-    this.desc = words(areas.desc, num * 4);
-    this.avail = halves(areas.avail, usedEventAt(num) + 1);
-    this.usedIndex = halves(areas.used, availEventAt(num) + 1);
-    this.used = words(areas.used, USED_RING + 2 * num);
+    const views = new SplitViews(areas);
+    this.avail = views.avail;
+    this.used = views.usedHalf;
+    const tables = pool === null ? new Int32Array(0) : int32(pool.area, 0, num * pool.segments * 4);
+    this.state = new DriverState(num, views, tables);
+    this.tableSegments = pool?.segments ?? 0;
+    this.state.n[DRIVER.tableLo] = pool?.busLo ?? 0;
+    this.state.n[DRIVER.tableHi] = pool?.busHi ?? 0;
+    this.state.n[DRIVER.tableWords] = this.tableSegments * 4;
     this.eventIdx = options.eventIdx ?? false;
     this.threaded = options.threaded ?? false;
-    const pool = options.indirect ?? null;
-    this.table = pool === null ? null : words(pool.area, num * pool.segments * 4);
-    this.tableSegments = pool?.segments ?? 0;
-    this.tableLo = pool?.busLo ?? 0;
-    this.tableHi = pool?.busHi ?? 0;
-    this.next = new Uint16Array(num);
-    for (let i = 0; i < num; i++) this.next[i] = i + 1;
-    this.tail = new Uint16Array(num);
-    this.size = new Uint16Array(num);
-    this.token = new Int32Array(num).fill(NO_TOKEN);
   }
 
-  /** Start at these indices instead of 0: a ring that was in use elsewhere. Both areas must say the same. */
+  get numFree(): number {
+    return this.state.n[DRIVER.numFree];
+  }
+
+  /** Buffers in flight: added and not taken back. */
+  get inFlight(): number {
+    return (this.state.n[DRIVER.availShadow] - this.state.n[DRIVER.lastUsed]) & 0xffff;
+  }
+
+  /**
+   * Start at this index instead of 0, with nothing in flight: a queue that was in use elsewhere.
+   *
+   * The device must start there too; both indices in memory are written.
+   */
   startAt(index: number): undefined {
-    this.availShadow = index & 0xffff;
-    this.lastUsed = index & 0xffff;
+    const { n } = this.state;
+    n[DRIVER.availShadow] = index & 0xffff;
+    n[DRIVER.lastUsed] = index & 0xffff;
+    this.storeAvailIndex();
+    this.used[USED_IDX] = index;
   }
 
   add(segments: Uint32Array, start: number, out: number, into: number, token: number): number {
-    const err = this.put(segments, start, out, into, token);
-    if (err === 0) this.publish();
-    return err;
+    if (this.broken) return -EIO;
+    const total = out + into;
+    if (total === 1) {
+      if (this.numFree < 1) return -ENOSPC;
+      this.putOne(segments, start, out === 0 ? VRING_DESC_F_WRITE : 0, token);
+      return 0;
+    }
+    this.oneToken[0] = token;
+    return Math.min(this.addMany(1, segments, start, out, into, this.oneToken, 0), 0);
   }
 
   addMany(
     count: number, segments: Uint32Array, start: number, out: number, into: number,
     tokens: Int32Array, tokenStart: number,
   ): number {
-    const stride = 3 * (out + into);
-    let added = 0;
-    let err = 0;
-    for (; added < count; added++) {
-      err = this.put(segments, start + added * stride, out, into, tokens[tokenStart + added]!);
-      if (err !== 0) break;
+    if (this.broken) return -EIO;
+    const total = out + into;
+    if (total < 1 || count < 0 || start < 0 || tokenStart < 0) {
+      throw new RangeError(`split driver: ${count} buffers of ${total} segments from ${start}, tokens from ${tokenStart}`);
     }
-    if (added === 0) return err;
-    this.publish();
-    return added;
+    if (start + count * total * 3 > segments.length || tokenStart + count > tokens.length) {
+      throw new RangeError(`split driver: ${count} buffers of ${total} segments do not fit their arrays`);
+    }
+    if (count === 0) return 0;
+    const { state } = this;
+    const free = state.n[DRIVER.numFree];
+    const direct = total === 1 || total > this.tableSegments;
+    const each = direct ? total : 1;
+    const room = each === 1 ? free : Math.floor(free / each);
+    const some = count < room ? count : room;
+    if (some === 0) return -ENOSPC;
+    if (total === 1) putOnes(state, some, segments, start, out === 0 ? VRING_DESC_F_WRITE : 0, tokens, tokenStart);
+    else if (direct) putChains(state, some, segments, start, into, total, tokens, tokenStart);
+    else putTables(state, some, segments, start, into, total, tokens, tokenStart);
+    state.n[DRIVER.numFree] = free - some * each;
+    this.numAdded += some;
+    this.storeAvailIndex();
+    return some;
   }
 
   /**
    * Make a buffer available whose indirect table the caller has written.
    *
    * @param length bytes of the table, a multiple of 16
-   * @returns 0, -EIO or -ENOSPC
+   * @returns 0, -EIO when broken, -ENOSPC when full
    */
   addTable(tableLo: number, tableHi: number, length: number, token: number): number {
     if (this.broken) return -EIO;
     if (this.numFree < 1) return -ENOSPC;
-    this.putTable(tableLo, tableHi, length, token);
-    this.publish();
+    this.oneSegment[0] = tableLo;
+    this.oneSegment[1] = tableHi;
+    this.oneSegment[2] = length;
+    this.putOne(this.oneSegment, 0, VRING_DESC_F_INDIRECT, token);
     return 0;
   }
 
   kickPrepare(): boolean {
-    const event = this.threaded ? Atomics.load(this.usedIndex, availEventAt(this.num)) : this.usedIndex[availEventAt(this.num)]!;
-    const now = this.availShadow;
     const added = this.numAdded;
     this.numAdded = 0;
-    if (!this.eventIdx) return (this.usedIndex[0]! & VRING_USED_F_NO_NOTIFY) === 0;
+    if (!this.eventIdx) return (this.load(this.used, 0) & VRING_USED_F_NO_NOTIFY) === 0;
+    const now = this.state.n[DRIVER.availShadow];
+    const event = this.load(this.used, availEventAt(this.num));
     return added >= ADDED_MAX || vring_need_event(event, now, (now - added) & 0xffff);
   }
 
   moreUsed(): boolean {
-    return this.usedNow() !== this.lastUsed;
+    return this.load(this.used, USED_IDX) !== this.state.n[DRIVER.lastUsed];
   }
 
   get(): number {
     if (this.broken || !this.moreUsed()) return NO_TOKEN;
-    const slot = USED_RING + 2 * (this.lastUsed & this.mask);
-    const id = this.used[slot]!;
-    if (!this.checkId(id)) return NO_TOKEN;
-    this.usedLength = this.used[slot + 1]!;
-    const token = this.token[id]!;
+    const { n, slots, views } = this.state;
+    const u = (n[DRIVER.lastUsed] & n[DRIVER.mask]) << 1;
+    const id = views.usedRing[u] >>> 0;
+    if (!this.isHead(id)) return NO_TOKEN;
+    this.usedLength = views.usedRing[u + 1] >>> 0;
+    const token = slots[(id << 2) + SLOT.token];
     this.release(id);
-    this.lastUsed = (this.lastUsed + 1) & 0xffff;
-    this.publishUsedEvent();
+    n[DRIVER.lastUsed] = (n[DRIVER.lastUsed] + 1) & 0xffff;
+    this.askForNext();
     return token;
   }
 
   getMany(tokens: Int32Array, lengths: Uint32Array, max: number): number {
     if (this.broken) return -EIO;
-    const ready = (this.usedNow() - this.lastUsed) & 0xffff;
-    const want = ready < max ? ready : max;
-    let got = 0;
-    for (; got < want; got++) {
-      const slot = USED_RING + 2 * (this.lastUsed & this.mask);
-      const id = this.used[slot]!;
-      if (!this.checkId(id)) break;
-      tokens[got] = this.token[id]!;
-      lengths[got] = this.used[slot + 1]!;
-      this.release(id);
-      this.lastUsed = (this.lastUsed + 1) & 0xffff;
-    }
-    if (got > 0) this.publishUsedEvent();
-    return got === 0 && this.broken ? -EIO : got;
+    const { n, views } = this.state;
+    const ready = (this.load(this.used, USED_IDX) - n[DRIVER.lastUsed]) & 0xffff;
+    const want = Math.min(ready, max, tokens.length, lengths.length);
+    if (want <= 0) return 0;
+    const got = take(this.state, tokens, lengths, want);
+    if (got > 0) this.askForNext();
+    if (got < want) this.isHead(views.usedRing[(n[DRIVER.lastUsed] & n[DRIVER.mask]) << 1] >>> 0);
+    return got === 0 ? -EIO : got;
   }
 
   detachUnused(): number {
+    const { n, slots } = this.state;
     for (let id = 0; id < this.num; id++) {
-      const token = this.token[id]!;
-      if (token === NO_TOKEN) continue;
+      if (slots[(id << 2) + SLOT.chain] === 0) continue;
+      const token = slots[(id << 2) + SLOT.token];
       this.release(id);
-      this.availShadow = (this.availShadow - 1) & 0xffff;
+      n[DRIVER.availShadow] = (n[DRIVER.availShadow] - 1) & 0xffff;
       this.storeAvailIndex();
       return token;
     }
@@ -203,19 +216,20 @@ export class SplitDriver implements RingDriver {
   disableCallbacks(): undefined {
     if ((this.availFlags & VRING_AVAIL_F_NO_INTERRUPT) !== 0) return;
     this.availFlags |= VRING_AVAIL_F_NO_INTERRUPT;
-    // An event index that has gone by: no cleaner value exists.
-    if (this.eventIdx) this.avail[usedEventAt(this.num)] = 0;
-    else this.avail[0] = this.availFlags;
+    // With event index there is no "never": an index that has gone by comes closest.
+    if (this.eventIdx) this.store(this.avail, usedEventAt(this.num), 0);
+    else this.store(this.avail, 0, this.availFlags);
   }
 
   enableCallbacksPrepare(): number {
+    const mark = this.state.n[DRIVER.lastUsed];
     this.clearNoInterrupt();
-    this.storeUsedEvent(this.lastUsed);
-    return this.lastUsed;
+    this.store(this.avail, usedEventAt(this.num), mark);
+    return mark;
   }
 
   poll(mark: number): boolean {
-    return !this.broken && this.usedNow() !== (mark & 0xffff);
+    return !this.broken && this.load(this.used, USED_IDX) !== (mark & 0xffff);
   }
 
   enableCallbacks(): boolean {
@@ -223,95 +237,51 @@ export class SplitDriver implements RingDriver {
   }
 
   enableCallbacksDelayed(): boolean {
+    const last = this.state.n[DRIVER.lastUsed];
     this.clearNoInterrupt();
-    const buffers = (((this.availShadow - this.lastUsed) & 0xffff) * 3) >>> 2;
-    this.storeUsedEvent((this.lastUsed + buffers) & 0xffff);
-    return ((this.usedNow() - this.lastUsed) & 0xffff) <= buffers;
+    const most = (this.inFlight * 3) >>> 2;
+    this.store(this.avail, usedEventAt(this.num), last + most);
+    return ((this.load(this.used, USED_IDX) - last) & 0xffff) <= most;
   }
 
   breakRing(): undefined {
     this.broken = true;
   }
 
-  /** Write a buffer's descriptors and its entry in the available ring, unpublished. */
-  private put(segments: Uint32Array, start: number, out: number, into: number, token: number): number {
-    if (this.broken) return -EIO;
-    const total = out + into;
-    if (total === 0) throw new RangeError('split driver: a buffer without segments');
-    if (this.table !== null && total > 1 && total <= this.tableSegments && this.numFree > 0) {
-      const at = this.freeHead * this.tableSegments;
-      this.fillTable(this.table, at * 4, segments, start, out, total);
-      this.putTable(this.tableLo + at * DESC_SIZE, this.tableHi, total * DESC_SIZE, token);
-      return 0;
-    }
-    if (this.numFree < total) return -ENOSPC;
-    const { desc, next } = this;
-    const head = this.freeHead;
-    let i = head;
-    let last = head;
-    let s = start;
-    for (let k = 0; k < total; k++) {
-      const d = i << 2;
-      const flags = (k < out ? 0 : VRING_DESC_F_WRITE) | (k + 1 < total ? VRING_DESC_F_NEXT : 0);
-      desc[d] = segments[s]!;
-      desc[d + 1] = segments[s + 1]!;
-      desc[d + 2] = segments[s + 2]!;
-      desc[d + 3] = flags | (k + 1 < total ? next[i]! << 16 : 0);
-      s += 3;
-      last = i;
-      i = next[i]!;
-    }
-    this.freeHead = i;
-    this.take(head, last, total, token);
-    return 0;
-  }
-
-  private fillTable(table: Uint32Array, at: number, segments: Uint32Array, start: number, out: number, total: number): undefined {
-    let d = at;
-    let s = start;
-    for (let k = 0; k < total; k++) {
-      const flags = (k < out ? 0 : VRING_DESC_F_WRITE) | (k + 1 < total ? VRING_DESC_F_NEXT | ((k + 1) << 16) : 0);
-      table[d] = segments[s]!;
-      table[d + 1] = segments[s + 1]!;
-      table[d + 2] = segments[s + 2]!;
-      table[d + 3] = flags;
-      s += 3;
-      d += 4;
-    }
-  }
-
-  private putTable(lo: number, hi: number, length: number, token: number): undefined {
-    const head = this.freeHead;
+  /** One descriptor, one buffer, published. */
+  private putOne(segments: Uint32Array, start: number, flags: number, token: number): undefined {
+    const { n, slots, views } = this.state;
+    const { desc } = views;
+    const head = n[DRIVER.freeHead] & 0x7fff;
     const d = head << 2;
-    this.desc[d] = lo;
-    this.desc[d + 1] = hi;
-    this.desc[d + 2] = length;
-    this.desc[d + 3] = VRING_DESC_F_INDIRECT;
-    this.freeHead = this.next[head]!;
-    this.take(head, head, 1, token);
-  }
-
-  private take(head: number, last: number, count: number, token: number): undefined {
-    this.tail[head] = last;
-    this.size[head] = count;
-    this.token[head] = token;
-    this.numFree -= count;
-    this.avail[AVAIL_RING + (this.availShadow & this.mask)] = head;
-    this.availShadow = (this.availShadow + 1) & 0xffff;
+    desc[d] = segments[start];
+    desc[d + 1] = segments[start + 1];
+    desc[d + 2] = segments[start + 2];
+    desc[d + 3] = flags;
+    slots[d + SLOT.chain] = 0x1_0000 | head;
+    slots[d + SLOT.token] = token;
+    n[DRIVER.freeHead] = slots[d + SLOT.next];
+    n[DRIVER.numFree]--;
+    const shadow = n[DRIVER.availShadow];
+    views.availRing[shadow & n[DRIVER.mask]] = head;
+    n[DRIVER.availShadow] = (shadow + 1) & 0xffff;
     this.numAdded++;
+    this.storeAvailIndex();
   }
 
-  /** Give a chain back to the free list, in front, in its own order. */
+  /** Give a buffer's descriptors back to the free list, in front, in their order. */
   private release(head: number): undefined {
-    this.next[this.tail[head]!] = this.freeHead;
-    this.freeHead = head;
-    this.numFree += this.size[head]!;
-    this.token[head] = NO_TOKEN;
+    const { n, slots } = this.state;
+    const chain = slots[(head << 2) + SLOT.chain];
+    slots[(head << 2) + SLOT.chain] = 0;
+    slots[((chain & 0x7fff) << 2) + SLOT.next] = n[DRIVER.freeHead];
+    n[DRIVER.freeHead] = head;
+    n[DRIVER.numFree] += chain >>> 16;
   }
 
-  private checkId(id: number): boolean {
+  private isHead(id: number): boolean {
     if (id >= this.num) return this.bad(`id ${id} out of range`);
-    return this.token[id] === NO_TOKEN ? this.bad(`id ${id} is not a head!`) : true;
+    return this.state.slots[(id << 2) + SLOT.chain] === 0 ? this.bad(`id ${id} is not a head!`) : true;
   }
 
   private bad(reason: string): false {
@@ -320,40 +290,57 @@ export class SplitDriver implements RingDriver {
     return false;
   }
 
-  private publish(): undefined {
-    this.storeAvailIndex();
-  }
-
-  private storeAvailIndex(): undefined {
-    if (this.threaded) Atomics.store(this.avail, AVAIL_IDX, this.availShadow);
-    else this.avail[AVAIL_IDX] = this.availShadow;
-  }
-
-  private usedNow(): number {
-    return this.threaded ? Atomics.load(this.usedIndex, USED_IDX) : this.usedIndex[USED_IDX]!;
-  }
-
   /** Ask to hear of the next used entry, unless callbacks are off. */
-  private publishUsedEvent(): undefined {
-    if ((this.availFlags & VRING_AVAIL_F_NO_INTERRUPT) === 0) this.storeUsedEvent(this.lastUsed);
-  }
-
-  private storeUsedEvent(index: number): undefined {
-    if (this.threaded) Atomics.store(this.avail, usedEventAt(this.num), index);
-    else this.avail[usedEventAt(this.num)] = index;
+  private askForNext(): undefined {
+    if ((this.availFlags & VRING_AVAIL_F_NO_INTERRUPT) !== 0) return;
+    this.store(this.avail, usedEventAt(this.num), this.state.n[DRIVER.lastUsed]);
   }
 
   private clearNoInterrupt(): undefined {
     if ((this.availFlags & VRING_AVAIL_F_NO_INTERRUPT) === 0) return;
     this.availFlags &= ~VRING_AVAIL_F_NO_INTERRUPT;
-    if (!this.eventIdx) this.avail[0] = this.availFlags;
+    if (!this.eventIdx) this.store(this.avail, 0, this.availFlags);
+  }
+
+  private storeAvailIndex(): undefined {
+    this.store(this.avail, AVAIL_IDX, this.state.n[DRIVER.availShadow]);
+  }
+
+  private load(view: Uint16Array, at: number): number {
+    return this.threaded ? Atomics.load(view, at) : view[at];
+  }
+
+  private store(view: Uint16Array, at: number, value: number): undefined {
+    if (this.threaded) Atomics.store(view, at, value);
+    else view[at] = value;
   }
 }
 
-function words(area: RingArea, count: number): Uint32Array {
-  return new Uint32Array(area.memory.buffer, area.memory.byteOffset + area.offset, count);
+/**
+ * Write an indirect descriptor table, for {@link SplitDriver.addTable}.
+ *
+ * @param at where, 4-byte aligned
+ * @param segments triples; device-readable ones first
+ * @param start index in `segments` of the first triple's first word
+ * @returns bytes of the table
+ */
+export function writeTable(at: RingArea, segments: Uint32Array, start: number, out: number, into: number): number {
+  const total = out + into;
+  const table = int32(at, 0, 4 * total);
+  for (let k = 0; k < total; k++) {
+    const more = k + 1 < total ? VRING_DESC_F_NEXT | ((k + 1) << 16) : 0;
+    table[4 * k] = segments[start + 3 * k];
+    table[4 * k + 1] = segments[start + 3 * k + 1];
+    table[4 * k + 2] = segments[start + 3 * k + 2];
+    table[4 * k + 3] = (k < out ? 0 : VRING_DESC_F_WRITE) | more;
+  }
+  return total * DESC_SIZE;
 }
 
-function halves(area: RingArea, count: number): Uint16Array {
-  return new Uint16Array(area.memory.buffer, area.memory.byteOffset + area.offset, count);
+function poolFault(pool: IndirectPool, num: number): string | null {
+  const { memory, offset } = pool.area;
+  const size = num * pool.segments * DESC_SIZE;
+  if (offset % 4 !== 0) return `indirect tables: offset ${offset} is not 4-byte aligned`;
+  if (offset + size > memory.u8.length) return `indirect tables: ${size} bytes at ${offset} do not fit ${memory.u8.length} bytes of memory`;
+  return pool.busLo + size > 0x1_0000_0000 ? `indirect tables: ${size} bytes at 0x${pool.busLo.toString(16)} cross 4 GiB` : null;
 }

@@ -1,0 +1,265 @@
+/*
+ * The C anchor of the ring benchmark: a split virtqueue, both sides, one thread.
+ *
+ * It does what the TypeScript rings do, with the same checks and the same data structures, and publishes every
+ * buffer. Reads "KIND CHECK TURNS\n" on stdin and answers "NANOSECONDS SUM\n", so that another program can
+ * interleave its own slices with these.
+ *
+ * KIND: 0 one descriptor, 1 a chain of three, 2 an indirect table of three.
+ * CHECK: 0 addresses are trusted, 1 each must lie in RAM.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NUM 256u
+#define BATCH 32u
+#define RAM_SIZE (1u << 22)
+#define BUS_BASE 0x48000000ull
+#define F_NEXT 1u
+#define F_WRITE 2u
+#define F_INDIRECT 4u
+#define barrier() __asm__ __volatile__("" ::: "memory")
+#define READ_ONCE(x) (*(const volatile __typeof__(x) *)&(x))
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+struct desc { uint64_t addr; uint32_t len; uint16_t flags; uint16_t next; };
+struct avail { uint16_t flags, idx, ring[NUM], used_event; };
+struct used_elem { uint32_t id, len; };
+struct used { uint16_t flags, idx; struct used_elem ring[NUM]; uint16_t avail_event; };
+struct seg { uint64_t addr; uint32_t len; };
+
+struct driver {
+	struct desc *desc;
+	struct avail *avail;
+	struct used *used;
+	struct desc *tables;
+	uint64_t tables_bus;
+	uint32_t free_head, num_free;
+	uint16_t avail_idx, last_used;
+	uint16_t next[NUM], tail[NUM], size[NUM];
+	int32_t token[NUM];
+	int broken;
+};
+
+struct device {
+	struct desc *desc;
+	struct avail *avail;
+	struct used *used;
+	uint8_t *ram;
+	uint16_t last_avail, used_idx;
+	uint64_t sum;
+	int broken;
+};
+
+static int add(struct driver *d, const struct seg *segs, uint32_t n, int indirect, int32_t token)
+{
+	uint32_t head = d->free_head, last = head, used = n;
+
+	if (unlikely(d->broken))
+		return -5;
+	if (indirect && n > 1) {
+		struct desc *t = d->tables + head * 4;
+
+		if (unlikely(d->num_free < 1))
+			return -28;
+		for (uint32_t k = 0; k < n; k++) {
+			t[k].addr = segs[k].addr;
+			t[k].len = segs[k].len;
+			t[k].flags = k + 1 < n ? F_NEXT : 0;
+			t[k].next = k + 1 < n ? k + 1 : 0;
+		}
+		d->desc[head].addr = d->tables_bus + head * 4 * sizeof(struct desc);
+		d->desc[head].len = n * sizeof(struct desc);
+		d->desc[head].flags = F_INDIRECT;
+		d->desc[head].next = 0;
+		d->free_head = d->next[head];
+		used = 1;
+	} else {
+		uint32_t i = head;
+
+		if (unlikely(d->num_free < n))
+			return -28;
+		for (uint32_t k = 0; k < n; k++) {
+			d->desc[i].addr = segs[k].addr;
+			d->desc[i].len = segs[k].len;
+			d->desc[i].flags = k + 1 < n ? F_NEXT : 0;
+			d->desc[i].next = k + 1 < n ? d->next[i] : 0;
+			last = i;
+			i = d->next[i];
+		}
+		d->free_head = i;
+	}
+	d->num_free -= used;
+	d->tail[head] = last;
+	d->size[head] = used;
+	d->token[head] = token;
+	d->avail->ring[d->avail_idx & (NUM - 1)] = head;
+	barrier();
+	d->avail->idx = ++d->avail_idx;
+	return 0;
+}
+
+static int32_t get(struct driver *d, uint32_t *len)
+{
+	uint32_t id;
+	int32_t token;
+
+	if (unlikely(d->broken) || d->used->idx == d->last_used)
+		return -1;
+	barrier();
+	id = d->used->ring[d->last_used & (NUM - 1)].id;
+	*len = d->used->ring[d->last_used & (NUM - 1)].len;
+	if (unlikely(id >= NUM) || unlikely(d->token[id] < 0)) {
+		d->broken = 1;
+		return -1;
+	}
+	token = d->token[id];
+	d->token[id] = -1;
+	d->next[d->tail[id]] = d->free_head;
+	d->free_head = id;
+	d->num_free += d->size[id];
+	d->last_used++;
+	return token;
+}
+
+static inline int use(struct device *v, uint64_t addr, uint32_t len, int check)
+{
+	if (check) {
+		uint64_t into = addr - BUS_BASE;
+
+		if (unlikely(into >= RAM_SIZE) || unlikely(len > RAM_SIZE - into))
+			return -22;
+	}
+	v->sum += addr + len;
+	return 0;
+}
+
+/* Take one chain and use it up. Returns 1, 0 when there is none, or a negative errno. */
+static inline int take(struct device *v, int check)
+{
+	const struct desc *table = v->desc;
+	uint32_t i, head, max = NUM, count = 0, write = 0;
+
+	if (v->avail->idx == v->last_avail)
+		return 0;
+	barrier();
+	head = v->avail->ring[v->last_avail & (NUM - 1)];
+	if (unlikely(head >= NUM))
+		return -22;
+	i = head;
+	for (;;) {
+		/* Each field once, by itself: a 16-byte load would wait for the four stores that made it. */
+		uint64_t addr = READ_ONCE(table[i].addr);
+		uint32_t len = READ_ONCE(table[i].len);
+		uint32_t flags = READ_ONCE(table[i].flags);
+
+		if (flags & F_INDIRECT) {
+			uint64_t into = addr - BUS_BASE;
+
+			if (unlikely(max != NUM || table != v->desc))
+				return -22;
+			if (unlikely(len == 0 || len % sizeof(struct desc)))
+				return -22;
+			if (unlikely(into >= RAM_SIZE) || unlikely(len > RAM_SIZE - into))
+				return -22;
+			table = (const struct desc *)(v->ram + into);
+			max = len / sizeof(struct desc);
+			i = 0;
+			continue;
+		}
+		if (unlikely(++count > max))
+			return -40;
+		if (unlikely((flags & F_WRITE) < write))
+			return -22;
+		write = flags & F_WRITE;
+		if (unlikely(use(v, addr, len, check)))
+			return -22;
+		if (!(flags & F_NEXT))
+			break;
+		i = READ_ONCE(table[i].next);
+		if (unlikely(i >= max))
+			return -22;
+	}
+	v->last_avail++;
+	v->used->ring[v->used_idx & (NUM - 1)].id = head;
+	v->used->ring[v->used_idx & (NUM - 1)].len = 0;
+	barrier();
+	v->used->idx = ++v->used_idx;
+	return 1;
+}
+
+static void turns(struct driver *d, struct device *v, const struct seg *segs, uint32_t n, int indirect, int check, long count)
+{
+	uint32_t len;
+
+	for (long t = 0; t < count; t++) {
+		for (uint32_t b = 0; b < BATCH; b++)
+			add(d, segs + b * n, n, indirect, (int32_t)b);
+		if (check)
+			while (take(v, 1) > 0)
+				;
+		else
+			while (take(v, 0) > 0)
+				;
+		while (get(d, &len) >= 0)
+			;
+	}
+}
+
+static uint8_t *ram;
+
+static void setup(struct driver *d, struct device *v, uint32_t at)
+{
+	memset(d, 0, sizeof(*d));
+	memset(v, 0, sizeof(*v));
+	d->desc = (struct desc *)(ram + at);
+	d->avail = (struct avail *)(ram + at + 0x1000);
+	d->used = (struct used *)(ram + at + 0x1240);
+	d->tables = (struct desc *)(ram + at + 0x4800);
+	d->tables_bus = BUS_BASE + at + 0x4800;
+	d->num_free = NUM;
+	for (uint32_t i = 0; i < NUM; i++) {
+		d->next[i] = i + 1;
+		d->token[i] = -1;
+	}
+	v->desc = d->desc;
+	v->avail = d->avail;
+	v->used = d->used;
+	v->ram = ram;
+}
+
+int main(void)
+{
+	static struct driver drivers[3];
+	static struct device devices[3];
+	static struct seg segs[BATCH * 3];
+	int kind, check;
+	long count;
+
+	ram = aligned_alloc(4096, RAM_SIZE);
+	if (!ram)
+		return 1;
+	memset(ram, 0, RAM_SIZE);
+	for (uint32_t k = 0; k < 3; k++)
+		setup(&drivers[k], &devices[k], k * 0x10000);
+	for (uint32_t k = 0; k < BATCH * 3; k++) {
+		segs[k].addr = BUS_BASE + 0x100000 + k * 2048;
+		segs[k].len = 64 + k;
+	}
+	while (scanf("%d %d %ld", &kind, &check, &count) == 3) {
+		struct timespec from, to;
+
+		if (kind < 0 || kind > 2)
+			return 1;
+		clock_gettime(CLOCK_MONOTONIC, &from);
+		turns(&drivers[kind], &devices[kind], segs, kind == 0 ? 1 : 3, kind == 2, check, count);
+		clock_gettime(CLOCK_MONOTONIC, &to);
+		printf("%lld %llu\n", (to.tv_sec - from.tv_sec) * 1000000000ll + (to.tv_nsec - from.tv_nsec),
+			(unsigned long long)devices[kind].sum);
+		fflush(stdout);
+	}
+	return 0;
+}

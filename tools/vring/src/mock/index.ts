@@ -1,0 +1,3 @@
+/** For tests of rings and of devices behind them: `import { MockRing } from '@vdpalab/vring/mock'`. */
+export * from './mock-ring.ts';
+export * from './paged-memory.ts';

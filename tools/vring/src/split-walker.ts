@@ -1,0 +1,229 @@
+/**
+ * Chains of a split virtqueue in plain form: one descriptor at a time, every check in one place.
+ *
+ * Checks and outcomes are those of Linux 6.1 `drivers/vhost/vringh.c`, with two bounds it lacks: an indirect table of
+ * length 0 is refused (EINVAL), and a chain is at most `maxChain` descriptors and segments (ENOBUFS).
+ */
+import {
+  EFAULT, EINVAL, ELOOP, ENOBUFS, EPERM,
+  VHOST_ACCESS_RO, VHOST_ACCESS_WO,
+  VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
+} from '@vdpalab/uapi';
+import type { ChainBatch } from './batch.ts';
+import { DESC_SIZE } from './defs.ts';
+import { DEVICE } from './fused/state.ts';
+import { SplitDeviceCore } from './split-device-core.ts';
+
+/** Where a chain goes on after an indirect table: nowhere, or it is not in one. */
+const IN_RING = -1;
+const TABLE_ENDS_CHAIN = -2;
+
+/** Takes chains. */
+export abstract class SplitWalker extends SplitDeviceCore {
+  // One descriptor, as loadDesc and loadTableDesc leave it.
+  protected dLo = 0;
+  protected dHi = 0;
+  protected dLen = 0;
+  protected dFlags = 0;
+  protected dNext = 0;
+  private tableLo = 0;
+  private tableHi = 0;
+
+  /** Take a snapshot of a descriptor of the ring. @returns 0 or a negative errno */
+  protected abstract loadDesc(index: number): number;
+
+  walk(batch: ChainBatch, budget: number): number {
+    return this.take(batch, budget, 0);
+  }
+
+  pop(batch: ChainBatch): number {
+    return this.walk(batch, 1);
+  }
+
+  pushMany(batch: ChainBatch): undefined {
+    for (let c = 0; c < batch.count; c++) this.complete(batch.head[c], batch.written[c]);
+    this.flush();
+  }
+
+  /** How many chains there are to take, at most `budget`, or a negative errno. */
+  protected ready(budget: number): number {
+    const index = this.loadAvailIndex();
+    if (index < 0) return this.noRing('avail idx');
+    const ready = (index - this.lastAvail) & 0xffff;
+    if (ready > this.num && this.checkIndexJump) {
+      return this.fail(EFAULT, 'vring.index-jump', `Guest moved avail index from ${this.lastAvail} to ${index}`);
+    }
+    return Math.max(Math.min(ready, budget), 0);
+  }
+
+  /**
+   * `walk` for a bulk call that has taken `done` chains before: then a bad chain is not the first, and stays.
+   *
+   * @returns chains taken, or a negative errno about the first
+   */
+  protected take(batch: ChainBatch, budget: number, done: number): number {
+    batch.clear();
+    const want = this.ready(Math.min(budget, batch.maxChains));
+    for (let c = 0; c < want; c++) {
+      const err = this.takeInto(batch, c, done + c === 0);
+      if (err !== 0) return err < 0 ? err : c;
+    }
+    return want;
+  }
+
+  /** Take one chain into slot `c`. @returns 0, a negative errno when it is bad and the first, 1 when it is bad and stays */
+  protected takeInto(batch: ChainBatch, c: number, first: boolean): number {
+    const before = this.lastAvail;
+    const err = this.chain(batch, c);
+    if (err !== 0 && !first) {
+      this.data.hold();
+      this.tables.hold();
+      this.lastAvail = before;
+      return 1;
+    }
+    this.data.settle();
+    this.tables.settle();
+    if (err === 0) batch.count = c + 1;
+    return err;
+  }
+
+  private chain(batch: ChainBatch, c: number): number {
+    const { num } = this;
+    const head = this.loadHead(this.lastAvail & (num - 1));
+    if (head < 0) return this.noRing('avail ring');
+    if (head >= num) return this.fail(EINVAL, 'vring.head-range', `Guest says index ${head} > ${num} is available`);
+    this.n[DEVICE.lastHead] = head;
+    this.lastAvail = this.lastAvail + 1;
+    const first = batch.start[c];
+    let s = first;
+    let split = -1;
+    let i = head;
+    let max = num;
+    let up = IN_RING;
+    let inRing = 0;
+    let inTable = 0;
+    let total = 0;
+    for (;;) {
+      const err = up === IN_RING ? this.loadDesc(i) : this.loadTableDesc(i);
+      if (err !== 0) return err;
+      // Each INDIRECT descriptor counts too: without that a circle of them would have no end.
+      if (up === IN_RING && ++inRing > num) return this.loop(num);
+      if (++total > this.maxChain) return this.tooLong();
+      const flags = this.dFlags;
+      if ((flags & VRING_DESC_F_INDIRECT) !== 0) {
+        const bad = this.enterTable(up, i);
+        if (bad !== 0) return bad;
+        up = (flags & VRING_DESC_F_NEXT) === 0 ? TABLE_ENDS_CHAIN : this.dNext;
+        max = this.dLen / DESC_SIZE;
+        inTable = 0;
+        i = 0;
+        continue;
+      }
+      if (up !== IN_RING && ++inTable > max) return this.loop(max);
+      const write = (flags & VRING_DESC_F_WRITE) !== 0;
+      if (write) {
+        if (split < 0) split = s;
+      } else if (split >= 0) {
+        return this.fail(EINVAL, 'vring.readable-after-writable', `Readable desc ${i} after writable`);
+      }
+      s = this.segments(batch, s, first, write);
+      if (s < 0) return s;
+      if ((flags & VRING_DESC_F_NEXT) !== 0) {
+        i = this.dNext;
+      } else if (up > 0) {
+        // After a table the ring goes on, unless at descriptor 0: vringh takes 0 for none.
+        i = up;
+        up = IN_RING;
+        max = num;
+      } else {
+        break;
+      }
+      if (i >= max) return this.fail(EINVAL, 'vring.next-range', `Chained index ${i} > ${max}`);
+    }
+    batch.head[c] = head;
+    batch.split[c] = split < 0 ? s : split;
+    batch.written[c] = 0;
+    batch.start[c + 1] = s;
+    return 0;
+  }
+
+  /** Check the current descriptor as one of an indirect table, and turn to that table. */
+  private enterTable(up: number, i: number): number {
+    const length = this.dLen;
+    if (up !== IN_RING) return this.fail(EINVAL, 'vring.nested-indirect', `Multilevel indirect ${up}->${i}`);
+    if (length === 0 || length % DESC_SIZE !== 0) {
+      return this.fail(EINVAL, 'vring.indirect-length', `Strange indirect len ${length}`);
+    }
+    this.tableLo = this.dLo;
+    this.tableHi = this.dHi;
+    return 0;
+  }
+
+  /** Take a snapshot of a descriptor of the current indirect table, which may lie in pieces. @returns 0 or a negative errno */
+  private loadTableDesc(index: number): number {
+    const { tables } = this;
+    const at = this.tableLo + index * DESC_SIZE;
+    let lo = at >>> 0;
+    let hi = this.tableHi + (at > 0xffff_ffff ? 1 : 0);
+    let word = 0;
+    for (let b = 0; b < DESC_SIZE; b++) {
+      if (hi > 0xffff_ffff) return this.unmapped(EINVAL, lo, hi);
+      if (tables.reach(lo, hi, DESC_SIZE - b, VHOST_ACCESS_RO) === 0) return this.unmapped(tables.error, lo, hi);
+      word = (word >>> 8) | (tables.memory!.u8[tables.at] << 24);
+      if (b === 3) this.dLo = word >>> 0;
+      else if (b === 7) this.dHi = word >>> 0;
+      else if (b === 11) this.dLen = word >>> 0;
+      lo = (lo + 1) >>> 0;
+      if (lo === 0) hi++;
+    }
+    this.dFlags = word & 0xffff;
+    this.dNext = word >>> 16;
+    return 0;
+  }
+
+  /** Add the current descriptor's segments to a batch. @returns the next free segment, or a negative errno */
+  private segments(batch: ChainBatch, from: number, first: number, write: boolean): number {
+    const { data } = this;
+    const want = write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
+    let s = from;
+    let lo = this.dLo;
+    let hi = this.dHi;
+    let left = this.dLen;
+    while (left > 0) {
+      if (s >= batch.maxSegments || s - first >= this.maxChain) return this.tooLong();
+      let reach = left;
+      batch.memory[s] = null;
+      batch.offset[s] = 0;
+      if (!this.raw) {
+        if (hi > 0xffff_ffff) return this.unmapped(EINVAL, lo, hi);
+        reach = data.reach(lo, hi, left, want);
+        if (reach === 0) return this.unmapped(data.error, lo, hi);
+        batch.memory[s] = data.memory;
+        batch.offset[s] = data.at;
+      }
+      batch.addrLo[s] = lo;
+      batch.addrHi[s] = hi;
+      batch.length[s] = reach;
+      s++;
+      left -= reach;
+      const end = lo + reach;
+      lo = end >>> 0;
+      if (end > 0xffff_ffff) hi++;
+    }
+    return s;
+  }
+
+  private loop(max: number): number {
+    return this.fail(ELOOP, 'vring.desc-loop', `Descriptor loop: more than ${max} descriptors`);
+  }
+
+  private tooLong(): number {
+    return this.fail(ENOBUFS, 'vring.chain-length', `Chain of more than ${this.maxChain} segments, or than there is room for`);
+  }
+
+  private unmapped(errno: number, lo: number, hi: number): number {
+    const address = `0x${((BigInt(hi) << 32n) | BigInt(lo)).toString(16)}`;
+    if (errno === EPERM) return this.fail(EPERM, 'vring.permission', `${address}: access not permitted`);
+    return this.fail(errno, 'vring.unmapped', `${address}: not mapped`);
+  }
+}
