@@ -1,9 +1,9 @@
 /** Built modules on the host's disk: where they are, what they say of themselves, and opening one as the kernel would. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { KernelError, type ModInfo } from '@vdpalab/abi';
-import { readDefinition, scanModule, type ModuleImage } from '@vdpalab/loader';
+import { moduleInfo, readDefinition, scanModule, type ModuleImage } from '@vdpalab/loader';
 
 /** A module package that has been built. */
 export interface BuiltModule {
@@ -34,23 +34,31 @@ export function builtModules(folder: string = workspaceModules): BuiltModule[] {
     .sort((a, b) => (a.info.name < b.info.name ? -1 : 1));
 }
 
-/** Refuse a module whose built files import anything but the shared rooms and each other. */
-export async function scanBuilt(module: BuiltModule): Promise<void> {
-  const dist = join(module.dir, 'dist');
-  for (const file of readdirSync(dist, { recursive: true, encoding: 'utf8' })) {
-    if (!file.endsWith('.js') || file.endsWith('.test.js')) continue;
-    await scanModule(readFileSync(join(dist, file), 'utf8'), join(relative(workspaceModules, dist), file));
-  }
+/**
+ * Refuse a module that reaches anything but the shared rooms and its own files, from `module.js` on.
+ *
+ * @throws ENOEXEC naming file, line and import
+ */
+export function scanBuilt(module: BuiltModule): void {
+  const seen = new Set<string>();
+  const visit = (file: string): void => {
+    if (seen.has(file)) return;
+    seen.add(file);
+    const name = join(module.info.package, relative(module.dir, file));
+    for (const next of scanModule(readFileSync(file, 'utf8'), name)) visit(resolve(dirname(file), next));
+  };
+  visit(join(module.dir, 'dist', 'module.js'));
 }
 
 /**
  * Open a built module as a loadable image.
  *
  * @param path where user space found it, for messages
+ * @param release the lab's, which its modules are taken to be built for
  * @throws ENOEXEC when a file imports what it may not, or the default export is no module
  */
-export async function openImage(module: BuiltModule, path: string): Promise<ModuleImage> {
-  await scanBuilt(module);
+export async function openImage(module: BuiltModule, path: string, release: string): Promise<ModuleImage> {
+  scanBuilt(module);
   const entry = pathToFileURL(join(module.dir, 'dist', 'module.js')).href;
   let definition: unknown;
   try {
@@ -58,20 +66,7 @@ export async function openImage(module: BuiltModule, path: string): Promise<Modu
   } catch (error) {
     throw new KernelError('ENOEXEC', 'module.load.import', `${path}: ${String(error)}`, { cause: error });
   }
-  const { info } = module;
-  return {
-    definition: readDefinition(definition, path),
-    path,
-    info: {
-      size: info.size,
-      srcversion: info.srcversion ?? undefined,
-      crcs: Object.fromEntries(info.exports.map((e) => [e.name, e.crc])),
-      importCrcs: Object.fromEntries(info.imports.flatMap((i) => (i.crc === null ? [] : [[i.name, i.crc]]))),
-      vermagic: info.vermagic,
-      intree: true,
-      signed: true,
-    },
-  };
+  return { definition: readDefinition(definition, path), path, info: moduleInfo(module.info, release) };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Builds a Lab from a lab file: machine, kernel, user space. */
 export * from './built-modules.ts';
 export * from './config.ts';
+export type * from './headers.ts';
 export * from './lab.ts';
 export * from './log.ts';
 export * from './module-tree.ts';

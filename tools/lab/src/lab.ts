@@ -5,7 +5,7 @@ import { KernelError, type Atomic, type KernelSymbols, type LogLine, type RunRes
 import type { Uevent } from '@vdpalab/driver-core';
 import type { Process } from '@vdpalab/fs';
 import type { Loader, ModuleImage } from '@vdpalab/loader';
-import { createMachine, createPciHost, describeRun, type HwMachine, type PciModels, type TraceSink } from '@vdpalab/machine';
+import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
 import type { Logger } from 'pino';
 import { builtModules, openImage, readBuiltModule, type BuiltModule } from './built-modules.ts';
 import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
@@ -58,20 +58,22 @@ const leftoverSymbols = [
 export class Lab {
   readonly config: LabConfig;
   readonly hw: HwMachine;
-  /** Models of the PCI functions, networks and captures: the hardware's side. */
-  readonly models: PciModels;
+  /** PCI functions and networks: the hardware's side. */
+  readonly pci: PciSystem;
   readonly log: KernelLog;
   /** Uevents since boot, oldest first. */
   readonly uevents: Uevent[] = [];
   readonly #vmlinux: Vmlinux;
   readonly #modules: ReadonlyMap<string, BuiltModule>;
+  /** What an idle kernel holds right after boot: no leak. */
+  readonly #atBoot = new Set<string>();
   #driving: Promise<RunResult> | null = null;
   #closed = false;
 
-  private constructor(config: LabConfig, hw: HwMachine, models: PciModels, log: KernelLog, modules: readonly BuiltModule[]) {
+  private constructor(config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[]) {
     this.config = config;
     this.hw = hw;
-    this.models = models;
+    this.pci = pci;
     this.log = log;
     this.#modules = new Map(modules.map((m) => [m.info.package, m]));
     this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path));
@@ -93,9 +95,8 @@ export class Lab {
       ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
       consoleSink: (line) => log.write(line),
     });
-    const models = createPciHost(hw, config);
-    hw.setPci(models.host);
-    const lab = new Lab(config, hw, models, log, selectModules(config));
+    const pci = createPciHost(hw, config.pci, config.networks);
+    const lab = new Lab(config, hw, pci, log, selectModules(config));
     await lab.#boot();
     return lab;
   }
@@ -183,9 +184,9 @@ export class Lab {
     return this.#inTask('kernel', body);
   }
 
-  /** What the subsystems and the machine still hold beyond what a booted, idle kernel holds. */
+  /** What the subsystems and the machine hold beyond what the idle kernel held right after boot. */
   leftovers(): string[] {
-    return leftoverSymbols.flatMap((name) => this.loader.lookup(name)?.() ?? []);
+    return this.#held().filter((what) => !this.#atBoot.has(what));
   }
 
   /**
@@ -220,8 +221,15 @@ export class Lab {
     left.push(...this.leftovers());
     await stage('shutdown', () => this.loader.shutdown());
     left.push(...this.loader.residue());
-    left.push(...this.hw.leftovers().filter((l) => l.kind !== 'mmio range').map((l) => `${l.kind} ${l.what}`));
-    return left;
+    left.push(...this.leftovers());
+    return [...new Set(left)];
+  }
+
+  #held(): string[] {
+    return [
+      ...leftoverSymbols.flatMap((name) => this.loader.lookup(name)?.() ?? []),
+      ...this.hw.leftovers().map((l) => `${l.kind} ${l.what}`),
+    ];
   }
 
   async #boot(): Promise<void> {
@@ -234,6 +242,7 @@ export class Lab {
       });
       installModuleTree(all, this.config, this.symbol('ramfs_write'));
     });
+    for (const what of this.#held()) this.#atBoot.add(what);
   }
 
   /** What `insmod PATH` loads: the file's contents say which package it is, whatever the file's name. */
@@ -244,7 +253,7 @@ export class Lab {
       const info = parseModuleFile(await reader.readFile(path), path);
       const module = this.#modules.get(info.package);
       if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${info.package} is not in this lab`);
-      return await this.hw.sched.host(openImage(module, path), `module ${path}`);
+      return await this.hw.sched.host(openImage(module, path, this.config.release), `module ${path}`);
     } finally {
       if (proc === null) await this.symbol('process_exit')(reader.proc);
     }

@@ -3,6 +3,7 @@ import type { Atomic, KernelSymbols, ModInfo, VmlinuxSymbols, WaitReason } from 
 import { KernelError } from '@vdpalab/abi';
 import { Loader, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
+import { CAP_SYS_MODULE } from '@vdpalab/uapi';
 import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
 
 /** Version magic of every module built here: release, then what a kernel built this way says. */
@@ -40,7 +41,8 @@ export class Vmlinux {
       wake: () => {
         for (const wake of this.#waiters) wake();
       },
-      capable: () => this.loader.lookup('capable')?.(16) ?? true, // CAP_SYS_MODULE; kernel threads and boot may all
+      capable: () => this.#mayLoad(),
+      vermagic: vermagic(hw.machine.release),
       moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
       readImage,
     });
@@ -54,7 +56,7 @@ export class Vmlinux {
     machine.console(6, 'kern', `Command line: ${machine.cmdline}`);
     const provided = new Set(this.loader.symbols().map((s) => s.name));
     for (const module of bootOrder(builtins, provided)) {
-      const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`), `built-in ${module.info.name}`);
+      const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`, machine.release), `built-in ${module.info.name}`);
       await this.loader.loadBuiltin(image, builtinArgs(machine.cmdline, module.info.name));
     }
   }
@@ -64,6 +66,12 @@ export class Vmlinux {
     const value = this.loader.lookup(name);
     if (value === undefined) throw new Error(`no module exports ${name}`);
     return value;
+  }
+
+  /** CAP_SYS_MODULE, and not modules_disabled; while the built-ins boot, all may. */
+  #mayLoad(): boolean {
+    const capable = this.loader.lookup('capable');
+    return capable === undefined || (capable(CAP_SYS_MODULE) && this.loader.lookup('modules_disabled')?.() !== true);
   }
 
   async #wait(reason: WaitReason, until: () => boolean, timeoutNs?: number): Promise<void> {

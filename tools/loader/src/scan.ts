@@ -54,11 +54,14 @@ export function findBreaches(source: string, file: string): readonly FenceBreach
 /**
  * Refuse a file with a forbidden import.
  *
+ * @returns the module's own files it imports, as written: where a scan of the whole module goes on
  * @throws ENOEXEC naming file, line, specifier and what to do, for the first of them
  */
-export function scanModule(source: string, file: string): void {
+export function scanModule(source: string, file: string): readonly string[] {
   const [first, ...more] = findBreaches(source, file);
-  if (first === undefined) return;
+  if (first === undefined) {
+    return parse(source, file)[0].flatMap((i) => (i.type === 'static' && !i.typeOnly && i.specifier.startsWith('.') ? [i.specifier] : []));
+  }
   const others = more.length === 0 ? '' : ` (and ${more.length} more)`;
   throw new KernelError('ENOEXEC', 'module.scan.import', `${first.file}:${first.line}:${first.column}: '${first.specifier}': ${first.why}${others}`);
 }
