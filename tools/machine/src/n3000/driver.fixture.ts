@@ -114,11 +114,11 @@ export class Bench {
     return bars;
   }
 
-  /** A driver of a virtual function. @param bars of VF 0; @param index number of the function */
-  vfDriver(index: number, bars: readonly number[]): Driver {
+  /** A driver of a virtual function. @param bars of VF 0; @param table shared with another; a new one when absent */
+  vfDriver(index: number, bars: readonly number[], table?: RadixTable): Driver {
     const fn = this.pf.vfs[index]!;
     const sizes = [0x4000, 2 ** Math.ceil(Math.log2(fn.queues.length * 4096)), 0x1000];
-    return new Driver(this, fn, bars.map((at, i) => at + index * sizes[i]!));
+    return new Driver(this, fn, bars.map((at, i) => at + index * sizes[i]!), table);
   }
 
   /** A driver of the physical function, BARs assigned. */
@@ -157,7 +157,7 @@ export class Driver {
   /** Payload bytes of each receive buffer. */
   bufferSize = 2048;
 
-  constructor(bench: Bench, fn: N3000Function, bars: readonly number[]) {
+  constructor(bench: Bench, fn: N3000Function, bars: readonly number[], table?: RadixTable) {
     this.bench = bench;
     this.fn = fn;
     const structure = (type: number): number => {
@@ -173,7 +173,7 @@ export class Driver {
     this.multiplier = bench.read(fn, notify + VIRTIO_PCI_NOTIFY_CAP_MULT, 4);
     this.lm = bars[2]!;
     this.msixTable = bars[0]! + 0x2000;
-    this.table = bench.hw.iommu?.createTable() ?? null;
+    this.table = table ?? bench.hw.iommu?.createTable() ?? null;
     if (this.table !== null) bench.hw.iommu!.attach(fn.rid, null, this.table);
     bench.write(fn, PCI_COMMAND, 2, bench.read(fn, PCI_COMMAND, 2) | PCI_COMMAND_MASTER);
   }

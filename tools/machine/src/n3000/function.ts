@@ -5,11 +5,11 @@
  */
 import type { AtomicWork } from '@vdpalab/abi';
 import {
-  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_VERSION_1, VIRTIO_MSI_NO_VECTOR, VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_PCI_ISR_CONFIG, VIRTIO_RING_F_EVENT_IDX, virtio_net_hdr, virtio_net_hdr_v1,
+  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_RING_F_EVENT_IDX, virtio_net_hdr, virtio_net_hdr_v1,
 } from '@vdpalab/uapi';
-import { ChainBatch } from '@vdpalab/vring';
-import type { DirtyLog, SplitDevice } from '@vdpalab/vring';
+import type { DirtyLog } from '@vdpalab/vring';
+import type { DmaPort } from '../dma.ts';
 import type { NetPort } from '../net/port.ts';
 import { PciFunction } from '../pci/function.ts';
 import type { FunctionParts, FunctionSite } from '../pci/function.ts';
@@ -21,17 +21,16 @@ import {
   BAR_MIGRATION, BAR_NOTIFY, BAR_REGISTERS, COMMON_OFFSET, COMMON_SIZE, DEVICE_OFFSET, DEVICE_SIZE, ISR_OFFSET, MSIX_PBA_OFFSET,
   MSIX_TABLE_OFFSET, doorbellQueue, queueCount, vectorCount,
 } from './layout.ts';
+import { Interrupts } from './interrupts.ts';
 import { MigrationRegion } from './lm-region.ts';
 import { NetConfig } from './net-config.ts';
 import { VirtQueue } from './queue.ts';
 import { Receiver } from './receive.ts';
+import { QueueServer } from './serve.ts';
 import { offeredFeatures } from './settings.ts';
 import type { N3000Settings } from './settings.ts';
-import { TX_BUDGET, Transmitter } from './transmit.ts';
+import { Transmitter } from './transmit.ts';
 
-/** Longest control chain, in segments. */
-const CONTROL_SEGMENTS = 1024;
-const ISR_QUEUE = 1;
 const TWO_32 = 0x1_0000_0000;
 
 /** Why a function gave up. */
@@ -54,12 +53,10 @@ export class N3000Function extends PciFunction {
   fault: DeviceFault | null = null;
   /** Where the function is plugged in. */
   port: NetPort | null = null;
-  private isr = 0;
   private pairs = 1;
   private headerSize = virtio_net_hdr.size;
-  private readonly transmitter: Transmitter;
-  private readonly control: ControlQueue;
-  private readonly commands: ChainBatch | null;
+  private readonly server: QueueServer;
+  private readonly interrupts: Interrupts;
   private readonly pageLog: PageLog;
 
   constructor(site: FunctionSite, parts: FunctionParts, settings: N3000Settings) {
@@ -80,30 +77,9 @@ export class N3000Function extends PciFunction {
     });
     this.net = new NetConfig(settings);
     this.pageLog = new PageLog(counters);
-    this.transmitter = new Transmitter(settings.mtu, {
-      port: () => (this.net.linkUp ? this.port : null),
-      headerSize: () => this.headerSize,
-      trace: (length) => this.traceTx(length),
-    }, counters);
-    this.receiver = new Receiver(settings.mtu, settings.promisc, {
-      queue: (pair) => this.receiveQueue(pair),
-      pairs: () => this.pairs,
-      headerSize: () => this.headerSize,
-      mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
-      mac: () => this.net.bytes,
-      trace: (queue, frame) => this.traceRx(queue, frame),
-      used: (queue) => this.publish(queue),
-      unreachable: (queue) => this.giveUp('n3000.ring-area', `queue ${queue.index}: ${queue.fault}`),
-      refused: (queue, ring, error) => this.refused(queue, ring, error),
-    }, counters);
-    this.control = new ControlQueue({
-      setPairs: (wanted) => this.common.negotiated(VIRTIO_NET_F_MQ) && this.setPairs(wanted),
-      setMac: (mac) => {
-        this.net.setMac(mac);
-        return true;
-      },
-    });
-    this.commands = settings.queuePairs > 1 ? new ChainBatch(1, CONTROL_SEGMENTS) : null;
+    this.interrupts = new Interrupts(this.bdf, this.hw, this.msix, counters);
+    this.server = this.newServer();
+    this.receiver = this.newReceiver();
   }
 
   /** Plug the function into a network, or out with `null`; the link follows. */
@@ -137,15 +113,47 @@ export class N3000Function extends PciFunction {
     return this.common.running && this.busMaster;
   }
 
+  private newServer(): QueueServer {
+    const transmitter = new Transmitter(this.settings.mtu, {
+      port: () => (this.net.linkUp ? this.port : null),
+      headerSize: () => this.headerSize,
+      trace: (length) => this.traceTx(length),
+    }, this.counters);
+    const control = new ControlQueue({
+      setPairs: (wanted) => this.common.negotiated(VIRTIO_NET_F_MQ) && this.setPairs(wanted),
+      setMac: (mac) => {
+        this.net.setMac(mac);
+        return true;
+      },
+    });
+    return new QueueServer({
+      dma: () => this.dma,
+      running: () => this.common.running,
+      log: () => this.queueLog(),
+      again: (queue) => this.hw.sched.raise(queue.work),
+      giveUp: (rule, text) => this.giveUp(rule, text),
+    }, transmitter, control, this.interrupts, this.counters);
+  }
+
+  private newReceiver(): Receiver {
+    return new Receiver(this.settings.mtu, this.settings.promisc, {
+      queue: (pair) => this.receiveQueue(pair),
+      pairs: () => this.pairs,
+      headerSize: () => this.headerSize,
+      mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
+      mac: () => this.net.bytes,
+      trace: (queue, frame) => this.traceRx(queue, frame),
+      used: (queue) => this.publish(queue),
+      unreachable: (queue) => this.lostRing(queue),
+      refused: (queue, ring) => this.server.refused(queue, ring),
+    }, this.counters);
+  }
+
   // --- registers ---
 
   private readRegisters(offset: number, size: 1 | 2 | 4): number {
     if (offset < COMMON_OFFSET + COMMON_SIZE) return this.common.read(offset, size);
-    if (offset === ISR_OFFSET) {
-      const { isr } = this;
-      this.isr = 0;
-      return isr;
-    }
+    if (offset === ISR_OFFSET) return this.interrupts.takeIsr();
     if (offset >= DEVICE_OFFSET && offset < DEVICE_OFFSET + DEVICE_SIZE) return this.net.read(offset - DEVICE_OFFSET, size);
     if (offset >= MSIX_PBA_OFFSET) return this.msix?.readPending(offset - MSIX_PBA_OFFSET, size) ?? 0;
     return offset >= MSIX_TABLE_OFFSET ? this.msix?.readTable(offset - MSIX_TABLE_OFFSET, size) ?? 0 : 0;
@@ -194,7 +202,7 @@ export class N3000Function extends PciFunction {
   /** Reach the ring at once, so that a wrong address shows now; look whether buffers wait already. */
   private open(queue: VirtQueue): undefined {
     if (!this.busMaster || !this.common.running) return;
-    if (queue.open() === null) this.giveUp('n3000.ring-area', `queue ${queue.index}: ${queue.fault}`);
+    if (queue.open() === null) this.lostRing(queue);
     else this.hw.sched.raise(queue.work);
   }
 
@@ -207,7 +215,7 @@ export class N3000Function extends PciFunction {
     this.pageLog.set(null, 0, 0);
     this.net.reset();
     this.port?.flush();
-    this.isr = 0;
+    this.interrupts.takeIsr();
     this.pairs = 1;
     this.headerSize = virtio_net_hdr.size;
     this.fault = null;
@@ -235,7 +243,11 @@ export class N3000Function extends PciFunction {
     this.common.status |= VIRTIO_CONFIG_S_NEEDS_RESET;
     const { trace } = this.hw;
     if (trace.enabled) trace.emit('needs-reset', { device: this.bdf, rule, text });
-    if (told) this.configInterrupt();
+    if (told) this.interrupts.config(this.common.configVector);
+  }
+
+  private lostRing(queue: VirtQueue): undefined {
+    this.giveUp('n3000.ring-area', `queue ${queue.index}: ${queue.fault}`);
   }
 
   // --- work ---
@@ -246,61 +258,18 @@ export class N3000Function extends PciFunction {
 
   /** Device work of one queue. Receive queues have none: frames that find no buffer are dropped. */
   private serve(queue: VirtQueue): undefined {
-    const receives = queue.index < 2 * this.settings.queuePairs && (queue.index & 1) === 0;
-    if (receives || !queue.enabled || !this.active) return;
+    const isControl = queue.index === this.controlIndex();
+    // Even queues receive.
+    if (!isControl && (queue.index & 1) === 0) return;
+    if (!queue.enabled || !this.active) return;
     const ring = queue.open();
     if (ring === null) {
-      this.giveUp('n3000.ring-area', `queue ${queue.index}: ${queue.fault}`);
+      this.lostRing(queue);
       return;
     }
     this.pageLog.begin();
-    if (queue.index === this.controlIndex()) this.serveControl(queue, ring);
-    else this.serveTransmit(queue, ring);
-  }
-
-  private serveTransmit(queue: VirtQueue, ring: SplitDevice): undefined {
-    let done = 0;
-    while (done < TX_BUDGET) {
-      const sent = ring.transmit(this.transmitter, TX_BUDGET - done);
-      if (sent > 0) done += sent;
-      else if (sent === 0) break;
-      else if (this.refused(queue, ring, sent)) done++;
-      else break;
-    }
-    const read = this.transmitter.takeRead();
-    if (read > 0) this.dma.count(read, 0);
-    this.finish(queue, ring, done);
-  }
-
-  private serveControl(queue: VirtQueue, ring: SplitDevice): undefined {
-    const batch = this.commands!; // there is a control queue
-    let done = 0;
-    while (done < TX_BUDGET) {
-      const got = ring.pop(batch);
-      if (got === 0) break;
-      if (got < 0) {
-        if (!this.refused(queue, ring, got)) break;
-      } else {
-        this.counters.commands++;
-        const read = this.control.run(batch, 0);
-        const at = batch.split[0]!;
-        if (batch.written[0]! > 0) this.queueLog()?.mark(batch.addrLo[at]!, batch.addrHi[at]!, 1);
-        this.dma.count(read, batch.written[0]!);
-        ring.pushMany(batch);
-      }
-      done++;
-    }
-    this.finish(queue, ring, done);
-  }
-
-  /** End a run: come back when chains are left, else ask for a kick; interrupt as the driver wishes. */
-  private finish(queue: VirtQueue, ring: SplitDevice, done: number): undefined {
-    if (this.common.running) {
-      const more = ring.pending() > 0;
-      const quiet = queue.askForKicks(!more);
-      if (more || !quiet) this.hw.sched.raise(queue.work);
-    }
-    if (done > 0) this.interrupt(queue, ring, done);
+    if (isControl) this.server.commands(queue, ring);
+    else this.server.transmit(queue, ring);
   }
 
   private receive(): undefined {
@@ -322,55 +291,19 @@ export class N3000Function extends PciFunction {
     const ring = queue.open();
     if (ring === null) return;
     ring.flush();
-    this.interrupt(queue, ring, 1);
+    this.interrupts.used(queue, ring, 1);
   }
 
-  /**
-   * A chain was refused. One that DMA could not reach is given back empty, and its frame is lost; any other breaks the
-   * protocol.
-   *
-   * @returns whether the queue goes on
-   */
-  private refused(queue: VirtQueue, ring: SplitDevice, _error: number): boolean {
-    if (ring.rule === 'vring.unmapped' || ring.rule === 'vring.permission') {
-      this.counters.bufferFaults++;
-      ring.push(ring.lastHead, 0);
-      return true;
-    }
-    this.giveUp(ring.rule, `queue ${queue.index}: ${ring.reason}`);
-    return false;
-  }
-
-  // --- interrupts and configuration ---
-
-  private interrupt(queue: VirtQueue, ring: SplitDevice, done: number): undefined {
-    const { trace, sched } = this.hw;
-    const outer = sched.cause;
-    if (trace.enabled) sched.cause = trace.emit('used', { device: this.bdf, queue: queue.index, chains: done });
-    if (ring.needInterrupt()) {
-      this.counters.interrupts++;
-      this.fire(queue.vector, ISR_QUEUE);
-    }
-    sched.cause = outer;
-  }
-
-  private configInterrupt(): undefined {
-    this.counters.configInterrupts++;
-    this.fire(this.common.configVector, VIRTIO_PCI_ISR_CONFIG);
-  }
-
-  /** By message; without MSI-X the ISR byte alone tells, since no interrupt pin is modelled. */
-  private fire(vector: number, isr: number): undefined {
-    if (this.msix?.on !== true) this.isr |= isr;
-    else if (vector !== VIRTIO_MSI_NO_VECTOR) this.msix.fire(vector);
-  }
+  // --- configuration ---
 
   private configChanged(): undefined {
     this.common.generation = (this.common.generation + 1) & 0xff;
-    if (this.common.running) this.configInterrupt();
+    if (this.common.running) this.interrupts.config(this.common.configVector);
   }
 
+  /** Index of the control queue, -1 without. */
   private controlIndex(): number {
+    if (!this.common.negotiated(VIRTIO_NET_F_CTRL_VQ)) return -1;
     // virtio 1.2, section 5.1.2: without MQ there is one pair in front of the control queue.
     return this.common.negotiated(VIRTIO_NET_F_MQ) ? 2 * this.settings.queuePairs : 2;
   }
@@ -391,7 +324,7 @@ export class N3000Function extends PciFunction {
   }
 
   /** Whose DMA writes the log when the driver asks for the physical function's. */
-  protected logPort(): typeof this.dma {
+  protected logPort(): DmaPort {
     return this.dma;
   }
 

@@ -30,7 +30,7 @@ export interface ReceivePath {
   /** The ring is not where the driver said. */
   readonly unreachable: (queue: VirtQueue) => undefined;
   /** A ring call refused a chain. @returns false when the function gave up */
-  readonly refused: (queue: VirtQueue, ring: SplitDevice, error: number) => boolean;
+  readonly refused: (queue: VirtQueue, ring: SplitDevice) => boolean;
 }
 
 /** Copies frames into buffers. */
@@ -117,7 +117,7 @@ export class Receiver {
       counters.rxNoBuffer++;
     } else if (used === -EMSGSIZE) {
       counters.rxTooLong++;
-    } else if (path.refused(queue, ring, used) && !this.touched.includes(queue)) {
+    } else if (path.refused(queue, ring) && !this.touched.includes(queue)) {
       this.touched.push(queue);
     }
   }

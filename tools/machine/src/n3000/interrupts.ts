@@ -1,0 +1,57 @@
+/** How a function tells its driver: by MSI-X message, or by the ISR byte. */
+import { VIRTIO_MSI_NO_VECTOR, VIRTIO_PCI_ISR_CONFIG } from '@vdpalab/uapi';
+import type { SplitDevice } from '@vdpalab/vring';
+import type { HwMachine } from '../machine.ts';
+import type { MsixVectors } from '../pci/msix.ts';
+import type { N3000Counters } from './counters.ts';
+import type { VirtQueue } from './queue.ts';
+
+const ISR_QUEUE = 1;
+
+/** Interrupts of one function. */
+export class Interrupts {
+  private isr = 0;
+  private readonly device: string;
+  private readonly hw: HwMachine;
+  private readonly msix: MsixVectors | null;
+  private readonly counters: N3000Counters;
+
+  /** @param device the function's bdf, for traces */
+  constructor(device: string, hw: HwMachine, msix: MsixVectors | null, counters: N3000Counters) {
+    this.device = device;
+    this.hw = hw;
+    this.msix = msix;
+    this.counters = counters;
+  }
+
+  /** The ISR byte, which reading clears. */
+  takeIsr(): number {
+    const { isr } = this;
+    this.isr = 0;
+    return isr;
+  }
+
+  /** Chains were used and published: interrupt if the driver wants to hear. */
+  used(queue: VirtQueue, ring: SplitDevice, chains: number): undefined {
+    const { trace, sched } = this.hw;
+    const outer = sched.cause;
+    if (trace.enabled) sched.cause = trace.emit('used', { device: this.device, queue: queue.index, chains });
+    if (ring.needInterrupt()) {
+      this.counters.interrupts++;
+      this.fire(queue.vector, ISR_QUEUE);
+    }
+    sched.cause = outer;
+  }
+
+  /** The configuration changed, or the device needs a reset. */
+  config(vector: number): undefined {
+    this.counters.configInterrupts++;
+    this.fire(vector, VIRTIO_PCI_ISR_CONFIG);
+  }
+
+  /** By message; without MSI-X the ISR byte alone tells, since no interrupt pin is modelled. */
+  private fire(vector: number, isr: number): undefined {
+    if (this.msix?.on !== true) this.isr |= isr;
+    else if (vector !== VIRTIO_MSI_NO_VECTOR) this.msix.fire(vector);
+  }
+}
