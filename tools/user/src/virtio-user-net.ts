@@ -1,0 +1,287 @@
+/**
+ * A virtio network driver in a process: one queue pair over vhost-vdpa, its rings and buffers in the process's memory.
+ *
+ * What a poll-mode driver or a VMM does, in the order they do it: owner, features, memory, rings, eventfds, DRIVER_OK.
+ */
+import type { UserProcess } from '@vdpalab/lab';
+import {
+  MAP_ANONYMOUS, MAP_PRIVATE, POLLIN, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER,
+  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX, virtio_net_config, virtio_net_hdr_v1,
+  vring_avail_size, vring_desc_table_size, vring_used_size,
+} from '@vdpalab/uapi';
+import { SplitDriver, splitRingIn, type RingMemory } from '@vdpalab/vring';
+import { VhostVdpaFile } from './vhost-vdpa.ts';
+
+const PAGE_SIZE = 4096;
+const HDR = virtio_net_hdr_v1.size;
+const RX = 0;
+const TX = 1;
+/** Bytes of one receive buffer; longer frames take several. */
+const RX_BUFFER = 4096;
+/** Bytes of one transmit buffer: the largest frame and its header. */
+const TX_BUFFER = 65536;
+const TX_BUFFERS = 16;
+/** Where the memory appears to the device; anything inside the IOVA range does. */
+const IOVA_BASE = 0x1000_0000;
+
+const bit = (n: number): bigint => 1n << BigInt(n);
+const WANTED = [
+  VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_RING_F_EVENT_IDX,
+].reduce((bits, n) => bits | bit(n), 0n);
+
+/** How the driver works. */
+export interface UserNetOptions {
+  /** Descriptors of each ring, a power of two; 256 when absent. */
+  readonly queueSize?: number;
+  /** Ring doorbells by a store to their mapped page instead of an eventfd. */
+  readonly mappedDoorbells?: boolean;
+}
+
+/** One ring with its eventfds. */
+interface Queue {
+  readonly ring: SplitDriver;
+  readonly kick: number;
+  readonly call: number;
+  readonly doorbell: number | null;
+}
+
+/** A running driver. */
+export class VirtioUserNet {
+  readonly mac: Uint8Array;
+  readonly mtu: number;
+  readonly features: bigint;
+  readonly file: VhostVdpaFile;
+  readonly #p: UserProcess;
+  readonly #u8: Uint8Array;
+  readonly #size: number;
+  readonly #va: number;
+  readonly #queues: readonly [Queue, Queue];
+  /** Offsets of the buffers in the mapped memory. */
+  readonly #rxAt: number;
+  readonly #txAt: number;
+  readonly #freeTx = Array.from({ length: TX_BUFFERS }, (_, i) => i);
+  readonly #segments = new Uint32Array(3);
+
+  private constructor(init: {
+    p: UserProcess; file: VhostVdpaFile; features: bigint; mac: Uint8Array; mtu: number; u8: Uint8Array; va: number; size: number;
+    queues: readonly [Queue, Queue]; rxAt: number; txAt: number;
+  }) {
+    this.#p = init.p;
+    this.file = init.file;
+    this.features = init.features;
+    this.mac = init.mac;
+    this.mtu = init.mtu;
+    this.#u8 = init.u8;
+    this.#va = init.va;
+    this.#size = init.size;
+    this.#queues = init.queues;
+    this.#rxAt = init.rxAt;
+    this.#txAt = init.txAt;
+  }
+
+  /**
+   * Open the device and bring it to DRIVER_OK.
+   *
+   * @param path /dev/vhost-vdpa-N
+   * @throws KernelError the errno of the step that failed; the file is closed then
+   */
+  static async start(p: UserProcess, path: string, options: UserNetOptions = {}): Promise<VirtioUserNet> {
+    const file = await VhostVdpaFile.open(p, path);
+    try {
+      return await VirtioUserNet.#bringUp(p, file, options);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  static async #bringUp(p: UserProcess, file: VhostVdpaFile, options: UserNetOptions): Promise<VirtioUserNet> {
+    await file.setOwner();
+    await file.setBackendFeatures(await file.backendFeatures());
+    await file.setStatus(0);
+    await file.setStatus(VIRTIO_CONFIG_S_ACKNOWLEDGE);
+    await file.setStatus(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
+    const features = (await file.features()) & WANTED;
+    await file.setFeatures(features);
+    const settled = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
+    await file.setStatus(settled);
+    if (((await file.status()) & VIRTIO_CONFIG_S_FEATURES_OK) === 0) throw new Error(`the device refuses features 0x${features.toString(16)}`);
+    const config = virtio_net_config.read(new DataView((await configBytes(file)).buffer), 0);
+
+    const num = Math.min(options.queueSize ?? 256, await file.vringNum());
+    const ringSize = Math.ceil((vring_desc_table_size(num) + vring_avail_size(num) + 4 + vring_used_size(num)) / PAGE_SIZE) * PAGE_SIZE;
+    const rxAt = 2 * ringSize;
+    const txAt = rxAt + num * RX_BUFFER;
+    const size = txAt + TX_BUFFERS * TX_BUFFER;
+    const va = await p.mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    const u8 = p.proc.mm.view(va, size);
+    if (u8 === null) throw new Error(`${size} bytes of memory are not in one piece`);
+    await file.batchBegin();
+    await file.map(BigInt(IOVA_BASE), BigInt(size), BigInt(va), VHOST_ACCESS_RW);
+    await file.batchEnd();
+
+    const memory = ringMemory(u8);
+    const make = (index: number): Promise<Queue> => setUpQueue(p, file, memory, {
+      index, num, offset: index * ringSize, eventIdx: (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n, mapped: options.mappedDoorbells ?? false,
+    });
+    const queues = [await make(RX), await make(TX)] as const;
+    await file.setStatus(settled | VIRTIO_CONFIG_S_DRIVER_OK);
+    const net = new VirtioUserNet({ p, file, features, mac: Uint8Array.from(config.mac), mtu: config.mtu, u8, va, size, queues, rxAt, txAt });
+    for (let i = 0; i < num; i++) net.#give(i);
+    await net.#ring(RX);
+    return net;
+  }
+
+  /**
+   * Send one frame; waits for a free buffer.
+   *
+   * @throws RangeError for a frame that fits no buffer
+   */
+  async send(frame: Uint8Array): Promise<void> {
+    if (frame.length + HDR > TX_BUFFER) throw new RangeError(`a frame of ${frame.length} bytes`);
+    while (this.#freeTx.length === 0) await this.#reclaim();
+    const buffer = this.#freeTx.pop() as number; // not empty: just looked
+    const at = this.#txAt + buffer * TX_BUFFER;
+    this.#u8.fill(0, at, at + HDR);
+    this.#u8.set(frame, at + HDR);
+    this.#segment(at, HDR + frame.length);
+    if (this.#queues[TX].ring.add(this.#segments, 0, 1, 0, buffer) !== 0) throw new Error('the transmit ring refuses a buffer');
+    await this.#ring(TX);
+  }
+
+  /** Frames that have arrived, in order; empty when there is none. */
+  async receive(): Promise<Uint8Array[]> {
+    const { ring } = this.#queues[RX];
+    const frames: Uint8Array[] = [];
+    let given = 0;
+    for (let token = ring.get(); token >= 0; token = ring.get()) {
+      const pieces = [this.#piece(token, ring.usedLength, HDR)];
+      const at = this.#rxAt + token * RX_BUFFER;
+      const buffers = (this.#u8[at + 10] as number) | ((this.#u8[at + 11] as number) << 8);
+      this.#give(token);
+      given++;
+      for (let n = 1; n < buffers; n++) {
+        const next = ring.get();
+        if (next < 0) throw new Error(`a frame of ${buffers} buffers ends after ${n}`);
+        pieces.push(this.#piece(next, ring.usedLength, 0));
+        this.#give(next);
+        given++;
+      }
+      frames.push(join(pieces));
+    }
+    if (given > 0) await this.#ring(RX);
+    return frames;
+  }
+
+  /**
+   * Sleep until frames arrive.
+   *
+   * @param timeoutNs of virtual time
+   * @returns what has arrived; empty after the timeout
+   */
+  async wait(timeoutNs: number): Promise<Uint8Array[]> {
+    const { ring, call } = this.#queues[RX];
+    const early = await this.receive();
+    if (early.length > 0) return early;
+    if (ring.enableCallbacks()) {
+      const [ready] = await this.#p.poll([{ fd: call, events: POLLIN }], timeoutNs);
+      if (((ready ?? 0) & POLLIN) !== 0) await this.#p.read(call, 8);
+    }
+    return await this.receive();
+  }
+
+  /** Stop the device and give everything back. */
+  async stop(): Promise<void> {
+    await this.file.setStatus(0);
+    for (const { kick, call, doorbell } of this.#queues) {
+      if (doorbell !== null) await this.#p.munmap(doorbell, PAGE_SIZE);
+      await this.#p.close(kick);
+      await this.#p.close(call);
+    }
+    await this.file.unmap(BigInt(IOVA_BASE), BigInt(this.#size));
+    await this.file.close();
+    await this.#p.munmap(this.#va, this.#size);
+  }
+
+  /** User address of the memory the device reaches at {@link iova}. */
+  get memory(): { readonly va: number; readonly iova: bigint; readonly size: number; readonly rxAt: number; readonly txAt: number } {
+    return { va: this.#va, iova: BigInt(IOVA_BASE), size: this.#size, rxAt: this.#rxAt, txAt: this.#txAt };
+  }
+
+  #segment(at: number, length: number): void {
+    this.#segments[0] = IOVA_BASE + at;
+    this.#segments[1] = 0;
+    this.#segments[2] = length;
+  }
+
+  /** Make receive buffer `i` available, unpublished to the device's doorbell. */
+  #give(i: number): void {
+    this.#segment(this.#rxAt + i * RX_BUFFER, RX_BUFFER);
+    if (this.#queues[RX].ring.add(this.#segments, 0, 0, 1, i) !== 0) throw new Error('the receive ring refuses a buffer');
+  }
+
+  #piece(token: number, length: number, skip: number): Uint8Array {
+    const at = this.#rxAt + token * RX_BUFFER;
+    return this.#u8.slice(at + skip, at + length);
+  }
+
+  async #reclaim(): Promise<void> {
+    const { ring, call } = this.#queues[TX];
+    for (let token = ring.get(); token >= 0; token = ring.get()) this.#freeTx.push(token);
+    if (this.#freeTx.length > 0 || !ring.enableCallbacks()) return;
+    await this.#p.poll([{ fd: call, events: POLLIN }], -1);
+    await this.#p.read(call, 8);
+  }
+
+  async #ring(index: typeof RX | typeof TX): Promise<void> {
+    const { ring, kick, doorbell } = this.#queues[index];
+    if (!ring.kickPrepare()) return;
+    if (doorbell !== null) this.#p.proc.mm.store(doorbell, 2, index);
+    else await this.#p.write(kick, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+  }
+}
+
+async function configBytes(file: VhostVdpaFile): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = new Uint8Array(virtio_net_config.size);
+  bytes.set(await file.config(0, Math.min(bytes.length, await file.configSize())));
+  return bytes;
+}
+
+async function setUpQueue(
+  p: UserProcess, file: VhostVdpaFile, memory: RingMemory, q: { index: number; num: number; offset: number; eventIdx: boolean; mapped: boolean },
+): Promise<Queue> {
+  const areas = splitRingIn(memory, q.offset, q.num);
+  const ring = new SplitDriver(areas, { eventIdx: q.eventIdx });
+  const iova = (offset: number): bigint => BigInt(IOVA_BASE + offset);
+  const kick = p.eventfd();
+  const call = p.eventfd();
+  await file.setVringNum(q.index, q.num);
+  await file.setVringBase(q.index, 0);
+  await file.setVringAddr(q.index, iova(areas.desc.offset), iova(areas.avail.offset), iova(areas.used.offset));
+  await file.setVringKick(q.index, kick);
+  await file.setVringCall(q.index, call);
+  await file.setVringEnable(q.index, true);
+  return { ring, kick, call, doorbell: q.mapped ? await file.mapDoorbell(q.index) : null };
+}
+
+function ringMemory(u8: Uint8Array): RingMemory {
+  const { buffer, byteOffset, length } = u8;
+  return {
+    memory: null, buffer, byteOffset, u8,
+    u16: new Uint16Array(buffer, byteOffset, length >>> 1), u32: new Uint32Array(buffer, byteOffset, length >>> 2),
+  };
+}
+
+function join(pieces: readonly Uint8Array[]): Uint8Array {
+  const [only] = pieces;
+  if (pieces.length === 1 && only !== undefined) return only;
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
