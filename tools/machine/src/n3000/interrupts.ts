@@ -1,10 +1,9 @@
 /** How a function tells its driver: by MSI-X message, or by the ISR byte. */
 import { VIRTIO_MSI_NO_VECTOR, VIRTIO_PCI_ISR_CONFIG } from '@vdpalab/uapi';
-import type { SplitDevice } from '@vdpalab/vring';
 import type { HwMachine } from '../machine.ts';
 import type { MsixVectors } from '../pci/msix.ts';
 import type { N3000Counters } from './counters.ts';
-import type { VirtQueue } from './queue.ts';
+import type { DeviceRing, VirtQueue } from './queue.ts';
 
 const ISR_QUEUE = 1;
 
@@ -32,7 +31,7 @@ export class Interrupts {
   }
 
   /** Chains were used and published: interrupt if the driver wants to hear. */
-  used(queue: VirtQueue, ring: SplitDevice, chains: number): undefined {
+  used(queue: VirtQueue, ring: DeviceRing, chains: number): undefined {
     const { trace, sched } = this.hw;
     const outer = sched.cause;
     if (trace.enabled) sched.cause = trace.emit('used', { device: this.device, queue: queue.index, chains });

@@ -1,14 +1,18 @@
 /** One virtqueue of a function: its registers, and the ring behind them. */
 import type { AtomicWork } from '@vdpalab/abi';
-import { VIRTIO_MSI_NO_VECTOR, vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
-import { SplitDevice, isSplitQueueSize, splitAreasFault } from '@vdpalab/vring';
-import type { DirtyLog, RingArea, RingState, SplitRingAreas } from '@vdpalab/vring';
+import { VIRTIO_MSI_NO_VECTOR, vring_used_size } from '@vdpalab/uapi';
+import { GatheredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
+import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
 import type { DmaPort } from '../dma.ts';
+import { RingFinder } from './ring-finder.ts';
 
 const TWO_32 = 0x1_0000_0000;
 
 /** A queue's address registers, in the order they lie: low and high of each area. */
 export const ADDRESS_REGISTERS = ['descLo', 'descHi', 'availLo', 'availHi', 'usedLo', 'usedHi'] as const;
+
+/** The device side of a queue: quick where the ring lies in one piece, slow where it does not. */
+export type DeviceRing = SplitDevice | GatheredSplitDevice;
 
 /** What the ring is run with; fixed while the queue is enabled. */
 export interface RingSettings {
@@ -44,8 +48,10 @@ export class VirtQueue {
   private asksForKicks = true;
   private saved: RingState = { lastAvail: 0, lastUsed: 0 };
   private settings: RingSettings | null = null;
+  private finder: RingFinder | null = null;
+  /** Where the ring lies; `null` when it is scattered. */
   private areas: SplitRingAreas | null = null;
-  private ring: SplitDevice | null = null;
+  private ring: DeviceRing | null = null;
   private generation = 0;
 
   constructor(index: number, max: number, work: AtomicWork) {
@@ -75,6 +81,7 @@ export class VirtQueue {
   /** Start: the ring is opened when it is first needed. */
   enable(settings: RingSettings): undefined {
     this.settings = settings;
+    this.finder = new RingFinder(settings.port);
     this.enabled = true;
   }
 
@@ -85,6 +92,7 @@ export class VirtQueue {
     this.ring = null;
     this.areas = null;
     this.settings = null;
+    this.finder = null;
     this.asksForKicks = true;
   }
 
@@ -103,11 +111,11 @@ export class VirtQueue {
    *
    * @returns `null` when it cannot be reached; {@link fault} says why
    */
-  open(): SplitDevice | null {
-    const { settings } = this;
-    if (settings === null) return null;
+  open(): DeviceRing | null {
+    const { settings, finder } = this;
+    if (settings === null || finder === null) return null;
     if (this.ring !== null && this.generation === settings.port.generation) return this.ring;
-    return this.translate(settings);
+    return this.translate(settings, finder);
   }
 
   /** Log writes from now on as the settings say. */
@@ -133,42 +141,38 @@ export class VirtQueue {
     log.mark(at >>> 0, this.usedHi + (at >= TWO_32 ? 1 : 0), 2);
   }
 
-  private translate({ port, eventIdx, log }: RingSettings): SplitDevice | null {
-    const num = this.size;
-    const { generation } = port;
-    const desc = this.area(port, 'descriptor table', this.descLo, this.descHi, vring_desc_table_size(num), false);
-    const avail = desc === null ? null : this.area(port, 'available ring', this.availLo, this.availHi, vring_avail_size(num), false);
-    const used = avail === null ? null : this.area(port, 'used ring', this.usedLo, this.usedHi, vring_used_size(num), true);
-    if (desc === null || avail === null || used === null) return this.close();
-    const areas = { num, desc, avail, used };
-    if (this.ring === null || this.areas === null || !sameAreas(this.areas, areas)) {
-      this.fault = splitAreasFault(areas) ?? '';
-      if (this.fault !== '') return this.close();
-      const ring = new SplitDevice(areas, { translate: port, eventIdx, checkIndexJump: true });
-      ring.restore(this.state);
-      ring.setDirtyLog(log(), this.usedLo, this.usedHi);
-      this.ring = ring;
-      this.areas = areas;
+  private translate(settings: RingSettings, finder: RingFinder): DeviceRing | null {
+    const { generation } = settings.port;
+    const addresses = {
+      num: this.size,
+      desc: this.descHi * TWO_32 + this.descLo,
+      avail: this.availHi * TWO_32 + this.availLo,
+      used: this.usedHi * TWO_32 + this.usedLo,
+    };
+    if (!finder.find(addresses)) {
+      this.fault = finder.fault;
+      this.saved = this.state;
+      this.ring = null;
+      return null;
     }
+    if (this.ring === null || !sameAreas(this.areas, finder.areas)) this.ring = this.newRing(addresses, finder.areas, settings);
+    this.areas = finder.areas;
     this.generation = generation;
     return this.ring;
   }
 
-  private close(): null {
-    this.saved = this.state;
-    this.ring = null;
-    this.areas = null;
-    return null;
-  }
-
-  private area(port: DmaPort, name: string, lo: number, hi: number, length: number, write: boolean): RingArea | null {
-    const area = port.area(hi * TWO_32 + lo, length, write);
-    if (area === null) this.fault = `${name}: ${length} bytes at 0x${hi.toString(16)}${lo.toString(16).padStart(8, '0')} not reached`;
-    return area;
+  private newRing(addresses: SplitRingAddresses, areas: SplitRingAreas | null, settings: RingSettings): DeviceRing {
+    const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true };
+    const ring = areas === null ? new GatheredSplitDevice(addresses, options) : new SplitDevice(areas, options);
+    ring.restore(this.state);
+    ring.setDirtyLog(settings.log(), this.usedLo, this.usedHi);
+    return ring;
   }
 }
 
-function sameAreas(a: SplitRingAreas, b: SplitRingAreas): boolean {
+/** Whether a ring is where it was; a scattered one finds its bytes itself. */
+function sameAreas(a: SplitRingAreas | null, b: SplitRingAreas | null): boolean {
+  if (a === null || b === null) return a === b;
   const same = (x: RingArea, y: RingArea): boolean => x.memory === y.memory && x.offset === y.offset;
   return same(a.desc, b.desc) && same(a.avail, b.avail) && same(a.used, b.used);
 }

@@ -1,13 +1,12 @@
 /** Receive queues: from frames on the wire to chains in a ring. */
 import { EMSGSIZE } from '@vdpalab/uapi';
 import { RECEIVE_MERGEABLE, Runs } from '@vdpalab/vring';
-import type { SplitDevice } from '@vdpalab/vring';
 import { FRAME_HEADER } from '../net/frame-pool.ts';
 import type { FramePool } from '../net/frame-pool.ts';
 import type { NetPort } from '../net/port.ts';
 import type { N3000Counters } from './counters.ts';
 import { flowHash } from './flow.ts';
-import type { VirtQueue } from './queue.ts';
+import type { DeviceRing, VirtQueue } from './queue.ts';
 import { ETH_HEADER, VLAN_TAG } from './transmit.ts';
 
 /** Frames taken from the port before others have their turn. */
@@ -30,7 +29,7 @@ export interface ReceivePath {
   /** The ring is not where the driver said. */
   readonly unreachable: (queue: VirtQueue) => undefined;
   /** A ring call refused a chain. @returns false when the function gave up */
-  readonly refused: (queue: VirtQueue, ring: SplitDevice) => boolean;
+  readonly refused: (queue: VirtQueue, ring: DeviceRing) => boolean;
 }
 
 /** Copies frames into buffers. */

@@ -1,11 +1,11 @@
 /** Device work of queues that the driver kicks: transmit queues and the control queue. */
 import { ChainBatch } from '@vdpalab/vring';
-import type { DirtyLog, SplitDevice } from '@vdpalab/vring';
+import type { DirtyLog } from '@vdpalab/vring';
 import type { DmaPort } from '../dma.ts';
 import type { ControlQueue } from './control.ts';
 import type { N3000Counters } from './counters.ts';
 import type { Interrupts } from './interrupts.ts';
-import type { VirtQueue } from './queue.ts';
+import type { DeviceRing, VirtQueue } from './queue.ts';
 import { TX_BUDGET } from './transmit.ts';
 import type { Transmitter } from './transmit.ts';
 
@@ -45,7 +45,7 @@ export class QueueServer {
   }
 
   /** Send what a transmit queue holds, as far as one turn goes. */
-  transmit(queue: VirtQueue, ring: SplitDevice): undefined {
+  transmit(queue: VirtQueue, ring: DeviceRing): undefined {
     let done = 0;
     while (done < TX_BUDGET) {
       const sent = ring.transmit(this.transmitter, TX_BUDGET - done);
@@ -59,7 +59,7 @@ export class QueueServer {
   }
 
   /** Carry out the commands of the control queue. */
-  commands(queue: VirtQueue, ring: SplitDevice): undefined {
+  commands(queue: VirtQueue, ring: DeviceRing): undefined {
     const batch = (this.batch ??= new ChainBatch(1, CONTROL_SEGMENTS));
     let done = 0;
     while (done < TX_BUDGET) {
@@ -77,7 +77,7 @@ export class QueueServer {
    *
    * @returns whether the queue goes on
    */
-  refused(queue: VirtQueue, ring: SplitDevice): boolean {
+  refused(queue: VirtQueue, ring: DeviceRing): boolean {
     if (ring.rule === 'vring.unmapped' || ring.rule === 'vring.permission') {
       this.counters.bufferFaults++;
       ring.push(ring.lastHead, 0);
@@ -87,7 +87,7 @@ export class QueueServer {
     return false;
   }
 
-  private command(ring: SplitDevice, batch: ChainBatch): undefined {
+  private command(ring: DeviceRing, batch: ChainBatch): undefined {
     this.counters.commands++;
     const read = this.control.run(batch, 0);
     const at = batch.split[0]!;
@@ -97,7 +97,7 @@ export class QueueServer {
   }
 
   /** End a turn: come back when chains are left, else ask for a kick; interrupt as the driver wishes. */
-  private finish(queue: VirtQueue, ring: SplitDevice, done: number): undefined {
+  private finish(queue: VirtQueue, ring: DeviceRing, done: number): undefined {
     if (this.fn.running()) {
       const more = ring.pending() > 0;
       const quiet = queue.askForKicks(!more);
