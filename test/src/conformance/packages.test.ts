@@ -41,7 +41,8 @@ function packageOf(specifier: string): string {
 }
 
 const isNode = (name: string): boolean => name.startsWith('node:') || builtinModules.includes(name);
-const isTestFile = (file: string): boolean => /\.test\.ts$|\.arbitrary\.ts$|\/(bench|testing)\//.test(file);
+/** Tests, their helpers, benchmarks and writers of generated sources: nothing that runs in a lab. */
+const isTestFile = (file: string): boolean => /\.test\.ts$|\.arbitrary\.ts$|\/(bench|testing)\/|\/template\/write\.ts$/.test(file);
 /** Root devDependencies, for every package's tests. */
 const forTests = ['vitest', 'fast-check', 'mitata'];
 
