@@ -15,7 +15,9 @@ const known = new Set<number>([
 export default defineModule({
   name: 'virtio_ring',
   license: 'GPL',
-  imports: ['dma_alloc_coherent', 'dma_free_coherent', 'dma_map_single', 'dma_unmap_single', 'phys_view', 'dev_err'],
+  imports: [
+    'dma_alloc_coherent', 'dma_free_coherent', 'dma_map_single', 'dma_unmap_single', 'alloc_pages', 'free_pages', 'phys_view', 'dev_err',
+  ],
   exportsGpl: [
     'vring_create_virtqueue', 'vring_del_virtqueue', 'vring_transport_features', 'vring_interrupt', 'virtqueue_get_vring_size',
     'virtqueue_get_desc_addr', 'virtqueue_get_avail_addr', 'virtqueue_get_used_addr', 'virtqueue_add_sgs', 'virtqueue_kick_prepare',
@@ -68,10 +70,7 @@ export default defineModule({
         virtqueue_detach_unused_buf: (vq) => own(vq).detachUnused(),
         virtqueue_is_broken: (vq) => vq.broken,
         __virtqueue_break: (vq) => own(vq).ring.breakRing(),
-        __virtqueue_unbreak(vq) {
-          own(vq).ring.broken = false;
-          return undefined;
-        },
+        __virtqueue_unbreak: (vq) => own(vq).unbreak(),
         virtio_ring_leftovers: () => [...queues].map((vq) => `virtqueue ${vq.name} of ${vq.vdev.dev.name}: ${vq.inFlight} buffers`),
       },
       module_exit() {

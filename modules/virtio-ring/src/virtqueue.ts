@@ -9,7 +9,8 @@ import type { Sg, VirtioDevice, VringInit, Virtqueue } from './header.ts';
 import { allocVring, type MemorySymbols, type VringMemory } from './vring-memory.ts';
 
 /** What a virtqueue takes. */
-export type VirtqueueSymbols = MemorySymbols & Pick<IommuSymbols, 'dma_map_single' | 'dma_unmap_single'> & Pick<DriverCoreSymbols, 'dev_err'>;
+export type VirtqueueSymbols =
+  & MemorySymbols & Pick<IommuSymbols, 'dma_map_single' | 'dma_unmap_single'> & Pick<DriverCoreSymbols, 'dev_err'>;
 
 /** One buffer in the ring: reused, so that none is made per buffer. */
 interface Slot {
@@ -56,7 +57,7 @@ export class SplitVirtqueue implements Virtqueue {
     this.notify = init.notify;
     this.#dmaDev = init.dma_dev;
     this.#useDma = has(init.features, VIRTIO_F_ACCESS_PLATFORM);
-    this.memory = allocVring(k, init, has(init.features, VIRTIO_RING_F_INDIRECT_DESC));
+    this.memory = allocVring(k, init, this.#useDma, has(init.features, VIRTIO_RING_F_INDIRECT_DESC));
     const { num } = this.memory;
     this.ring = new SplitDriver(this.memory.areas, {
       eventIdx: has(init.features, VIRTIO_RING_F_EVENT_IDX), indirect: this.memory.indirect,
@@ -128,11 +129,19 @@ export class SplitVirtqueue implements Virtqueue {
     return token < 0 ? undefined : this.#release(token);
   }
 
-  /** The device's interrupt: atomic. @returns whether buffers were used */
+  /** The device's interrupt: atomic. @returns whether buffers were used; a broken queue's callback does not run */
   interrupt(): boolean {
-    if (!this.ring.moreUsed() || this.ring.broken) return false;
-    this.callback?.(this);
+    if (!this.ring.moreUsed()) return false;
+    if (!this.ring.broken) this.callback?.(this);
     return true;
+  }
+
+  /** Whole again. */
+  unbreak(): Atomic {
+    this.ring.broken = false;
+    this.ring.brokenReason = '';
+    this.#reported = false;
+    return undefined;
   }
 
   /** Give the memory back; buffers still in the ring are unmapped and forgotten. */

@@ -2,15 +2,17 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
-import type { DmaCoherent, IommuSymbols } from '@vdpalab/iommu';
+import type { IommuSymbols } from '@vdpalab/iommu';
 import type { MmSymbols } from '@vdpalab/mm';
 import { vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
-import { splitRingIn, type IndirectPool, type RingMemory, type SplitRingAreas } from '@vdpalab/vring';
+import { DESC_SIZE, splitRingIn, type IndirectPool, type RingMemory, type SplitRingAreas } from '@vdpalab/vring';
 import type { VringInit } from './header.ts';
 
 /** What ring memory takes. */
-export type MemorySymbols = Pick<IommuSymbols, 'dma_alloc_coherent' | 'dma_free_coherent'> & Pick<MmSymbols, 'phys_view'>;
+export type MemorySymbols =
+  & Pick<IommuSymbols, 'dma_alloc_coherent' | 'dma_free_coherent'> & Pick<MmSymbols, 'alloc_pages' | 'free_pages' | 'phys_view'>;
 
+const PAGE_SIZE = 4096;
 /** Descriptors in one indirect table: enough for a header and the pages of a large frame. */
 const INDIRECT_SEGMENTS = 18;
 
@@ -40,36 +42,55 @@ function ringBytes(num: number, align: number): number {
   return Math.ceil(driver / align) * align + vring_used_size(num);
 }
 
-/**
- * Allocate a ring, smaller by halves when memory is short and the transport allows it.
- *
- * @param indirect whether indirect tables are wanted
- * @throws ENOMEM
- */
-export function allocVring(k: MemorySymbols, init: VringInit, indirect: boolean): VringMemory {
-  for (let { num } = init; ; num >>>= 1) {
-    let ring: DmaCoherent;
-    try {
-      ring = k.dma_alloc_coherent(init.dma_dev, ringBytes(num, init.align));
-    } catch (error) {
-      if (init.may_reduce_num && num > 1 && isKernelError(error) && error.errno === 'ENOMEM') continue;
-      throw error;
-    }
-    try {
-      return layOut(k, init.dma_dev, ring, num, init.align, indirect);
-    } catch (error) {
-      k.dma_free_coherent(init.dma_dev, ring);
-      throw error;
-    }
+/** Zeroed memory that driver and device share. */
+interface Shared {
+  readonly u8: Uint8Array;
+  /** Where the device sees it. */
+  readonly dma: number;
+  readonly free: () => Atomic;
+}
+
+/** Through the DMA API, or plain pages at their physical address: `vring_alloc_queue`. @throws ENOMEM */
+function allocShared(k: MemorySymbols, dev: Device | null, size: number): Shared {
+  if (dev === null) {
+    const run = k.alloc_pages(Math.ceil(size / PAGE_SIZE));
+    return { u8: k.phys_view(run.pa, size), dma: run.pa, free: () => k.free_pages(run) };
+  }
+  const mem = k.dma_alloc_coherent(dev, size);
+  return { u8: k.phys_view(mem.run.pa, size), dma: mem.dma, free: () => k.dma_free_coherent(dev, mem) };
+}
+
+/** Memory, or `null` when there is none to be had. */
+function tryAlloc(k: MemorySymbols, dev: Device | null, size: number): Shared | null {
+  try {
+    return allocShared(k, dev, size);
+  } catch (error) {
+    if (isKernelError(error) && error.errno === 'ENOMEM') return null;
+    throw error;
   }
 }
 
-function layOut(k: MemorySymbols, dev: Device, ring: DmaCoherent, num: number, align: number, indirect: boolean): VringMemory {
-  const areas = splitRingIn(ringMemory(k.phys_view(ring.run.pa, ring.size)), 0, num, align);
-  const table = indirect ? k.dma_alloc_coherent(dev, num * INDIRECT_SEGMENTS * 16) : null;
-  const pool: IndirectPool | null = table === null ? null : {
-    area: { memory: ringMemory(k.phys_view(table.run.pa, table.size)), offset: 0 },
-    busLo: table.dma >>> 0,
+/**
+ * Allocate a ring, smaller by halves when memory is short and the transport allows it.
+ *
+ * @param useDma whether the device's addresses are the DMA API's; physical ones otherwise
+ * @param indirect whether indirect tables are wanted; without memory for them the ring does without
+ * @throws ENOMEM
+ */
+export function allocVring(k: MemorySymbols, init: VringInit, useDma: boolean, indirect: boolean): VringMemory {
+  const dev = useDma ? init.dma_dev : null;
+  for (let { num } = init; ; num >>>= 1) {
+    const last = !init.may_reduce_num || num === 1;
+    const ring = last ? allocShared(k, dev, ringBytes(num, init.align)) : tryAlloc(k, dev, ringBytes(num, init.align));
+    if (ring !== null) return layOut(ring, indirect ? tryAlloc(k, dev, num * INDIRECT_SEGMENTS * DESC_SIZE) : null, num, init.align);
+  }
+}
+
+function layOut(ring: Shared, table: Shared | null, num: number, align: number): VringMemory {
+  const areas = splitRingIn(ringMemory(ring.u8), 0, num, align);
+  const pool: IndirectPool | null = table === null || (table.dma % 2 ** 32) + table.u8.length > 2 ** 32 ? null : {
+    area: { memory: ringMemory(table.u8), offset: 0 },
+    busLo: table.dma % 2 ** 32,
     busHi: Math.floor(table.dma / 2 ** 32),
     segments: INDIRECT_SEGMENTS,
   };
@@ -79,8 +100,8 @@ function layOut(k: MemorySymbols, dev: Device, ring: DmaCoherent, num: number, a
     avail: ring.dma + areas.avail.offset,
     used: ring.dma + areas.used.offset,
     free() {
-      if (table !== null) k.dma_free_coherent(dev, table);
-      return k.dma_free_coherent(dev, ring);
+      table?.free();
+      return ring.free();
     },
   };
 }

@@ -1,5 +1,5 @@
 /** The virtio transport over `vdpa_config_ops`, one op to one op. Mirrors `drivers/virtio/virtio_vdpa.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { KernelError, UndoStack } from '@vdpalab/abi';
 import type { VdpaDevice, VdpaSymbols, VdpaVqState } from '@vdpalab/vdpa-core';
 import { VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
 import type { VirtioConfigOps, VirtioSymbols, VqRequest } from '@vdpalab/virtio';
@@ -30,7 +30,13 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
 
   /** Hand the ring to the parent, queue off. @throws EINVAL when it takes the addresses not */
   async function program(vdev: VirtioDevice, vq: Virtqueue): Promise<void> {
-    ops.set_vq_cb(vdpa, vq.index, { callback: () => void k.vring_interrupt(vq) as undefined, trigger: null });
+    ops.set_vq_cb(vdpa, vq.index, {
+      callback() {
+        k.vring_interrupt(vq);
+        return undefined;
+      },
+      trigger: null,
+    });
     ops.set_vq_num(vdpa, vq.index, k.virtqueue_get_vring_size(vq));
     const areas = [k.virtqueue_get_desc_addr(vq), k.virtqueue_get_avail_addr(vq), k.virtqueue_get_used_addr(vq)] as const;
     try {
@@ -63,19 +69,26 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
     try {
       await program(vdev, vq);
     } catch (error) {
-      ops.set_vq_cb(vdpa, index, null);
-      k.vring_del_virtqueue(vq);
+      await delVq(vq);
       throw error;
     }
     return vq;
   }
 
-  async function delVqs(): Promise<void> {
-    for (let vq = queues.pop(); vq !== undefined; vq = queues.pop()) {
+  /** Queue off first, so that nothing reaches into memory that is given back; the memory goes even when the parent refuses. */
+  async function delVq(vq: Virtqueue): Promise<void> {
+    try {
       await ops.set_vq_ready(vdpa, vq.index, false);
+    } finally {
       ops.set_vq_cb(vdpa, vq.index, null);
       k.vring_del_virtqueue(vq);
     }
+  }
+
+  async function delVqs(): Promise<void> {
+    const steps = new UndoStack();
+    for (const vq of queues.splice(0).reverse()) steps.push(vq.name, () => delVq(vq)); // an undo stack runs backwards
+    await steps.run();
   }
 
   return {

@@ -1,7 +1,7 @@
 /** One virtio device as the bus keeps it. */
 import type { Atomic } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
-import { VIRTIO_F_VERSION_1, VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START } from '@vdpalab/uapi';
+import { VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START } from '@vdpalab/uapi';
 import type { VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
 import type { VirtioConfigOps, VirtioDeviceInit, VirtioDriver } from './header.ts';
 
@@ -54,14 +54,9 @@ export class VirtioDeviceState implements VirtioDevice {
   }
 }
 
-/**
- * What a driver and a device have in common, before the transport has its say: the driver's bits, and every
- * transport bit the device offers. A legacy device shows the driver only the low 32 bits.
- */
+/** What a driver and a device have in common: the driver's bits, and every transport bit, about which the transport has its say later. */
 export function commonFeatures(device: bigint, driver: VirtioDriver): bigint {
-  const modern = (device & (1n << BigInt(VIRTIO_F_VERSION_1))) !== 0n;
   let known = driver.feature_table.reduce((bits, bit) => bits | (1n << BigInt(bit)), 0n);
-  if (!modern) known &= 0xffff_ffffn;
   for (let bit = VIRTIO_TRANSPORT_F_START; bit < VIRTIO_TRANSPORT_F_END; bit++) known |= 1n << BigInt(bit);
   return device & known;
 }

@@ -65,7 +65,7 @@ export default defineModule({
             await addStatus(vdev, VIRTIO_CONFIG_S_ACKNOWLEDGE);
             await k.device_add(vdev.dev);
           } catch (error) {
-            await addStatus(vdev, VIRTIO_CONFIG_S_FAILED);
+            steps.push('status', () => addStatus(vdev, VIRTIO_CONFIG_S_FAILED));
             await steps.run();
             throw error;
           }
