@@ -11,6 +11,7 @@ import {
 
 /** BAR with the live-migration region. */
 export const IFCVF_LM_BAR = 4;
+const PCI_STD_NUM_BARS = 6;
 /** Bytes before the ring states, and bytes for a pair of queues. */
 const LM_RING_STATE_OFFSET = 0x20;
 const LM_CFG_SIZE = 0x40;
@@ -20,7 +21,9 @@ const common = virtio_pci_common_cfg.offsets;
 
 /** What reaching the registers takes. */
 export type HardwareSymbols =
-  & Pick<PciSymbols, 'pci_find_capability' | 'pci_find_next_capability' | 'pci_read_config_byte' | 'pci_read_config_dword' | 'pci_resource_start' | 'pci_resource_len'>
+  & Pick<PciSymbols,
+    | 'pci_find_capability' | 'pci_find_next_capability' | 'pci_read_config_byte' | 'pci_read_config_dword' | 'pci_resource_start'
+    | 'pci_resource_len'>
   & Pick<DriverCoreSymbols, 'dev_err'> & Pick<SchedSymbols, 'cpu_relax'>;
 
 /** A window inside a mapped BAR. */
@@ -63,6 +66,7 @@ export class IfcvfHw {
   readonly #common: Window;
   readonly #notify: Window;
   readonly #device: Window;
+  readonly #isr: Window;
   readonly #lm: IoMem;
   readonly #doorbells: readonly Doorbell[];
 
@@ -77,15 +81,10 @@ export class IfcvfHw {
     this.pdev = pdev;
     this.type = deviceType(pdev);
     const caps = readCapabilities(k, pdev);
-    const window = (type: number, what: string): Window => {
-      const cap = caps.findLast((c) => c.type === type);
-      const found = cap === undefined ? null : this.#window(cap, bars);
-      if (found === null) throw new KernelError('EIO', `ifcvf.init.${what}`, `${pdev.dev.name}: no usable ${what} window`);
-      return found;
-    };
+    const window = (type: number, what: string): Window => this.#window(caps.findLast((c) => c.type === type), what, bars);
     this.#common = window(VIRTIO_PCI_CAP_COMMON_CFG, 'common');
     this.#notify = window(VIRTIO_PCI_CAP_NOTIFY_CFG, 'notify');
-    window(VIRTIO_PCI_CAP_ISR_CFG, 'isr');
+    this.#isr = window(VIRTIO_PCI_CAP_ISR_CFG, 'isr');
     this.#device = window(VIRTIO_PCI_CAP_DEVICE_CFG, 'device');
     const lm = bars[IFCVF_LM_BAR] ?? null;
     if (lm === null) throw new KernelError('EIO', 'ifcvf.init.lm', `${pdev.dev.name}: BAR ${IFCVF_LM_BAR} is not mapped`);
@@ -116,7 +115,8 @@ export class IfcvfHw {
   verifyFeatures(features: bigint): Atomic {
     if (features !== 0n && (features & (1n << BigInt(VIRTIO_F_ACCESS_PLATFORM))) === 0n) {
       this.#k.dev_err(this.pdev.dev, 'VIRTIO_F_ACCESS_PLATFORM is not negotiated');
-      throw new KernelError('EINVAL', 'ifcvf.features.access-platform', `${this.pdev.dev.name}: features 0x${features.toString(16)} lack ACCESS_PLATFORM`);
+      const text = `${this.pdev.dev.name}: features 0x${features.toString(16)} lack ACCESS_PLATFORM`;
+      throw new KernelError('EINVAL', 'ifcvf.features.access-platform', text);
     }
     return undefined;
   }
@@ -197,6 +197,11 @@ export class IfcvfHw {
     return this.#doorbells[qid]?.pa ?? 0;
   }
 
+  /** Why the one interrupt for everything came: VIRTIO_PCI_ISR_*; reading clears it. */
+  takeIsr(): number {
+    return this.#isr.mem.read8(this.#isr.offset);
+  }
+
   get generation(): number {
     return this.#read8(common.config_generation);
   }
@@ -217,18 +222,19 @@ export class IfcvfHw {
     return undefined;
   }
 
-  #window(cap: Capability, bars: readonly (IoMem | null)[]): Window | null {
-    const { dev } = this.pdev;
-    if (cap.bar >= 6) {
-      this.#k.dev_err(dev, `Invalid bar number ${cap.bar} to get capabilities`);
-      return null;
-    }
-    if (cap.offset + cap.length > this.#k.pci_resource_len(this.pdev, cap.bar)) {
-      this.#k.dev_err(dev, `offset(${cap.offset}) + len(${cap.length}) overflows bar${cap.bar}'s capability`);
-      return null;
-    }
-    const mem = bars[cap.bar] ?? null;
-    return mem === null ? null : { mem, offset: cap.offset, length: cap.length, bar: cap.bar };
+  /** @throws EIO unless the window lies inside a mapped BAR */
+  #window(cap: Capability | undefined, what: string, bars: readonly (IoMem | null)[]): Window {
+    const refuse = (text: string): never => {
+      this.#k.dev_err(this.pdev.dev, 'Incomplete PCI capabilities');
+      throw new KernelError('EIO', `ifcvf.init.${what}`, `${this.pdev.dev.name}: ${what} window: ${text}`);
+    };
+    if (cap === undefined) return refuse('no capability');
+    const { bar, offset, length } = cap;
+    if (bar >= PCI_STD_NUM_BARS) return refuse(`bar ${bar} of ${PCI_STD_NUM_BARS}`);
+    const size = this.#k.pci_resource_len(this.pdev, bar);
+    if (offset + length > size) return refuse(`offset ${offset} + ${length} bytes overflow bar ${bar} of ${size} bytes`);
+    const mem = bars[bar] ?? null;
+    return mem === null ? refuse(`bar ${bar} is not mapped`) : { mem, offset, length, bar };
   }
 
   #doorbell(qid: number): Doorbell {

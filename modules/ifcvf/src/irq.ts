@@ -5,7 +5,7 @@ import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { IrqSymbols } from '@vdpalab/irq';
 import type { PciSymbols } from '@vdpalab/pci';
 import type { VdpaCallback } from '@vdpalab/vdpa-core';
-import { VIRTIO_MSI_NO_VECTOR } from '@vdpalab/uapi';
+import { VIRTIO_MSI_NO_VECTOR, VIRTIO_PCI_ISR_CONFIG } from '@vdpalab/uapi';
 import type { IfcvfHw } from './hardware.ts';
 
 /** What interrupts take. */
@@ -33,8 +33,8 @@ export class IfcvfIrqs {
   /** @throws EINVAL when the queue's interrupt is shared or there is none */
   vqIrq(qid: number): number {
     const irq = this.#vqIrqs[qid] ?? null;
-    if (irq === null) throw new KernelError('EINVAL', 'ifcvf.irq.shared', `${this.#hw.pdev.dev.name}: queue ${qid} has no interrupt of its own`);
-    return irq;
+    if (irq !== null) return irq;
+    throw new KernelError('EINVAL', 'ifcvf.irq.shared', `${this.#hw.pdev.dev.name}: queue ${qid} has no interrupt of its own`);
   }
 
   /**
@@ -47,7 +47,7 @@ export class IfcvfIrqs {
     const { pdev, nrVring } = this.#hw;
     const wanted = nrVring + 1;
     try {
-      const got = await this.#k.pci_alloc_irq_vectors(pdev, 1, wanted);
+      const got = await this.#allocVectors(wanted);
       this.#held.push('vectors', () => this.#k.pci_free_irq_vectors(pdev));
       if (got < wanted) this.#k.dev_info(pdev.dev, `Requested ${wanted} vectors, however only ${got} allocated, lower performance`);
       if (got >= wanted) await this.#perVq();
@@ -59,48 +59,71 @@ export class IfcvfIrqs {
     }
   }
 
+  /** Nobody is called any more: `ifcvf_reset_vring`. */
+  forgetCallbacks(): Atomic {
+    this.vqCallbacks.fill(null);
+    this.configCallback = null;
+    return undefined;
+  }
+
   /** Give all back; nothing when none are held. */
   async free(): Promise<void> {
     await this.#held.run();
     this.#vqIrqs = this.#vqIrqs.map(() => null);
   }
 
+  async #allocVectors(wanted: number): Promise<number> {
+    const { pdev } = this.#hw;
+    try {
+      return await this.#k.pci_alloc_irq_vectors(pdev, 1, wanted);
+    } catch (error) {
+      this.#k.dev_err(pdev.dev, 'Failed to alloc IRQ vectors');
+      throw error;
+    }
+  }
+
   async #perVq(): Promise<void> {
     for (let qid = 0; qid < this.#hw.nrVring; qid++) {
-      this.#vqIrqs[qid] = await this.#take(qid, `${qid}`, () => this.#callVq(qid));
+      this.#vqIrqs[qid] = await this.#take(qid, `${qid}`, `irq for vq ${qid}`, () => this.#callVq(qid));
       this.#wireVq(qid, qid);
     }
-    await this.#take(this.#hw.nrVring, 'config', () => this.#callConfig());
+    await this.#take(this.#hw.nrVring, 'config', 'config irq', () => this.#callConfig());
     this.#wireConfig(this.#hw.nrVring);
   }
 
   async #sharedVqs(): Promise<void> {
-    await this.#take(0, 'vqs-reused-irq', () => this.#callAllVqs());
+    await this.#take(0, 'vqs-reused-irq', 'reused irq for the device', () => this.#callAllVqs());
     for (let qid = 0; qid < this.#hw.nrVring; qid++) this.#wireVq(qid, 0);
-    await this.#take(1, 'config', () => this.#callConfig());
+    await this.#take(1, 'config', 'config irq', () => this.#callConfig());
     this.#wireConfig(1);
   }
 
   async #sharedAll(): Promise<void> {
-    await this.#take(0, 'dev-irq', () => {
-      this.#callAllVqs();
-      return this.#callConfig();
+    await this.#take(0, 'dev-irq', 'irq for the device', () => {
+      if ((this.#hw.takeIsr() & VIRTIO_PCI_ISR_CONFIG) !== 0) this.#callConfig();
+      return this.#callAllVqs();
     });
     for (let qid = 0; qid < this.#hw.nrVring; qid++) this.#wireVq(qid, 0);
     this.#wireConfig(0);
   }
 
-  /** One vector with its handler. @returns its Linux interrupt */
-  async #take(vector: number, what: string, handler: () => Atomic): Promise<number> {
+  /**
+   * One vector with its handler.
+   *
+   * @param suffix of its name in /proc/interrupts
+   * @param what for the log
+   * @returns its Linux interrupt
+   */
+  async #take(vector: number, suffix: string, what: string, handler: () => Atomic): Promise<number> {
     const { pdev } = this.#hw;
     const irq = this.#k.pci_irq_vector(pdev, vector);
     try {
       await this.#k.request_irq(irq, () => {
         handler();
         return 'IRQ_HANDLED';
-      }, 0, `ifcvf[${this.#k.pci_name(pdev)}]-${what}`, this);
+      }, 0, `ifcvf[${this.#k.pci_name(pdev)}]-${suffix}`, this);
     } catch (error) {
-      this.#k.dev_err(pdev.dev, `Failed to request irq for ${what === 'config' ? 'config change' : `vq ${what}`}`);
+      this.#k.dev_err(pdev.dev, `Failed to request ${what}`);
       throw error;
     }
     this.#held.push(`irq ${irq}`, () => this.#k.free_irq(irq, this));

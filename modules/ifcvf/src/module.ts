@@ -2,11 +2,11 @@
 import { defineModule, KernelError } from '@vdpalab/abi';
 import type { IommuSymbols } from '@vdpalab/iommu';
 import type { PciDeviceId, PciDev, PciDriver } from '@vdpalab/pci';
-import { pciAlias, VDPA_ATTR_DEV_FEATURES, VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '@vdpalab/uapi';
-import type { VdpaDevice, VdpaMgmtDev } from '@vdpalab/vdpa-core';
+import { pciAlias, VIRTIO_ID_BLOCK, VIRTIO_ID_NET } from '@vdpalab/uapi';
+import type { VdpaMgmtDev } from '@vdpalab/vdpa-core';
 import { IFCVF_LM_BAR, IfcvfHw } from './hardware.ts';
 import { IfcvfIrqs } from './irq.ts';
-import { ifcvfOps } from './ops.ts';
+import { managementOf } from './management.ts';
 
 const id = (device: number, subdevice: number): PciDeviceId =>
   ({ vendor: 0x1af4, device, subvendor: 0x8086, subdevice, class: 0, class_mask: 0 });
@@ -28,8 +28,9 @@ export default defineModule({
     '__pci_register_driver', 'pci_unregister_driver', 'pcim_enable_device', 'pcim_iomap_regions', 'pcim_iomap_table', 'pci_set_master',
     'pci_find_capability', 'pci_find_next_capability', 'pci_read_config_byte', 'pci_read_config_dword', 'pci_resource_start',
     'pci_resource_len', 'pci_get_drvdata', 'pci_set_drvdata', 'pci_alloc_irq_vectors', 'pci_free_irq_vectors', 'pci_irq_vector',
-    'pci_name', 'request_irq', 'free_irq', 'dma_set_mask_and_coherent', 'dev_err', 'dev_info', 'cpu_relax', '__vdpa_alloc_device',
-    '_vdpa_register_device', '_vdpa_unregister_device', 'vdpa_put_device', 'vdpa_mgmtdev_register', 'vdpa_mgmtdev_unregister',
+    'pci_name', 'request_irq', 'free_irq', 'dma_set_mask_and_coherent', 'dev_err', 'dev_info', 'devm_add_action', 'cpu_relax',
+    '__vdpa_alloc_device', '_vdpa_register_device', '_vdpa_unregister_device', 'vdpa_put_device', 'vdpa_mgmtdev_register',
+    'vdpa_mgmtdev_unregister',
   ],
 
   async module_init(k, { THIS_MODULE }) {
@@ -41,45 +42,6 @@ export default defineModule({
         k.dev_err(pdev.dev, failure);
         throw error;
       }
-    }
-
-    /** The management device of one function; it makes at most one vDPA device. */
-    function managementOf(hw: IfcvfHw): VdpaMgmtDev {
-      let made: VdpaDevice | null = null;
-      return {
-        device: hw.pdev.dev,
-        id_table: [hw.type],
-        config_attr_mask: 1n << BigInt(VDPA_ATTR_DEV_FEATURES),
-        supported_features: hw.features,
-        max_supported_vqs: hw.nrVring,
-        priv: hw,
-        ops: {
-          async dev_add(mdev, name, config) {
-            const wanted = (config.mask & mdev.config_attr_mask) === 0n ? hw.features : config.device_features;
-            if ((wanted & ~hw.features) !== 0n) {
-              throw new KernelError('EINVAL', 'ifcvf.add.features', `${name}: features 0x${wanted.toString(16)} of 0x${hw.features.toString(16)}`);
-            }
-            if (made !== null) throw new KernelError('ENOSPC', 'ifcvf.add.one', `${name}: ${hw.pdev.dev.name} has ${made.dev.name} already`);
-            const vdev = await k.__vdpa_alloc_device({
-              parent: hw.pdev.dev, dma_dev: hw.pdev.dev, config: ifcvfOps(hw, new IfcvfIrqs(k, hw), wanted),
-              ngroups: 1, nas: 1, name, models: ['virtio', 'vfio', 'vhost'], priv: hw,
-            });
-            vdev.mdev = mdev;
-            try {
-              await k._vdpa_register_device(vdev, hw.nrVring);
-            } catch (error) {
-              k.dev_err(hw.pdev.dev, 'Failed to register to vDPA bus');
-              k.vdpa_put_device(vdev);
-              throw error;
-            }
-            made = vdev;
-          },
-          async dev_del(_, vdev) {
-            await k._vdpa_unregister_device(vdev);
-            made = null;
-          },
-        },
-      };
     }
 
     const driver: PciDriver = {
@@ -94,9 +56,11 @@ export default defineModule({
         const hw = await step(pdev, 'Failed to init IFCVF hw', () => new IfcvfHw(k, pdev, k.pcim_iomap_table(pdev)));
         if (hw.type !== VIRTIO_ID_NET && hw.type !== VIRTIO_ID_BLOCK) {
           k.dev_err(pdev.dev, `VIRTIO ID ${hw.type} not supported`);
-          throw new KernelError('EINVAL', 'ifcvf.probe.type', `${pdev.dev.name}: virtio id ${hw.type}`);
+          throw new KernelError('EOPNOTSUPP', 'ifcvf.probe.type', `${pdev.dev.name}: virtio id ${hw.type}`);
         }
-        const mdev = managementOf(hw);
+        const irqs = new IfcvfIrqs(k, hw);
+        k.devm_add_action(pdev.dev, 'ifcvf interrupts', () => irqs.free()); // when a bus driver went without a reset
+        const mdev = managementOf(k, hw, irqs);
         await step(pdev, 'Failed to initialize the management interfaces', () => k.vdpa_mgmtdev_register(mdev));
         k.pci_set_drvdata(pdev, mdev);
       },

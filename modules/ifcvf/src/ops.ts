@@ -1,5 +1,5 @@
 /** `vdpa_config_ops` of a function. Mirrors `drivers/vdpa/ifcvf/ifcvf_main.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError } from '@vdpalab/abi';
 import { VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FAILED } from '@vdpalab/uapi';
 import type { VdpaConfigOps } from '@vdpalab/vdpa-core';
 import type { IfcvfHw } from './hardware.ts';
@@ -31,7 +31,8 @@ export function ifcvfOps(hw: IfcvfHw, irqs: IfcvfIrqs, features: bigint): VdpaCo
       if ((status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0 && (old & VIRTIO_CONFIG_S_DRIVER_OK) === 0) {
         try {
           await irqs.request();
-        } catch {
+        } catch (error) {
+          if (!isKernelError(error)) throw error;
           hw.status |= VIRTIO_CONFIG_S_FAILED; // the op has no return value: the status tells
           return;
         }
@@ -41,6 +42,7 @@ export function ifcvfOps(hw: IfcvfHw, irqs: IfcvfIrqs, features: bigint): VdpaCo
     async reset() {
       await hw.reset(); // first, so that no interrupt can come any more
       await irqs.free();
+      irqs.forgetCallbacks();
     },
 
     get_vq_num_max: () => hw.maxVqSize,
@@ -61,6 +63,7 @@ export function ifcvfOps(hw: IfcvfHw, irqs: IfcvfIrqs, features: bigint): VdpaCo
     },
     get_vq_irq: (_, qid) => irqs.vqIrq(qid),
     get_vq_align: () => PAGE_SIZE,
+    get_vq_group: () => 0,
     get_vq_notification: (_, qid) => ({
       addr: hw.notifyPa(qid), size: hw.notifyMultiplier === 0 ? PAGE_SIZE : hw.notifyMultiplier,
     }),

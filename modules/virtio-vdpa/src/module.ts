@@ -7,8 +7,8 @@ import { createTransport } from './transport.ts';
 export default defineModule({
   name: 'virtio_vdpa',
   license: 'GPL v2',
-  description: 'vDPA bus driver for virtio',
-  author: 'Jason Wang',
+  description: 'vDPA bus driver for virtio devices',
+  author: 'Jason Wang <jasowang@redhat.com>',
   version: '0.1',
   imports: [
     '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status', 'vdpa_set_features',
