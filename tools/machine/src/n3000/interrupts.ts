@@ -42,10 +42,11 @@ export class Interrupts {
     sched.cause = outer;
   }
 
-  /** The configuration changed, or the device needs a reset. */
+  /** The configuration changed, or the device needs a reset: the ISR byte says so with MSI-X too (virtio 1.2, section 4.1.4.5.1). */
   config(vector: number): undefined {
     this.counters.configInterrupts++;
-    this.fire(vector, VIRTIO_PCI_ISR_CONFIG);
+    this.isr |= VIRTIO_PCI_ISR_CONFIG;
+    this.fire(vector, 0);
   }
 
   /** By message; without MSI-X the ISR byte alone tells, since no interrupt pin is modelled. */
