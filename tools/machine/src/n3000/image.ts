@@ -42,7 +42,7 @@ export function vfParts(ids: FunctionIds, queuePairs: number): FunctionParts {
 
 /** A physical function's parts, and where its SR-IOV capability is: 0 when it has no virtual functions. */
 export function pfParts(
-  ids: FunctionIds, queuePairs: number, sriov: SriovSpec, devfn: number, multifunction: boolean,
+  ids: FunctionIds, queuePairs: number, sriov: SriovSpec, devfn: number, multifunction: boolean, nextFunction: number,
 ): { readonly parts: FunctionParts; readonly sriovAt: number } {
   const image = new ConfigImage();
   describeHeader(image, ids, true);
@@ -51,7 +51,7 @@ export function pfParts(
   describeBars(image, PCI_BASE_ADDRESS_0, bars);
   const { msix, express } = describeVirtio(image, queuePairs);
   acsCapability(image, false);
-  ariCapability(image);
+  ariCapability(image, nextFunction);
   const sriovAt = sriov.total === 0 ? 0 : sriovCapability(image, sriov, PCI_FUNC(devfn));
   return { parts: { layout: image.build(), bars, express, msix }, sriovAt };
 }

@@ -34,12 +34,12 @@ export class N3000Pf extends N3000Function {
   private readonly virtual: VirtualFunctions<N3000Vf> | null;
 
   constructor(context: ModelContext, config: N3000FunctionConfig) {
-    const { site, host, multifunction } = context;
+    const { site, host, multifunction, nextFunction } = context;
     const { sriov, queue_pairs: queuePairs } = config;
     const spec = {
       total: sriov.total, offset: sriov.offset, stride: sriov.stride, deviceId: VF_IDS.device, bars: functionBars(queuePairs),
     };
-    const { parts, sriovAt } = pfParts({ ...PF_IDS, ...defined(config.ids) }, queuePairs, spec, site.devfn, multifunction);
+    const { parts, sriovAt } = pfParts({ ...PF_IDS, ...defined(config.ids) }, queuePairs, spec, site.devfn, multifunction, nextFunction);
     const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
     const settings: N3000Settings = {
       queuePairs, queueSize: config.queue_size, mtu: config.mtu, mac,

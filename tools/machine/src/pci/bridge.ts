@@ -1,6 +1,6 @@
 /** The host bridge as a function, and root ports. */
 import {
-  PCI_BRIDGE_CONTROL, PCI_CLASS_BRIDGE_HOST, PCI_CLASS_BRIDGE_PCI, PCI_CLASS_DEVICE, PCI_COMMAND, PCI_DEVICE_ID,
+  PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET, PCI_CLASS_BRIDGE_HOST, PCI_CLASS_BRIDGE_PCI, PCI_CLASS_DEVICE, PCI_COMMAND, PCI_DEVICE_ID,
   PCI_HEADER_TYPE, PCI_HEADER_TYPE_BRIDGE, PCI_IO_BASE, PCI_MEMORY_BASE, PCI_MEMORY_LIMIT, PCI_PREF_BASE_UPPER32,
   PCI_PREF_LIMIT_UPPER32, PCI_PREF_MEMORY_BASE, PCI_PREF_MEMORY_LIMIT, PCI_PREF_RANGE_TYPE_64, PCI_PRIMARY_BUS,
   PCI_SECONDARY_BUS, PCI_SUBORDINATE_BUS, PCI_VENDOR_ID, PCI_VENDOR_ID_REDHAT,
@@ -58,9 +58,14 @@ export interface RootPortSettings {
 
 /** A root port as firmware leaves it: bus numbers programmed, memory windows open over all of PCI's addresses. */
 export class RootPort extends Bridge {
-  constructor(site: FunctionSite, settings: RootPortSettings) {
+  /** @param resetBuses what the secondary bus reset bit sets off */
+  constructor(site: FunctionSite, settings: RootPortSettings, resetBuses: (from: number, to: number) => undefined) {
     const { layout, express } = portLayout(settings);
     super(site, { layout, bars: [], express, msix: null });
+    this.config.onWrite(PCI_BRIDGE_CONTROL, 2, () => {
+      if ((this.config.get(PCI_BRIDGE_CONTROL, 2) & PCI_BRIDGE_CTL_BUS_RESET) === 0) return;
+      resetBuses(this.config.get(PCI_SECONDARY_BUS, 1), this.config.get(PCI_SUBORDINATE_BUS, 1));
+    });
   }
 
   /** Whether a configuration cycle for this bus goes through the port. */

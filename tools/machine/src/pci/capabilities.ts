@@ -1,6 +1,6 @@
 /** Capabilities as bytes in a configuration image. */
 import {
-  PCI_ACS_CAP, PCI_ACS_CR, PCI_ACS_CTRL, PCI_ACS_RR, PCI_ACS_SV, PCI_ACS_UF,
+  PCI_ACS_CAP, PCI_ACS_CR, PCI_ARI_CAP, PCI_ACS_CTRL, PCI_ACS_RR, PCI_ACS_SV, PCI_ACS_UF,
   PCI_CAP_EXP_ENDPOINT_SIZEOF_V2, PCI_CAP_ID_EXP, PCI_CAP_ID_MSIX, PCI_CAP_ID_VNDR, PCI_CAP_MSIX_SIZEOF,
   PCI_EXP_DEVCAP, PCI_EXP_DEVCAP2, PCI_EXP_DEVCAP2_ARI, PCI_EXP_DEVCAP_FLR, PCI_EXP_DEVCAP_RBER, PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL2, PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVSTA, PCI_EXP_FLAGS, PCI_EXP_LNKCAP, PCI_EXP_LNKCAP2,
@@ -123,7 +123,14 @@ export function acsCapability(image: ConfigImage, port: boolean): number {
   return at;
 }
 
-/** Alternative routing ids: functions above 7. @returns the capability's offset */
-export function ariCapability(image: ConfigImage): number {
-  return image.extended(PCI_EXT_CAP_ID_ARI, 1, PCI_EXT_CAP_ARI_SIZEOF);
+/**
+ * Alternative routing ids: functions above 7.
+ *
+ * @param next number of the device's next physical function, 0 for none
+ * @returns the capability's offset
+ */
+export function ariCapability(image: ConfigImage, next = 0): number {
+  const at = image.extended(PCI_EXT_CAP_ID_ARI, 1, PCI_EXT_CAP_ARI_SIZEOF);
+  image.put(at + PCI_ARI_CAP, 2, next << 8);
+  return at;
 }

@@ -70,11 +70,13 @@ export function createPciHost(hw: HwMachine, pci: PciConfig, networks: readonly 
   const host = new PciBusHost(hw);
   const taken = new Set([...pci.root_ports, ...pci.functions].map((f) => f.at));
   if (!taken.has('00:00.0')) host.plug(new HostBridge({ hw, space: host, bus: 0, devfn: 0 }));
-  for (const port of pci.root_ports) host.plug(new RootPort({ hw, space: host, ...parseBdf(port.at) }, port));
+  for (const port of pci.root_ports) host.plug(new RootPort({ hw, space: host, ...parseBdf(port.at) }, port, (from, to) => host.resetBuses(from, to)));
   const functions = new Map<string, PciFunction>();
   for (const config of pci.functions) {
     const site = { hw, space: host, ...parseBdf(config.at) };
-    const context = { site, host, networks: byName, multifunction: sharesDevice(config, pci.functions) };
+    const context = {
+      site, host, networks: byName, multifunction: sharesDevice(config, pci.functions), nextFunction: nextFunction(config, pci.functions),
+    };
     const fn = build(context, config);
     host.plug(fn);
     functions.set(config.at, fn);
@@ -96,6 +98,12 @@ function build(context: ModelContext, config: ModelConfig): PciFunction {
 function sharesDevice(config: FunctionConfig, all: readonly FunctionConfig[]): boolean {
   const device = config.at.slice(0, -1);
   return all.some((other) => other !== config && other.at.startsWith(device));
+}
+
+function nextFunction(config: FunctionConfig, all: readonly FunctionConfig[]): number {
+  const own = parseBdf(config.at);
+  const above = all.map((other) => parseBdf(other.at)).filter(({ bus, devfn }) => bus === own.bus && devfn > own.devfn);
+  return above.length === 0 ? 0 : Math.min(...above.map(({ devfn }) => devfn));
 }
 
 /** Routing ids of bridges, functions and the virtual functions there may be: all different. */

@@ -51,6 +51,13 @@ export class PciBusHost implements PciHost, BarSpace {
     return [...this.byRid.values()].sort((a, b) => a.rid - b.rid);
   }
 
+  /** Reset what is behind a bridge: physical functions, which take their virtual ones with them. */
+  resetBuses(from: number, to: number): undefined {
+    for (const fn of this.functions()) {
+      if (fn.bus >= from && fn.bus <= to && this.byRid.get(fn.rid) === fn) fn.reset();
+    }
+  }
+
   /** @throws RangeError when the cycle is not naturally aligned or leaves the 4096 bytes of a function */
   configRead(bus: number, devfn: number, where: number, size: 1 | 2 | 4): number {
     checkCycle(where, size);

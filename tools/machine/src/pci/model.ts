@@ -12,6 +12,8 @@ export interface ModelContext {
   readonly networks: ReadonlyMap<string, EthernetSwitch | Wire>;
   /** Whether other functions share the device number. */
   readonly multifunction: boolean;
+  /** Next higher devfn of a function on the bus, where routing ids have no device number (ARI); 0 for none. */
+  readonly nextFunction: number;
 }
 
 /** What the lab file says of every function; each model has more. */

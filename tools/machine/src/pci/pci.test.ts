@@ -79,6 +79,27 @@ describe('the host bridge', () => {
     expect(() => new Bench([n3000({ at: '7:0.0' })])).toThrow(/not a PCI address/);
   });
 
+  it('resets everything behind a root port by its bridge control register', () => {
+    const port = bench.system.find('00:01.0')!;
+    bench.pfDriver().start();
+    bench.enableVfs(bench.pf, 2);
+    bench.write(port, 0x3e, 2, 0x40);
+    bench.write(port, 0x3e, 2, 0);
+    expect([bench.pf.common.status, bench.read(bench.pf, COMMAND, 2), bench.pf.vfs.length]).toEqual([0, 0, 0]);
+    expect(bench.read(port, 0x19, 1)).toBe(7);
+    expect(bench.hw.mmio.ranges()).toEqual([]);
+  });
+
+  it('links the physical functions of a bus by their ARI capabilities', () => {
+    const none = { total: 0, offset: 2, stride: 1 };
+    const three = new Bench(['07:00.0', '07:00.3', '07:01.0', '08:00.0'].map((at) => n3000({ at, sriov: none })));
+    const next = (at: string): number => {
+      const fn = three.function(at);
+      return three.read(fn, three.extended(fn, 0x0e) + 4, 2) >>> 8;
+    };
+    expect([next('07:00.0'), next('07:00.3'), next('07:01.0'), next('08:00.0')]).toEqual([3, 8, 0, 0]);
+  });
+
   it('marks functions that share a device number', () => {
     const two = new Bench([n3000({ sriov: { total: 0, offset: 2, stride: 1 } }), n3000({ at: '07:00.1' })]);
     expect([two.read(two.pf, 0x0e, 1), two.read(two.function('07:00.1'), 0x0e, 1), bench.read(bench.pf, 0x0e, 1)]).toEqual([0x80, 0x80, 0]);
