@@ -88,6 +88,8 @@ function claimWindows({ k }: PciWorld, root: PciRoot, fn: PciFunction): BridgeWi
   const windows = readWindows(fn);
   const check = (window: AddressWindow, from: AddressWindow, index: number): AddressWindow => {
     if (window.size === 0) return window;
+    // A root port that is open over everything leaves nothing to its neighbours: it gets a window of its own.
+    if (fn.pciBus.parent === null && covers(window, from)) return new AddressWindow(0, 0);
     if (from.claim(window.base, window.size)) {
       k.dev_info(fn.dev, `  bridge window ${windowText(window, index)}`);
       return window;
@@ -96,6 +98,10 @@ function claimWindows({ k }: PciWorld, root: PciRoot, fn: PciFunction): BridgeWi
     return new AddressWindow(0, 0);
   };
   return { mem: check(windows.mem, above.mem, BRIDGE_MEM), pref: check(windows.pref, above.pref, BRIDGE_PREF) };
+}
+
+function covers(window: AddressWindow, from: AddressWindow): boolean {
+  return window.base <= from.base && window.base + window.size >= from.base + from.size;
 }
 
 /** Give bridges without a window one that holds what is behind them, deepest first. @see `pbus_size_mem` */

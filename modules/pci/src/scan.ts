@@ -52,9 +52,9 @@ function nextFunction(bus: PciBus, devfn: number, fn: PciFunction | null): numbe
   if (fn === null) return null;
   if (bus.self !== null && ariEnabled(bus.self)) {
     const pos = findExtCapability(fn.config, PCI_EXT_CAP_ID_ARI);
-    if (pos === 0) return null;
-    const next = fn.config.read(pos + PCI_ARI_CAP, 2) >>> 8;
-    return next > devfn ? next : null;
+    const next = pos === 0 ? 0 : fn.config.read(pos + PCI_ARI_CAP, 2) >>> 8;
+    if (next > devfn) return next;
+    // A chain that ends is believed, unless function 0 says itself that it is not alone; Linux looks no further.
   }
   return fn.multifunction && (devfn & 7) < 7 ? devfn + 1 : null;
 }
@@ -75,7 +75,8 @@ async function scanFunction(world: PciWorld, host: PciHost, bus: PciBus, devfn: 
   while (bars.length < PCI_STD_NUM_BARS) bars.push(noResource());
   const rom = bridge ? noResource() : readRom(config, PCI_ROM_ADDRESS);
   const at = { domain: host.domain, bus: bus.number, devfn, pciBus: bus, config, pcieCap, cfgSize: configSize(config, pcieCap) };
-  const fn = new PciFunction(at, facts, null, [...bars, rom]);
+  const multifunction = facts.multifunction || (devfn & 7) > 0;
+  const fn = new PciFunction(at, { ...facts, multifunction }, null, [...bars, rom]);
   makeDevice(world, fn, bus.self?.dev ?? world.root!.dev);
   announce(world, fn);
   configureAri(fn);
