@@ -45,6 +45,8 @@ const n3000 = z.strictObject({
   mtu: z.int().min(68).max(65535).default(1500).describe('largest MTU the functions offer, bytes'),
   mac: mac.optional().describe('of the physical function; virtual function n has this plus n + 1'),
   link: z.string().optional().describe('network the functions are plugged into'),
+  promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
+  lm_profile: z.enum(['pairs', 'linear']).default('pairs').describe('how ring state is addressed: by Linux 6.1 and DPDK, or by Linux since 6.3'),
   vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
 });
 
