@@ -52,7 +52,10 @@ export default defineModule({
       announce(dev, change) {
         return k.netlink_broadcast(NETLINK_ROUTE, RTNLGRP_LINK, linkMessage(dev, change));
       },
-      gone: (dev) => packets.unbind(dev.ifindex),
+      gone(dev) {
+        packets.unbind(dev.ifindex);
+        return devices.length === 0 ? skbs.drain() : undefined; // nobody is left to reuse pages
+      },
       dropQueue: (dev) => dropQueue(skbs.symbols, dev),
       deviceOf: (dev, name) => k.device_initialize({
         name, parent: dev.parent, class: cls,
