@@ -52,7 +52,8 @@ export class CommonConfig {
 
   /** Whether both sides want a feature. */
   negotiated(bit: number): boolean {
-    return ((bit < 32 ? this.driverLo : this.driverHi) & (1 << (bit & 31))) !== 0;
+    const both = bit < 32 ? this.driverLo & this.offered.lo : this.driverHi & this.offered.hi;
+    return (both & (1 << (bit & 31))) !== 0;
   }
 
   /** All registers but the generation as at power-on. */

@@ -14,8 +14,8 @@ export interface N3000Counters {
   txBadLength: number;
   /** Link down, or no network. */
   txNoLink: number;
-  /** No room left for frames in flight. */
-  txNoRoom: number;
+  /** Times the ring had to wait because too many frames were in flight. */
+  txWaits: number;
   rxFrames: number;
   rxBytes: number;
   /** For another address. */
@@ -45,7 +45,7 @@ export interface N3000Counters {
 /** Counters at zero. */
 export function newN3000Counters(): N3000Counters {
   return {
-    kicks: 0, badKicks: 0, txFrames: 0, txBytes: 0, txBadHeader: 0, txBadLength: 0, txNoLink: 0, txNoRoom: 0,
+    kicks: 0, badKicks: 0, txFrames: 0, txBytes: 0, txBadHeader: 0, txBadLength: 0, txNoLink: 0, txWaits: 0,
     rxFrames: 0, rxBytes: 0, rxFiltered: 0, rxNoBuffer: 0, rxTooLong: 0, rxStopped: 0, bufferFaults: 0, commands: 0,
     interrupts: 0, configInterrupts: 0, resets: 0, needsReset: 0, dirtyMarked: 0, dirtyMissed: 0,
   };

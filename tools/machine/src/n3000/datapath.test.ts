@@ -181,6 +181,29 @@ describe('dropped with a count', () => {
   });
 });
 
+describe('frames in flight', () => {
+  it('make a transmit queue wait when there are too many, and none is lost', async () => {
+    build({ mtu: 9000, queue_size: 1024 });
+    a.status = 0;
+    a.negotiate();
+    a.setUp(1, 512);
+    a.status = 15;
+    const sent = 150;
+    for (let i = 0; i < sent; i++) {
+      a.queues[1]!.ring.add(segment(a.map(a.store(frameOf('broadcast', a.fn.net.bytes, 4000 + i)), 12 + 4000 + i), 12 + 4000 + i), 0, 1, 0, i);
+    }
+    const held: number[] = [];
+    for (let f = bench.system.frames.take(9000); f >= 0; f = bench.system.frames.take(9000)) held.push(f);
+    for (const f of held.splice(0, 8)) bench.system.frames.release(f);
+    a.kick(1);
+    await run();
+    expect(outside.take().map((f) => f.length)).toEqual(Array.from({ length: sent }, (_, i) => 4000 + i));
+    expect(a.fn.counters.txWaits).toBeGreaterThan(0);
+    expect(a.fn.dma.bytesRead).toBe(Array.from({ length: sent }, (_, i) => 4012 + i).reduce((x, y) => x + y));
+    expect(bench.system.frames.inUse).toBe(held.length);
+  });
+});
+
 describe('a DMA fault', () => {
   it('on a transmit buffer loses exactly that frame and gives the buffer back', async () => {
     const frames = [0, 1, 2].map((i) => frameOf('broadcast', a.fn.net.bytes, 60 + i));

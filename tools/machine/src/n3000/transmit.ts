@@ -44,7 +44,7 @@ export class Transmitter implements FrameSink {
     return read;
   }
 
-  /** Send one frame, or drop it with a count; the ring goes on either way. */
+  /** Send one frame, or drop it with a count. @returns false when it must wait: too many frames are in flight */
   frame(runs: Runs): boolean {
     const { counters, path } = this;
     const header = path.headerSize();
@@ -57,22 +57,23 @@ export class Transmitter implements FrameSink {
       counters.txBadLength++;
       return true;
     }
-    this.read += header;
     // No offload is offered, so none may be asked for.
     if ((byteAt(runs, 0) & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0 || byteAt(runs, 1) !== VIRTIO_NET_HDR_GSO_NONE) {
       counters.txBadHeader++;
+      this.read += header;
       return true;
     }
     const port = path.port();
     if (port === null) {
       counters.txNoLink++;
+      this.read += header;
       return true;
     }
     const { pool } = port;
     const frame = pool.take(length);
     if (frame < 0) {
-      counters.txNoRoom++;
-      return true;
+      counters.txWaits++;
+      return false;
     }
     let to = pool.offset(frame);
     let skip = header;
@@ -86,7 +87,7 @@ export class Transmitter implements FrameSink {
       to += size - skip;
       skip = 0;
     }
-    this.read += length;
+    this.read += header + length;
     counters.txFrames++;
     counters.txBytes += length;
     pool.cause[frame] = path.trace(length);
