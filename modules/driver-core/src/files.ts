@@ -7,7 +7,8 @@
  */
 import { KernelError } from '@vdpalab/abi';
 import type { Task } from '@vdpalab/abi';
-import type { AttributeOps, BinAttributeOps, DirNode, Node } from '@vdpalab/fs';
+import type { AttributeOps, BinAttributeOps, DirNode, Node, Process } from '@vdpalab/fs';
+import type { VmArea } from '@vdpalab/mm';
 import type { WaitQueue } from '@vdpalab/sched';
 import type { Attribute, AttributeGroup, BinAttribute } from './header.ts';
 import type { Kernel } from './kernel.ts';
@@ -48,11 +49,14 @@ export class SysfsFiles {
   /** A binary attribute file. @throws EEXIST */
   bin(dir: DirNode, name: string, mode: number, ops: BinAttributeOps): ActiveFile {
     const file = new ActiveFile();
-    const { read, write, size } = ops;
+    const { read, write, mmap, size } = ops;
     file.node = this.#k.kernfs_create_bin_file(dir, name, mode, {
       ...(read === undefined ? {} : { read: (pos: number, len: number) => this.#inside(name, file, () => read(pos, len)) }),
       ...(write === undefined ? {} : {
         write: (pos: number, bytes: Uint8Array) => this.#inside(name, file, () => write(pos, bytes)),
+      }),
+      ...(mmap === undefined ? {} : {
+        mmap: (area: VmArea, proc: Process) => this.#inside(name, file, () => mmap(area, proc)),
       }),
       size,
     });
@@ -128,10 +132,11 @@ export class SysfsFiles {
 
   #binAttribute<T>(dir: DirNode, attr: BinAttribute<T>, of: T): ActiveFile | null {
     if (attr.is_visible?.(of) === false) return null;
-    const { read, write } = attr;
+    const { read, write, mmap } = attr;
     return this.bin(dir, attr.name, attr.mode, {
       ...(read === undefined ? {} : { read: (pos: number, len: number) => read(of, pos, len) }),
       ...(write === undefined ? {} : { write: (pos: number, bytes: Uint8Array) => write(of, pos, bytes) }),
+      ...(mmap === undefined ? {} : { mmap: (area: VmArea, proc: Process) => mmap(of, area, proc) }),
       size: attr.size(of),
     });
   }
