@@ -3,6 +3,7 @@ export * from './built-modules.ts';
 export * from './config.ts';
 export type * from './headers.ts';
 export * from './lab.ts';
+export * from './layers.ts';
 export * from './log.ts';
 export * from './module-tree.ts';
 export * from './process.ts';

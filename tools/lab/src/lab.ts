@@ -9,6 +9,7 @@ import { createMachine, createPciHost, describeRun, type HwMachine, type PciSyst
 import type { Logger } from 'pino';
 import { builtModules, openImage, readBuiltModule, type BuiltModule } from './built-modules.ts';
 import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
+import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
 import { UserProcess, type Syscalls } from './process.ts';
@@ -182,6 +183,11 @@ export class Lab {
   /** Run `body` as a kernel thread, until everything is idle. */
   async kernel<T>(body: () => Promise<T>): Promise<T> {
     return this.#inTask('kernel', body);
+  }
+
+  /** The layers from processes to hardware as they are now. */
+  layers(): Promise<DeviceLayers> {
+    return this.kernel(async () => deviceLayers((name) => this.loader.lookup(name)));
   }
 
   /** What the subsystems and the machine hold beyond what the idle kernel held right after boot. */
