@@ -1,2 +1,7 @@
 /** The lab's own shell, its applets and the transcript runner. */
-export {};
+export { applets } from './applets/index.ts';
+export { Program, type Applet, type Launcher } from './program.ts';
+export { Session, WALK, type CommandResult, type SessionOptions } from './session.ts';
+export { Shell, type AppletTable } from './shell.ts';
+export { ShellState } from './state.ts';
+export { labSystem, type System } from './system.ts';

@@ -1,0 +1,287 @@
+/** Programs about the system and about running others: uname, id, sleep, env, xargs, timeout, su, sh, seq, od ... */
+import { formatPrintf } from '../printf.ts';
+import type { Applet, Program } from '../program.ts';
+import { linesOf, readBytes } from '../streams.ts';
+import { errorText } from '../system.ts';
+import { options } from './options.ts';
+import { formatDate, groupName, userId, userName } from './stat-text.ts';
+
+/** When the lab's machine was switched on: 2025-11-20 14:30 UTC, in seconds. */
+export const BOOT_TIME = 1_763_649_000;
+
+const uname: Applet = async (c) => {
+  const o = await options(c, 'asnrvmpio', { all: 'a', 'kernel-release': 'r', 'kernel-name': 's', machine: 'm', nodename: 'n' });
+  const fields: [string, string][] = [
+    ['s', 'Linux'], ['n', 'lab'], ['r', c.system.release], ['v', '#1 SMP PREEMPT_DYNAMIC vdpalab'], ['m', 'x86_64'], ['o', 'GNU/Linux'],
+  ];
+  const shown = fields.filter(([letter]) => o.has('a', letter) || (letter === 's' && !o.has('s', 'n', 'r', 'v', 'm', 'o', 'p', 'i')));
+  c.out(`${shown.map(([, text]) => text).join(' ')}\n`);
+  return 0;
+};
+
+const id: Applet = async (c) => {
+  const o = await options(c, 'ugnG', { user: 'u', group: 'g', name: 'n' });
+  const { uid, gid } = c.p.proc.cred;
+  if (o.has('u')) c.out(`${o.has('n') ? userName(uid) : uid}\n`);
+  else if (o.has('g', 'G')) c.out(`${o.has('n') ? groupName(gid) : gid}\n`);
+  else c.out(`uid=${uid}(${userName(uid)}) gid=${gid}(${groupName(gid)}) groups=${gid}(${groupName(gid)})\n`);
+  return 0;
+};
+
+const sleep: Applet = async (c) => {
+  if (c.args.length === 0) {
+    await c.err("sleep: missing operand\nTry 'sleep --help' for more information.\n");
+    return 1;
+  }
+  let seconds = 0;
+  for (const arg of c.args) {
+    const m = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(arg);
+    if (m === null) {
+      await c.err(`sleep: invalid time interval '${arg}'\nTry 'sleep --help' for more information.\n`);
+      return 1;
+    }
+    seconds += Number(m[1]) * ({ s: 1, m: 60, h: 3600, d: 86400 }[m[2]] ?? 1);
+  }
+  await c.system.sleep(seconds * 1000);
+  return 0;
+};
+
+const date: Applet = async (c) => {
+  const format = c.args.find((arg) => arg.startsWith('+'))?.slice(1) ?? '%a %b %e %H:%M:%S UTC %Y';
+  c.out(`${formatDate(BOOT_TIME + c.system.now() / 1e9, format)}\n`);
+  return 0;
+};
+
+const env: Applet = async (c) => {
+  const o = await options(c, 'iu:0', { 'ignore-environment': 'i', unset: 'u' }, { stop: true });
+  const vars = new Map(o.has('i') ? [] : c.env);
+  for (const name of o.all('u')) vars.delete(name);
+  const argv = [...o.operands];
+  while (argv[0]?.includes('=') === true) {
+    const [assignment] = argv.splice(0, 1);
+    vars.set(assignment.slice(0, assignment.indexOf('=')), assignment.slice(assignment.indexOf('=') + 1));
+  }
+  if (argv.length === 0) {
+    for (const [name, value] of vars) c.out(`${name}=${value}\n`);
+    return 0;
+  }
+  if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`${/^[\w-]+$/.test(argv[0]) ? `'${argv[0]}'`.replace(/'/g, (q, at: number) => (at === 0 ? '‘' : '’')) : argv[0]}: No such file or directory`, 127);
+  return c.launch.runProgram(argv, { env: vars });
+};
+
+const seq: Applet = async (c) => {
+  const o = await options(seqArgs(c), 's:w', { separator: 's', 'equal-width': 'w' });
+  const [a, b, d] = o.operands.map(Number);
+  const [first, step, last] = o.operands.length === 1 ? [1, 1, a] : o.operands.length === 2 ? [a, 1, b] : [a, b, d];
+  const places = Math.max(0, ...o.operands.map((text) => (text.split('.')[1] ?? '').length));
+  const out: string[] = [];
+  for (let i = 0, n = first; step > 0 ? n <= last : n >= last; n = first + ++i * step) out.push(n.toFixed(places));
+  const width = Math.max(0, ...out.map((text) => text.length));
+  if (out.length > 0) c.out(`${out.map((text) => (o.has('w') ? text.padStart(width, '0') : text)).join(o.get('s') ?? '\n')}\n`);
+  return 0;
+};
+
+/** Negative numbers are operands. */
+function seqArgs(c: Program): Program {
+  const at = c.args.findIndex((arg) => /^-\d/.test(arg));
+  return at < 0 ? c : Object.assign(Object.create(c) as Program, { args: [...c.args.slice(0, at), '--', ...c.args.slice(at)] });
+}
+
+const xargs: Applet = async (c) => {
+  const o = await options(c, '0n:I:rtd:L:P:', { null: '0', 'max-args': 'n', replace: 'I', 'no-run-if-empty': 'r' }, { stop: true });
+  const text = await c.read('-');
+  const command = o.operands.length === 0 ? ['echo'] : o.operands;
+  const replace = o.get('I');
+  const items = o.has('0') ? text.split('\0').filter((item) => item !== '')
+    : replace !== undefined ? linesOf(text).map((line) => line.trim()).filter((line) => line !== '')
+      : [...text.matchAll(/(?:"([^"]*)"|'([^']*)'|((?:\\.|[^\s"'\\])+))/g)].map((m) => m[1] ?? m[2] ?? (m[3] ?? '').replace(/\\(.)/g, '$1'));
+  if (items.length === 0 && (o.has('r') || replace !== undefined)) return 0;
+  const size = replace !== undefined ? 1 : Number(o.get('n') ?? Math.max(items.length, 1));
+  let status = 0;
+  for (let i = 0; i === 0 || i < items.length; i += size) {
+    const group = items.slice(i, i + size);
+    const argv = replace === undefined ? [...command, ...group] : command.map((word) => word.replaceAll(replace, group[0]));
+    if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`${argv[0]}: No such file or directory`, 127);
+    const one = await c.launch.runProgram(argv);
+    if (one !== 0) status = 123;
+  }
+  return status;
+};
+
+/** The lab's tasks cannot be killed: the time limit is not enforced. */
+const timeout: Applet = async (c) => {
+  const o = await options(c, 'k:s:v', { 'kill-after': 'k', signal: 's', foreground: 'v' }, { stop: true });
+  const [limit, ...argv] = o.operands;
+  if (limit === undefined || argv.length === 0) {
+    await c.err("timeout: missing operand\nTry 'timeout --help' for more information.\n");
+    return 125;
+  }
+  if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`failed to run command ‘${argv[0]}’: No such file or directory`, 127);
+  return c.launch.runProgram(argv);
+};
+
+const su: Applet = async (c) => {
+  const o = await options(c, 's:c:lmp', { shell: 's', command: 'c', login: 'l' });
+  const [name = 'root'] = o.operands.filter((operand) => operand !== '-');
+  const uid = userId(name);
+  if (uid === null) return c.fail(`user ${name} does not exist`);
+  if (c.p.proc.cred.uid !== 0) return c.fail('Authentication failure');
+  const text = o.get('c');
+  if (text === undefined) return 0;
+  return c.launch.runProgram(['sh', '-c', text], { as: { uid, gid: uid } });
+};
+
+const sh: Applet = async (c) => {
+  const args = [...c.args];
+  let flags = '';
+  while (/^[-+][a-zA-Z]+$/.test(args[0] ?? '') && args[0] !== '-c') flags += `set ${args.shift()}; `;
+  if (args[0] === '-c' || /c/.test(/-\w*/.exec(args[0] ?? '')?.[0] ?? '')) {
+    const options = (args.shift() ?? '').replace(/[-c]/g, '');
+    const text = args.shift();
+    if (text === undefined) return c.fail('-c: option requires an argument', 2);
+    return c.launch.runShell(`${options === '' ? '' : `set -${options}; `}${flags}${text}`, args.length === 0 ? [c.name] : args, c.env);
+  }
+  const [path, ...rest] = args;
+  try {
+    return await c.launch.runShell(flags + (await c.read(path ?? '-')), [path ?? c.name, ...rest], c.env);
+  } catch (error) {
+    return c.fail(`${path}: ${errorText(error)}`, 127);
+  }
+};
+
+const busybox: Applet = async (c) => {
+  if (c.args.length === 0) return 0;
+  if (!c.launch.hasProgram(c.args[0])) {
+    await c.err(`${c.args[0]}: applet not found\n`);
+    return 127;
+  }
+  return c.launch.runProgram(c.args);
+};
+
+const od: Applet = async (c) => {
+  const o = await options(c, 'A:t:N:j:vxcb', { 'address-radix': 'A', format: 't', 'read-bytes': 'N', 'skip-bytes': 'j' });
+  const bytes = await binary(c, o.operands[0]);
+  const from = Number(o.get('j') ?? 0);
+  const data = bytes.subarray(from, from + Number(o.get('N') ?? Infinity));
+  const type = o.get('t') ?? (o.has('x') ? 'x2' : o.has('c') ? 'c' : o.has('b') ? 'o1' : 'o2');
+  const m = /^([xodu])([1248]?)$/.exec(type);
+  const size = Number(m?.[2] || (type === 'c' || type === 'a' ? 1 : 4));
+  const address = (n: number): string => {
+    const radix = o.get('A') ?? 'o';
+    return radix === 'n' ? '' : n.toString(radix === 'x' ? 16 : radix === 'd' ? 10 : 8).padStart(radix === 'x' ? 6 : 7, '0');
+  };
+  const width = type === 'c' ? 3 : { x: size * 2, o: [0, 3, 6, 0, 11, 0, 0, 0, 22][size], d: [0, 4, 6, 0, 11, 0, 0, 0, 20][size], u: [0, 3, 5, 0, 10, 0, 0, 0, 20][size] }[m?.[1] ?? 'x'] ?? 2;
+  let last = '';
+  let starred = false;
+  for (let at = 0; at < data.length; at += 16) {
+    const row = data.subarray(at, at + 16);
+    const cells: string[] = [];
+    for (let i = 0; i < row.length; i += size) {
+      let value = 0n;
+      for (let j = Math.min(size, row.length - i) - 1; j >= 0; j--) value = (value << 8n) | BigInt(row[i + j]);
+      if (type === 'c') cells.push(charName(Number(value)).padStart(3));
+      else if (m?.[1] === 'd') cells.push(BigInt.asIntN(size * 8, value).toString().padStart(width));
+      else if (m?.[1] === 'u') cells.push(value.toString().padStart(width));
+      else cells.push(value.toString(m?.[1] === 'o' ? 8 : 16).padStart(width, '0'));
+    }
+    const line = cells.map((cell) => ` ${cell}`).join('');
+    if (line === last && at + 16 < data.length + 1 && row.length === 16 && !o.has('v')) {
+      if (!starred) c.out('*\n');
+      starred = true;
+      continue;
+    }
+    starred = false;
+    last = line;
+    c.out(`${address(from + at)}${line}\n`);
+  }
+  const end = address(from + data.length);
+  if (end !== '') c.out(`${end}\n`);
+  return 0;
+};
+
+function charName(byte: number): string {
+  const named: Readonly<Record<number, string>> = { 0: '\\0', 7: '\\a', 8: '\\b', 9: '\\t', 10: '\\n', 11: '\\v', 12: '\\f', 13: '\\r' };
+  return named[byte] ?? (byte < 0x20 || byte > 0x7e ? byte.toString(8).padStart(3, '0') : String.fromCharCode(byte));
+}
+
+async function binary(c: Program, path: string | undefined): Promise<Uint8Array> {
+  const fd = path === undefined || path === '-' ? 0 : await c.p.open(path);
+  try {
+    return await readBytes(c.p, fd);
+  } finally {
+    if (fd !== 0) await c.p.close(fd);
+  }
+}
+
+const hexdump: Applet = async (c) => {
+  const o = await options(c, 'Cvn:s:x', { canonical: 'C' });
+  const from = Number(o.get('s') ?? 0);
+  const data = (await binary(c, o.operands[0])).subarray(from, from + Number(o.get('n') ?? Infinity));
+  let last = '';
+  let starred = false;
+  const digits = o.has('C') || c.name === 'hd' ? 8 : 7;
+  for (let at = 0; at < data.length; at += 16) {
+    const row = data.subarray(at, at + 16);
+    const key = row.join();
+    if (key === last && row.length === 16 && !o.has('v')) {
+      if (!starred) c.out('*\n');
+      starred = true;
+      continue;
+    }
+    last = key;
+    starred = false;
+    const hex = [...row].map((byte) => byte.toString(16).padStart(2, '0'));
+    const address = (from + at).toString(16).padStart(digits, '0');
+    if (digits === 8) {
+      const text = [...row].map((byte) => (byte < 0x20 || byte > 0x7e ? '.' : String.fromCharCode(byte))).join('');
+      c.out(`${address}  ${hex.slice(0, 8).join(' ').padEnd(23)}  ${hex.slice(8).join(' ').padEnd(23)}  |${text}|\n`);
+    } else {
+      const words = Array.from({ length: Math.ceil(row.length / 2) }, (_, i) => (hex[2 * i + 1] ?? '00') + hex[2 * i]);
+      c.out(`${address} ${words.join(' ').padEnd(39)}\n`);
+    }
+  }
+  if (data.length > 0) c.out(`${(from + data.length).toString(16).padStart(digits, '0')}\n`);
+  return 0;
+};
+
+export const systemApplets: [string, Applet][] = [
+  ['uname', uname], ['id', id], ['sleep', sleep], ['date', date], ['env', env], ['printenv', env], ['seq', seq], ['xargs', xargs],
+  ['timeout', timeout], ['su', su], ['sh', sh], ['bash', sh], ['busybox', busybox], ['od', od], ['hexdump', hexdump], ['hd', hexdump],
+  ['whoami', async (c) => {
+    c.out(`${userName(c.p.proc.cred.uid)}\n`);
+    return 0;
+  }],
+  ['sync', async () => 0], ['true', async () => 0], ['false', async () => 1], ['clear', async () => 0],
+  ['hostname', async (c) => {
+    c.out('lab\n');
+    return 0;
+  }],
+  ['nproc', async (c) => {
+    c.out('2\n');
+    return 0;
+  }],
+  ['mount', async (c) => {
+    if (c.args.length === 0) c.out('rootfs on / type ramfs (rw)\nsysfs on /sys type sysfs (rw)\nproc on /proc type proc (rw)\ndevtmpfs on /dev type devtmpfs (rw)\n');
+    return 0;
+  }],
+  ['echo', async (c) => {
+    const bare = c.args[0] === '-n';
+    c.out(`${c.args.slice(bare ? 1 : 0).join(' ')}${bare ? '' : '\n'}`);
+    return 0;
+  }],
+  ['printf', async (c) => {
+    if (c.args.length === 0) return c.fail('missing operand');
+    const { text, problems } = formatPrintf(c.args[0], c.args.slice(1));
+    for (const problem of problems) await c.fail(problem);
+    c.out(text);
+    return problems.length > 0 ? 1 : 0;
+  }],
+  ['which', async (c) => {
+    let status = 0;
+    for (const name of c.args) {
+      if (c.launch.hasProgram(name)) c.out(`/usr/bin/${name}\n`);
+      else status = 1;
+    }
+    return status;
+  }],
+];

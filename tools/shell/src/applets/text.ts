@@ -1,0 +1,374 @@
+/** Programs on lines of text: cat, head, tail, wc, sort, uniq, cut, tr, tee, rev, nl, paste. */
+import { utf8Encode, O_APPEND, O_CREAT, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
+import type { Applet, Program } from '../program.ts';
+import { byBytes, linesOf, readBytes, writeBytes, writeText } from '../streams.ts';
+import { errorText, refusedWith } from '../system.ts';
+import { options } from './options.ts';
+
+/** Bytes cat and its like read at once. */
+const BLOCK = 131072;
+
+const cat: Applet = async (c) => {
+  const o = await options(c, 'AbeEnstTuv', { number: 'n', 'show-all': 'A' });
+  let status = 0;
+  let line = 0;
+  for (const path of o.operands.length === 0 ? ['-'] : o.operands) {
+    try {
+      if (o.has('n', 'A', 'e', 'E', 'T', 'b')) {
+        const text = await c.read(path);
+        for (const one of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) {
+          const shown = o.has('A', 'T') ? one.replaceAll('\t', '^I') : one;
+          c.out((o.has('n') ? `${String(++line).padStart(6)}\t` : '') + (o.has('A', 'e', 'E') ? shown.replace(/\n$/, '$\n') : shown));
+        }
+        continue;
+      }
+      if (path !== '-' && (await c.p.stat(path)).kind === 'dir') {
+        status = await c.fail(`${path}: Is a directory`);
+        continue;
+      }
+      const fd = path === '-' ? 0 : await c.p.open(path);
+      try {
+        await copyOut(c, fd, path);
+      } finally {
+        if (path !== '-') await c.p.close(fd);
+      }
+    } catch (error) {
+      if (error instanceof WriteProblem) return c.fail(`write error: ${error.text}`);
+      if (refusedWith(error, 'EPIPE')) throw error;
+      status = await c.fail(`${path}: ${errorText(error)}`);
+    }
+  }
+  return status;
+};
+
+class WriteProblem {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+async function copyOut(c: Program, fd: number, path: string): Promise<void> {
+  void path;
+  for (let chunk = await c.p.read(fd, BLOCK); chunk.length > 0; chunk = await c.p.read(fd, BLOCK)) {
+    try {
+      await writeBytes(c.p, 1, chunk);
+    } catch (error) {
+      if (refusedWith(error, 'EPIPE')) throw error;
+      throw new WriteProblem(errorText(error));
+    }
+  }
+}
+
+/** `-5` as an option of head and tail. */
+function oldStyle(c: Program): Program {
+  const args = c.args.map((arg, i) => (i === 0 && /^-\d+$/.test(arg) ? `-n${arg.slice(1)}` : arg));
+  return Object.assign(Object.create(c) as Program, { args });
+}
+
+const head: Applet = async (given) => {
+  const o = await options(oldStyle(given), 'n:c:qv', { lines: 'n', bytes: 'c', quiet: 'q', silent: 'q', verbose: 'v' });
+  const c = given;
+  const paths = o.operands.length === 0 ? ['-'] : o.operands;
+  let status = 0;
+  let shown = false;
+  for (const path of paths) {
+    let fd: number;
+    try {
+      fd = path === '-' ? 0 : await c.p.open(path);
+    } catch (error) {
+      status = await c.fail(`cannot open '${path}' for reading: ${errorText(error)}`);
+      continue;
+    }
+    if ((paths.length > 1 || o.has('v')) && !o.has('q')) c.out(`${shown ? '\n' : ''}==> ${path === '-' ? 'standard input' : path} <==\n`);
+    shown = true;
+    try {
+      const bytes = await headBytes(c, fd, o.get('c'), o.get('n') ?? '10');
+      await c.flush();
+      await writeBytes(c.p, 1, bytes);
+    } catch (error) {
+      if (refusedWith(error, 'EPIPE')) throw error;
+      status = await c.fail(`error reading '${path === '-' ? 'standard input' : path}': ${errorText(error)}`);
+    } finally {
+      if (path !== '-') await c.p.close(fd);
+    }
+  }
+  return status;
+};
+
+async function headBytes(c: Program, fd: number, count: string | undefined, lines: string): Promise<Uint8Array> {
+  if (count?.startsWith('-') === true || lines.startsWith('-')) {
+    const all = await readBytes(c.p, fd);
+    if (count !== undefined) return all.subarray(0, Math.max(0, all.length - size(count.slice(1))));
+    let left = Number(lines.slice(1));
+    let end = all.length;
+    if (all.at(-1) !== 0x0a && end > 0) left--;
+    while (left >= 0 && end > 0) {
+      if (all[end - 1] === 0x0a && left-- === 0) break;
+      end--;
+    }
+    return all.subarray(0, end);
+  }
+  const wanted = count === undefined ? Infinity : size(count);
+  let newlines = count === undefined ? size(lines) : Infinity;
+  const out: number[] = [];
+  if (newlines === 0 || wanted === 0) return new Uint8Array(0);
+  for (;;) {
+    const chunk = await c.p.read(fd, Math.min(8192, wanted - out.length));
+    if (chunk.length === 0) break;
+    for (const byte of chunk) {
+      out.push(byte);
+      if (byte === 0x0a && --newlines === 0) return Uint8Array.from(out);
+    }
+    if (out.length >= wanted) break;
+  }
+  return Uint8Array.from(out);
+}
+
+/** A count with its suffix. */
+function size(text: string): number {
+  const m = /^\+?(\d+)([kKMG]?)B?$/.exec(text);
+  const unit = { '': 1, k: 1024, K: 1024, M: 1024 ** 2, G: 1024 ** 3 }[m?.[2] ?? ''] ?? 1;
+  return Number(m?.[1] ?? 0) * unit;
+}
+
+const tail: Applet = async (given) => {
+  const o = await options(oldStyle(given), 'n:c:qvfF', { lines: 'n', bytes: 'c' });
+  const c = given;
+  const { texts, failed } = await inputsFor(c, o.operands);
+  for (const [i, { path, text }] of texts.entries()) {
+    if (o.operands.length > 1 && !o.has('q')) c.out(`${i === 0 ? '' : '\n'}==> ${path} <==\n`);
+    const count = o.get('c');
+    if (count !== undefined) {
+      c.out(count.startsWith('+') ? text.slice(size(count) - 1) : text.slice(Math.max(0, text.length - size(count.replace(/^-/, '')))));
+      continue;
+    }
+    const n = o.get('n') ?? '10';
+    const lines = text.match(/[^\n]*\n|[^\n]+$/g) ?? [];
+    c.out((n.startsWith('+') ? lines.slice(Math.max(0, size(n) - 1)) : lines.slice(Math.max(0, lines.length - size(n.replace(/^-/, ''))))).join(''));
+  }
+  return failed ? 1 : 0;
+};
+
+async function inputsFor(c: Program, paths: readonly string[]): Promise<{ texts: { path: string; text: string }[]; failed: boolean }> {
+  const texts: { path: string; text: string }[] = [];
+  let failed = false;
+  for (const path of paths.length === 0 ? ['-'] : paths) {
+    try {
+      texts.push({ path: path === '-' ? 'standard input' : path, text: await c.read(path) });
+    } catch (error) {
+      failed = true;
+      const reading = refusedWith(error, 'EIO', 'EISDIR') ? `error reading '${path}'` : `cannot open '${path}' for reading`;
+      await c.err(`${c.name}: ${reading}: ${errorText(error)}\n`);
+    }
+  }
+  return { texts, failed };
+}
+
+const wc: Applet = async (c) => {
+  const o = await options(c, 'lwcmL', { lines: 'l', words: 'w', bytes: 'c', chars: 'm' });
+  const { texts, failed } = await c.inputs(o.operands);
+  const usual = !o.has('l', 'w', 'c', 'm', 'L');
+  const rows = texts.map(({ path, text }) => {
+    const counts: number[] = [];
+    if (usual || o.has('l')) counts.push(text.match(/\n/g)?.length ?? 0);
+    if (usual || o.has('w')) counts.push(text.match(/\S+/g)?.length ?? 0);
+    if (o.has('m')) counts.push([...text].length);
+    if (usual || o.has('c')) counts.push(utf8Encode(text).length);
+    if (o.has('L')) counts.push(Math.max(0, ...linesOf(text).map((line) => line.length)));
+    return { counts, name: o.operands.length === 0 ? '' : path };
+  });
+  if (rows.length > 1) rows.push({ counts: rows[0].counts.map((_, i) => rows.reduce((sum, row) => sum + row.counts[i], 0)), name: 'total' });
+  const single = (rows[0]?.counts.length ?? 0) === 1 && rows.length === 1;
+  const width = single ? 1 : o.operands.length === 0 || o.operands.includes('-') ? 7 : Math.max(1, ...rows.flatMap((row) => row.counts.map((n) => String(n).length)));
+  for (const { counts, name } of rows) c.out(`${counts.map((n) => String(n).padStart(width)).join(' ')}${name === '' ? '' : ` ${name}`}\n`);
+  return failed ? 1 : 0;
+};
+
+const sort: Applet = async (c) => {
+  const o = await options(c, 'unrfbk:t:o:sVhzcm', { unique: 'u', 'numeric-sort': 'n', reverse: 'r', key: 'k', 'version-sort': 'V' });
+  const { texts, failed } = await c.inputs(o.operands);
+  const lines = texts.flatMap(({ text }) => linesOf(text));
+  const keys = o.all('k').map((spec) => /^(\d+)(?:\.\d+)?([a-zA-Z]*)(?:,(\d+)(?:\.\d+)?([a-zA-Z]*))?$/.exec(spec));
+  const separator = o.get('t');
+  const keyText = (line: string, key: RegExpExecArray | null): string => {
+    if (key === null) return line;
+    const fields = separator === undefined ? line.match(/\s*\S+/g) ?? [] : line.split(separator);
+    return fields.slice(Number(key[1]) - 1, key[3] === undefined ? undefined : Number(key[3])).join(separator ?? '');
+  };
+  const compare = (a: string, b: string, flags: string): number => {
+    const way = flags.includes('r') ? -1 : 1;
+    if (flags.includes('n') || flags.includes('h')) return way * (number(a) - number(b));
+    if (flags.includes('V')) return way * versionOrder(a, b);
+    return way * (flags.includes('f') ? byBytes(a.toUpperCase(), b.toUpperCase()) : byBytes(flags.includes('b') ? a.trimStart() : a, flags.includes('b') ? b.trimStart() : b));
+  };
+  const global = [...'nrfbVh'].filter((flag) => o.has(flag)).join('');
+  const byKeys = (a: string, b: string): number => {
+    if (keys.length === 0) return compare(a, b, global);
+    for (const key of keys) {
+      const flags = `${key?.[2] ?? ''}${key?.[4] ?? ''}` || global;
+      const order = compare(keyText(a, key), keyText(b, key), flags);
+      if (order !== 0) return order;
+    }
+    return 0;
+  };
+  let sorted = lines.toSorted((a, b) => byKeys(a, b) || (o.has('u', 's') ? 0 : (o.has('r') ? -1 : 1) * byBytes(a, b)));
+  if (o.has('u')) sorted = sorted.filter((line, i) => i === 0 || byKeys(sorted[i - 1], line) !== 0);
+  const text = sorted.map((line) => `${line}\n`).join('');
+  const file = o.get('o');
+  if (file === undefined) c.out(text);
+  else await c.p.writeFile(file, text);
+  return failed ? 2 : 0;
+};
+
+function number(text: string): number {
+  return Number(/^\s*-?\d*\.?\d+/.exec(text)?.[0] ?? 0);
+}
+
+function versionOrder(a: string, b: string): number {
+  const [x, y] = [a.match(/\d+|\D+/g) ?? [], b.match(/\d+|\D+/g) ?? []];
+  for (let i = 0; i < Math.min(x.length, y.length); i++) {
+    const order = /^\d/.test(x[i]) && /^\d/.test(y[i]) ? Number(x[i]) - Number(y[i]) : byBytes(x[i], y[i]);
+    if (order !== 0) return order;
+  }
+  return x.length - y.length;
+}
+
+const uniq: Applet = async (c) => {
+  const o = await options(c, 'cduif:', { count: 'c', repeated: 'd', unique: 'u' });
+  const { texts, failed } = await c.inputs(o.operands.slice(0, 1));
+  const runs: { line: string; n: number }[] = [];
+  for (const line of texts.flatMap(({ text }) => linesOf(text))) {
+    const last = runs.at(-1);
+    if (last !== undefined && (o.has('i') ? last.line.toLowerCase() === line.toLowerCase() : last.line === line)) last.n++;
+    else runs.push({ line, n: 1 });
+  }
+  for (const { line, n } of runs) {
+    if ((o.has('d') && n === 1) || (o.has('u') && n > 1)) continue;
+    c.out(o.has('c') ? `${String(n).padStart(7)} ${line}\n` : `${line}\n`);
+  }
+  return failed ? 1 : 0;
+};
+
+const cut: Applet = async (c) => {
+  const o = await options(c, 'd:f:c:b:s', { delimiter: 'd', fields: 'f', characters: 'c', bytes: 'b', 'only-delimited': 's' });
+  const spec = o.get('f') ?? o.get('c') ?? o.get('b');
+  if (spec === undefined) {
+    await c.err('cut: you must specify a list of bytes, characters, or fields\nTry \'cut --help\' for more information.\n');
+    return 1;
+  }
+  const ranges = spec.split(',').map((range) => {
+    const m = /^(\d*)(-?)(\d*)$/.exec(range);
+    const from = m?.[1] === '' ? 1 : Number(m?.[1] ?? 1);
+    return { from, to: m?.[2] === '' ? from : m?.[3] === '' ? Infinity : Number(m?.[3]) };
+  });
+  const wanted = (i: number): boolean => ranges.some(({ from, to }) => i + 1 >= from && i + 1 <= to);
+  const { texts, failed } = await c.inputs(o.operands);
+  const delimiter = o.get('d') ?? '\t';
+  for (const line of texts.flatMap(({ text }) => linesOf(text))) {
+    if (!o.has('f')) c.out(`${[...line].filter((_, i) => wanted(i)).join('')}\n`);
+    else if (!line.includes(delimiter)) c.out(o.has('s') ? '' : `${line}\n`);
+    else c.out(`${line.split(delimiter).filter((_, i) => wanted(i)).join(delimiter)}\n`);
+  }
+  return failed ? 1 : 0;
+};
+
+const tr: Applet = async (c) => {
+  const o = await options(c, 'dscCt', { delete: 'd', 'squeeze-repeats': 's', complement: 'c' }, { stop: true });
+  const [first, second] = o.operands;
+  if (first === undefined || (second === undefined && !o.has('d', 's'))) {
+    await c.err(first === undefined ? "tr: missing operand\nTry 'tr --help' for more information.\n"
+      : `tr: missing operand after '${first}'\nTwo strings must be given when translating.\nTry 'tr --help' for more information.\n`);
+    return 1;
+  }
+  const set = trSet(first);
+  const isIn = (char: string): boolean => set.includes(char) !== o.has('c', 'C');
+  const to = second === undefined ? [] : trSet(second);
+  const squeezed = o.has('s') ? new Set(second === undefined ? [] : to) : null;
+  let last = '';
+  let out = '';
+  for (const char of await c.read('-')) {
+    let next = char;
+    if (isIn(char)) {
+      if (o.has('d')) continue;
+      if (second !== undefined) next = (o.has('c', 'C') ? to.at(-1) : to[Math.min(set.lastIndexOf(char), to.length - 1)]) ?? char;
+    }
+    if (squeezed !== null && next === last && (second === undefined ? isIn(next) : squeezed.has(next))) continue;
+    last = next;
+    out += next;
+  }
+  c.out(out);
+  return 0;
+};
+
+function trSet(text: string): string[] {
+  const classes: Readonly<Record<string, string>> = { upper: 'A-Z', lower: 'a-z', digit: '0-9', alpha: 'A-Za-z', alnum: '0-9A-Za-z', space: '\\t\\n\\v\\f\\r ', xdigit: '0-9A-Fa-f', blank: '\\t ' };
+  const plain = text.replace(/\[:(\w+):\]/g, (all, name: string) => classes[name] ?? all)
+    .replace(/\\(?:([ntrabfv\\])|([0-7]{1,3}))/g, (_, letter: string | undefined, octal: string | undefined) =>
+      letter === '\\' ? '\\' : letter !== undefined ? { n: '\n', t: '\t', r: '\r', a: '\x07', b: '\b', f: '\f', v: '\v' }[letter] ?? letter : String.fromCharCode(Number.parseInt(octal ?? '0', 8)));
+  const chars = [...plain];
+  const out: string[] = [];
+  for (let i = 0; i < chars.length; i++) {
+    if (chars[i + 1] !== '-' || i + 2 >= chars.length) {
+      out.push(chars[i]);
+      continue;
+    }
+    for (let code = chars[i].charCodeAt(0); code <= chars[i + 2].charCodeAt(0); code++) out.push(String.fromCharCode(code));
+    i += 2;
+  }
+  return out;
+}
+
+const tee: Applet = async (c) => {
+  const o = await options(c, 'ai', { append: 'a' });
+  const bytes = await readBytes(c.p, 0);
+  let status = 0;
+  for (const path of ['-', ...o.operands]) {
+    let fd = 1;
+    try {
+      if (path !== '-') fd = await c.p.open(path, O_WRONLY | O_CREAT | (o.has('a') ? O_APPEND : O_TRUNC), 0o666);
+      await writeBytes(c.p, fd, bytes);
+    } catch (error) {
+      if (path === '-' && refusedWith(error, 'EPIPE')) throw error;
+      status = await c.fail(`${path}: ${errorText(error)}`);
+    } finally {
+      if (fd !== 1) await c.p.close(fd);
+    }
+  }
+  return status;
+};
+
+const paste: Applet = async (c) => {
+  const o = await options(c, 'd:s', { delimiters: 'd', serial: 's' });
+  const { texts, failed } = await c.inputs(o.operands);
+  const delimiter = o.get('d') ?? '\t';
+  const columns = texts.map(({ text }) => linesOf(text));
+  if (o.has('s')) for (const column of columns) c.out(`${column.join(delimiter)}\n`);
+  else for (let i = 0; i < Math.max(0, ...columns.map((column) => column.length)); i++) c.out(`${columns.map((column) => column[i] ?? '').join(delimiter)}\n`);
+  return failed ? 1 : 0;
+};
+
+const nl: Applet = async (c) => {
+  const o = await options(c, 'b:w:s:');
+  const { texts, failed } = await c.inputs(o.operands);
+  let n = 0;
+  for (const line of texts.flatMap(({ text }) => linesOf(text))) c.out(line === '' && o.get('b') !== 'a' ? '       \n' : `${String(++n).padStart(6)}\t${line}\n`);
+  return failed ? 1 : 0;
+};
+
+const tac: Applet = async (c) => {
+  const { texts, failed } = await c.inputs((await options(c, '')).operands);
+  for (const { text } of texts) c.out((text.match(/[^\n]*\n|[^\n]+$/g) ?? []).toReversed().join(''));
+  return failed ? 1 : 0;
+};
+
+export const textApplets: [string, Applet][] = [
+  ['cat', cat], ['head', head], ['tail', tail], ['wc', wc], ['sort', sort], ['uniq', uniq], ['cut', cut], ['tr', tr], ['tee', tee],
+  ['paste', paste], ['nl', nl], ['tac', tac],
+  ['rev', async (c) => {
+    const { texts } = await c.inputs((await options(c, '')).operands);
+    for (const line of texts.flatMap(({ text }) => linesOf(text))) await writeText(c.p, 1, `${[...line].toReversed().join('')}\n`);
+    return 0;
+  }],
+];

@@ -1,0 +1,26 @@
+import { expect, test } from 'vitest';
+import { testShell } from './testing/shell-kernel.ts';
+
+test('runs commands, pipes and redirections, and leaves no process or file behind', async () => {
+  const { sh, kernel } = await testShell();
+  const before = kernel.leftovers();
+  expect(await sh('echo hello world')).toEqual({ stdout: 'hello world\n', stderr: '', status: 0 });
+  expect(await sh('echo a > f; echo b >> f; cat < f | wc -l')).toEqual({ stdout: '2\n', stderr: '', status: 0 });
+  expect(await sh('nosuch; echo $?')).toEqual({ stdout: '127\n', stderr: 'bash: nosuch: command not found\n', status: 0 });
+  expect(await sh('x=$(cat f | (while read l; do echo $l; done; exit 3)); echo $? $x')).toEqual({ stdout: '3 a b\n', stderr: '', status: 0 });
+  expect(kernel.leftovers()).toEqual(before);
+});
+
+test('a job in the background runs beside the shell, and wait gives its status', async () => {
+  const { sh } = await testShell();
+  const text = '(sleep 2; echo late; exit 4) & P=$!; sleep 1; cat /proc/$P/stat | cut -d" " -f2,3; echo still: $(jobs -r | wc -l); wait $P; echo rc=$?; jobs';
+  expect(await sh(text)).toEqual({ stdout: '(bash) S\nstill: 1\nlate\nrc=4\n', stderr: '', status: 0 });
+});
+
+test('a store gets one line at a time from builtins', async () => {
+  const { sh, kernel } = await testShell();
+  const stores: string[] = [];
+  kernel.k.proc_create('/proc/knob', 0o644, () => '', async (text) => void stores.push(text));
+  await sh("printf 'a\\nb\\n' > /proc/knob; echo -n '' > /proc/knob; echo > /proc/knob; echo c | cat > /proc/knob; /bin/printf 'd\\ne\\n' > /proc/knob");
+  expect(stores).toEqual(['a\n', 'b\n', '\n', 'c\n', 'd\ne\n']);
+});

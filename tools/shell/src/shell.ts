@@ -1,0 +1,345 @@
+/** The executor: runs what the parser made of a command line. */
+import { isKernelError } from '@vdpalab/abi';
+import type { UserProcess } from '@vdpalab/lab';
+import { parse, type AndOr, type CommandNode, type CompoundList, type ParsedScript, type PipelineNode, type Script, type Statement } from 'unbash';
+import { builtins } from './builtins/index.ts';
+import { runCommand } from './command.ts';
+import { runCompound } from './compound.ts';
+import { Expander } from './expand.ts';
+import type { Applet } from './program.ts';
+import { Leave, ShellError, type Job, type ShellState } from './state.ts';
+import { complain, readBytes } from './streams.ts';
+import { syntaxError } from './syntax-error.ts';
+import { errorText, refusedWith, type System } from './system.ts';
+import { utf8Decode } from '@vdpalab/uapi';
+import { ProgramExit } from './program.ts';
+
+/** Status of a process that a broken pipe ended: 128 + SIGPIPE. */
+const BROKEN_PIPE = 141;
+
+/** Programs by name. */
+export type AppletTable = ReadonlyMap<string, Applet>;
+
+/** One shell, or a subshell in a child process. */
+export class Shell {
+  readonly state: ShellState;
+  readonly system: System;
+  readonly applets: AppletTable;
+  readonly builtins = builtins;
+  /** What runs now, for nodes' positions. */
+  source = '';
+  /** A simple command may take over this process: it is a child made for it. */
+  mayExec = false;
+  #substituted: number | null = null;
+
+  constructor(state: ShellState, system: System, applets: AppletTable) {
+    this.state = state;
+    this.system = system;
+    this.applets = applets;
+  }
+
+  get p(): UserProcess {
+    return this.state.p;
+  }
+
+  /** Run a text. @returns the status of its last command */
+  async run(text: string): Promise<number> {
+    const script = parse(text);
+    const problem = syntaxError(script, text);
+    if (problem !== null) {
+      await complain(this.p, `${this.state.name}: ${problem}\n`);
+      return (this.state.status = 2);
+    }
+    return this.script(script, text);
+  }
+
+  /** Run a parsed script in this process. */
+  async script(script: Script, source: string): Promise<number> {
+    const outer = this.source;
+    this.source = source;
+    try {
+      await this.statements(script.commands);
+    } finally {
+      this.source = outer;
+    }
+    return this.state.status;
+  }
+
+  /** Run a text to its end, as the whole of a process: `exit`, EXIT traps and fatal errors end here. */
+  async main(text: string): Promise<number> {
+    let status = await this.guarded(() => this.run(text));
+    const trap = this.state.traps.get('EXIT');
+    this.state.traps.delete('EXIT');
+    if (trap !== undefined && trap !== '') {
+      this.state.status = status;
+      const ended = await this.guarded(async () => {
+        await this.run(trap);
+        return status;
+      });
+      status = ended;
+    }
+    return status;
+  }
+
+  /** Run a body; what ends a shell becomes a status. */
+  async guarded(body: () => Promise<number>): Promise<number> {
+    try {
+      return await body();
+    } catch (error) {
+      return (this.state.status = await this.statusOf(error));
+    }
+  }
+
+  /** The status that something thrown means for the process. */
+  async statusOf(error: unknown): Promise<number> {
+    if (error instanceof Leave) return error.kind === 'exit' || error.kind === 'return' ? error.count : this.state.status;
+    if (error instanceof ProgramExit) return error.status;
+    if (error instanceof ShellError) {
+      await this.complain(error.message);
+      return error.status;
+    }
+    if (refusedWith(error, 'EPIPE')) return BROKEN_PIPE;
+    if (isKernelError(error)) {
+      await this.complain(errorText(error));
+      return 1;
+    }
+    throw error;
+  }
+
+  /** `bash: TEXT` on standard error. */
+  async complain(text: string): Promise<void> {
+    await complain(this.p, `${this.state.name}: ${text}\n`);
+  }
+
+  expander(): Expander {
+    return new Expander(this.state, this.source, (script, source) => this.#substitute(script, source));
+  }
+
+  /** Status of the command substitutions since the last call; `null` when there was none. */
+  takeSubstituted(): number | null {
+    const status = this.#substituted;
+    this.#substituted = null;
+    return status;
+  }
+
+  async list(list: CompoundList): Promise<void> {
+    await this.statements(list.commands);
+  }
+
+  /** Run a condition: `set -e` does not act in it. */
+  async condition(list: CompoundList): Promise<boolean> {
+    this.state.lenient++;
+    try {
+      await this.list(list);
+    } finally {
+      this.state.lenient--;
+    }
+    return this.state.status === 0;
+  }
+
+  async statements(statements: readonly Statement[]): Promise<void> {
+    const { mayExec } = this;
+    for (const [i, { command, background, pos, end }] of statements.entries()) {
+      this.mayExec = mayExec && i === statements.length - 1;
+      if (background === true) await this.#background(command, this.source.slice(pos, end).replace(/\s*&\s*$/, ''));
+      else await this.#andOr(command);
+    }
+    this.mayExec = false;
+  }
+
+  async #andOr(node: PipelineNode | AndOr): Promise<void> {
+    if (node.type !== 'AndOr') {
+      await this.#pipeline(node);
+      return;
+    }
+    const mayExec = this.mayExec;
+    for (const [i, command] of node.commands.entries()) {
+      if (i > 0 && (this.state.status === 0) !== (node.operators[i - 1] === '&&')) continue;
+      const last = i === node.commands.length - 1;
+      this.mayExec = false;
+      void mayExec;
+      if (!last) this.state.lenient++;
+      try {
+        await this.#pipeline(command);
+      } finally {
+        if (!last) this.state.lenient--;
+      }
+    }
+  }
+
+  async #pipeline(node: PipelineNode): Promise<void> {
+    if (node.type !== 'Pipeline') {
+      await this.command(node);
+      this.#leaveOnError();
+      return;
+    }
+    const negated = node.prefixes.filter((prefix) => prefix.type === 'Negation').length % 2 === 1;
+    const timed = node.prefixes.some((prefix) => prefix.type === 'Time');
+    const start = this.system.now();
+    this.mayExec = false;
+    if (negated) this.state.lenient++;
+    try {
+      if (node.commands.length === 1) await this.command(node.commands[0]);
+      else if (node.commands.length > 1) await this.#pipe(node.commands, node.operators.map((operator) => operator === '|&'));
+    } finally {
+      if (negated) this.state.lenient--;
+    }
+    if (timed) await complain(this.p, `\nreal\t${minutes(this.system.now() - start)}\nuser\t0m0.000s\nsys\t0m0.000s\n`);
+    if (negated) this.state.status = this.state.status === 0 ? 1 : 0;
+    else this.#leaveOnError();
+  }
+
+  #leaveOnError(): void {
+    const { status, options, lenient } = this.state;
+    if (status !== 0 && options.errexit && lenient === 0) throw new Leave('exit', status);
+  }
+
+  async command(node: CommandNode): Promise<void> {
+    try {
+      if (node.type === 'Command') this.state.status = await runCommand(this, node);
+      else await runCompound(this, node);
+    } catch (error) {
+      if (!(error instanceof ShellError) || error.fatal) throw error;
+      await this.complain(error.message);
+      this.state.status = error.status;
+    }
+  }
+
+  async #pipe(commands: readonly CommandNode[], both: readonly boolean[]): Promise<void> {
+    const children: Child[] = [];
+    let input: number | null = null;
+    for (const [i, command] of commands.entries()) {
+      const pipe = i < commands.length - 1 ? this.p.pipe() : null;
+      const from: number | null = input;
+      const child = await this.child('bash', async (shell) => {
+        if (from !== null) await move(shell.p, from, 0);
+        if (pipe !== null) {
+          await move(shell.p, pipe[1], 1);
+          await shell.p.close(pipe[0]);
+          if (both[i]) await shell.p.dup(1, 2);
+        }
+      }, async (shell) => {
+        shell.mayExec = true;
+        await shell.command(command);
+        return shell.state.status;
+      });
+      children.push(child);
+      if (from !== null) await this.p.close(from);
+      if (pipe !== null) await this.p.close(pipe[1]);
+      input = pipe?.[0] ?? null;
+    }
+    const statuses: number[] = [];
+    for (const child of children) statuses.push(await child.wait());
+    const failed = statuses.findLast((status) => status !== 0);
+    this.state.status = (this.state.options.pipefail ? failed : statuses.at(-1)) ?? 0;
+  }
+
+  /**
+   * Start a subshell in a child process.
+   *
+   * @param prepare arranges the child's descriptors, before it runs
+   */
+  async child(comm: string, prepare: (shell: Shell) => Promise<void>, body: (shell: Shell) => Promise<number>): Promise<Child> {
+    const process = this.system.fork(this.p, comm);
+    for (const fd of this.state.hidden) await process.close(fd);
+    const shell = new Shell(this.state.fork(process), this.system, this.applets);
+    shell.source = this.source;
+    await prepare(shell);
+    return this.#started(shell, body);
+  }
+
+  #started(shell: Shell, body: (shell: Shell) => Promise<number>): Child {
+    const outcome: { status: number; failure: unknown } = { status: 0, failure: undefined };
+    const process = shell.p;
+    const task = this.system.start(process, process.proc.comm, async () => {
+      try {
+        outcome.status = await shell.guarded(() => body(shell));
+        const trap = shell.state.traps.get('EXIT');
+        if (trap !== undefined) await shell.guarded(() => shell.run(trap));
+      } catch (error) {
+        outcome.failure = error;
+      } finally {
+        await this.system.exit(process);
+      }
+    });
+    return {
+      pid: process.pid,
+      task,
+      wait: async () => {
+        await this.system.join(task);
+        if (outcome.failure !== undefined) throw outcome.failure;
+        if (task.failure !== undefined && task.failure !== null) throw task.failure;
+        return outcome.status & 0xff;
+      },
+    };
+  }
+
+  async #background(node: PipelineNode | AndOr, text: string): Promise<void> {
+    const child = await this.child('bash', async (shell) => {
+      await move(shell.p, await shell.p.open('/dev/null'), 0);
+    }, async (shell) => {
+      shell.mayExec = true;
+      await shell.#andOr(node);
+      return shell.state.status;
+    });
+    const job: Job & { status: number | null } = { pid: child.pid, text, task: child.task, status: null };
+    this.#waits.set(job, child.wait);
+    this.state.jobs.push(job);
+    this.state.lastBackground = child.pid;
+    this.state.status = 0;
+  }
+
+  readonly #waits = new Map<Job, () => Promise<number>>();
+
+  /** Wait for a job's end. @returns its status */
+  async waitFor(job: Job): Promise<number> {
+    const status = await this.#waits.get(job)?.();
+    this.#waits.delete(job);
+    this.state.jobs = this.state.jobs.filter((other) => other !== job);
+    this.endedJobs.set(job.pid, status ?? 0);
+    return status ?? 0;
+  }
+
+  /** Statuses of jobs that were waited for. */
+  readonly endedJobs = new Map<number, number>();
+
+  async #substitute(script: ParsedScript, source: string): Promise<string> {
+    const [read, write] = this.p.pipe();
+    const child = await this.child('bash', async (shell) => {
+      await move(shell.p, write, 1);
+      await shell.p.close(read);
+    }, async (shell) => {
+      const problem = syntaxError(script, source);
+      if (problem !== null) throw new ShellError(problem, 2);
+      if (!this.state.options.errexit) shell.state.lenient = 0;
+      shell.state.options.errexit = false;
+      shell.mayExec = true;
+      return shell.script(script, source);
+    });
+    await this.p.close(write);
+    const bytes = await readBytes(this.p, read);
+    await this.p.close(read);
+    this.#substituted = await child.wait();
+    return utf8Decode(bytes).replaceAll('\0', '');
+  }
+}
+
+/** A child that runs. */
+export interface Child {
+  readonly pid: number;
+  readonly task: Job['task'];
+  /** @returns its exit status. @throws what was no refusal: a bug of the lab */
+  readonly wait: () => Promise<number>;
+}
+
+/** Move a descriptor. */
+export async function move(p: UserProcess, from: number, to: number): Promise<void> {
+  if (from === to) return;
+  await p.dup(from, to);
+  await p.close(from);
+}
+
+function minutes(ns: number): string {
+  const ms = Math.round(ns / 1e6);
+  return `${Math.floor(ms / 60_000)}m${((ms % 60_000) / 1000).toFixed(3)}s`;
+}
