@@ -71,6 +71,8 @@ export const labSchema = z.strictObject({
   networks: z.array(network).default([]),
   'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
     .describe('files of /etc/modprobe.d'),
+  files: z.record(z.string().regex(/^\//, 'an absolute path in the lab'), z.string()).default({})
+    .describe('files of the lab, by path: copies of host files, named relative to the lab file'),
   modules: z.strictObject({
     only: z.array(z.string()).optional().describe('modules in the tree; all when absent'),
     without: z.array(z.string()).default([]).describe('modules left out of the tree'),

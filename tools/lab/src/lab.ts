@@ -1,6 +1,6 @@
 /** A Lab: one machine, one kernel, its user space. */
 import { readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { KernelError, type Atomic, type KernelSymbols, type LogLine, type RunResult, type Task } from '@vdpalab/abi';
 import type { Uevent } from '@vdpalab/driver-core';
 import type { Process } from '@vdpalab/fs';
@@ -71,7 +71,11 @@ export class Lab {
   #driving: Promise<RunResult> | null = null;
   #closed = false;
 
-  private constructor(config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[]) {
+  /** Host folder that relative paths of the lab file start from. */
+  readonly #folder: string;
+
+  private constructor(folder: string, config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[]) {
+    this.#folder = folder;
     this.config = config;
     this.hw = hw;
     this.pci = pci;
@@ -97,7 +101,8 @@ export class Lab {
       consoleSink: (line) => log.write(line),
     });
     const pci = createPciHost(hw, config.pci, config.networks);
-    const lab = new Lab(config, hw, pci, log, selectModules(config));
+    const folder = options.file === undefined ? process.cwd() : dirname(options.file);
+    const lab = new Lab(folder, config, hw, pci, log, selectModules(config, folder));
     await lab.#boot();
     return lab;
   }
@@ -246,7 +251,9 @@ export class Lab {
         this.uevents.push(event);
         return undefined;
       });
-      installModuleTree(all, this.config, this.symbol('ramfs_write'));
+      const write = this.symbol('ramfs_write');
+      installModuleTree(all, this.config, write);
+      for (const [path, from] of Object.entries(this.config.files)) write(path, readFileSync(resolve(this.#folder, from)), 0o644);
     });
     for (const what of this.#held()) this.#atBoot.add(what);
   }
@@ -288,13 +295,13 @@ export class Lab {
 }
 
 /** The modules a lab file asks for: all built-ins, and those of the tree that are not left out. */
-function selectModules(config: LabConfig): BuiltModule[] {
+function selectModules(config: LabConfig, folder: string): BuiltModule[] {
   const { only, without, extra } = config.modules;
   const plain = (name: string): string => name.replaceAll('-', '_');
   const isIn = (list: readonly string[], m: BuiltModule): boolean =>
     list.some((name) => plain(name) === m.info.name || name === m.info.package);
   const own = builtModules().filter((m) => m.info.builtin || ((only === undefined || isIn(only, m)) && !isIn(without, m)));
-  return [...own, ...extra.map((dir) => readBuiltModule(resolve(dir)))];
+  return [...own, ...extra.map((dir) => readBuiltModule(resolve(folder, dir)))];
 }
 
 /** Make a lab. */
