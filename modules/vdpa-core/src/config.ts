@@ -1,4 +1,5 @@
 /** Access to a device's configuration and status, under its lock. Mirrors `drivers/vdpa/vdpa.c` (Linux 6.1). */
+import { isKernelError } from '@vdpalab/abi';
 import type { SchedSymbols } from '@vdpalab/sched';
 import type { VdpaDevice, VdpaSymbols } from './header.ts';
 
@@ -27,10 +28,16 @@ async function writing<T>(k: Locks, vdev: VdpaDevice, body: () => Promise<T>): P
  * Read configuration with the lock held.
  *
  * A reader before feature negotiation is taken for a legacy driver, which has no VERSION_1: features are set to 0
- * first, so that the parent knows the byte order.
+ * first, so that the parent knows the byte order. A parent that refuses 0 is read all the same.
  */
 export async function getConfigUnlocked(vdev: VdpaDevice, offset: number, len: number): Promise<Uint8Array> {
-  if (!vdev.features_valid) await setFeaturesUnlocked(vdev, 0n);
+  if (!vdev.features_valid) {
+    try {
+      await setFeaturesUnlocked(vdev, 0n);
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+    }
+  }
   return vdev.config.get_config(vdev, offset, len);
 }
 

@@ -7,7 +7,7 @@ import {
   VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NEGOTIATED_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR,
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_NET_STATUS, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_PAD,
   VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MTU, VIRTIO_NET_F_RSS, VIRTIO_NET_F_STATUS, virtio_net_config,
+  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX, VIRTIO_NET_F_MTU, VIRTIO_NET_F_RSS, virtio_net_config,
 } from '@vdpalab/uapi';
 import { getConfigUnlocked, reading } from './config.ts';
 import type { VdpaDevice } from './header.ts';
@@ -46,10 +46,10 @@ export async function configMessage(k: Locks, vdev: VdpaDevice): Promise<Fill> {
       msg.putString(VDPA_ATTR_DEV_NAME, vdev.dev.name);
       msg.putU32(VDPA_ATTR_DEV_ID, id);
       if (driver !== null) msg.putU64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES, driver, VDPA_ATTR_PAD);
+      msg.putU16(VDPA_ATTR_DEV_NET_STATUS, net.status); // whether STATUS is offered or not
       msg.putU64(VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, offered, VDPA_ATTR_PAD);
       if (has(offered, VIRTIO_NET_F_MTU)) msg.putU16(VDPA_ATTR_DEV_NET_CFG_MTU, net.mtu);
       if (has(offered, VIRTIO_NET_F_MAC)) msg.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, Uint8Array.from(net.mac));
-      if (has(offered, VIRTIO_NET_F_STATUS)) msg.putU16(VDPA_ATTR_DEV_NET_STATUS, net.status);
       if (has(offered, VIRTIO_NET_F_MQ) || has(offered, VIRTIO_NET_F_RSS)) {
         msg.putU16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, net.max_virtqueue_pairs);
       }
@@ -61,13 +61,17 @@ export async function configMessage(k: Locks, vdev: VdpaDevice): Promise<Fill> {
 /**
  * `vdpa dev vstats show`: what the parent counts of one queue.
  *
- * @throws EOPNOTSUPP when the parent counts nothing; EAGAIN before FEATURES_OK; the parent's errno
+ * @throws EOPNOTSUPP for a device that is no network device, or whose parent counts nothing; ERANGE for an index no
+ *   network device has; EAGAIN before FEATURES_OK; the parent's errno
  */
 export async function statsMessage(k: Locks, vdev: VdpaDevice, index: number): Promise<Fill> {
   return reading(k, vdev, async () => {
     const name = vdev.dev.name;
-    if (vdev.config.get_device_id(vdev) !== VIRTIO_ID_NET) {
-      throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.stats.class', `${name}: no network device`);
+    const id = vdev.config.get_device_id(vdev);
+    if (id !== VIRTIO_ID_NET) throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.stats.class', `${name}: virtio id ${id} is no network device`);
+    if (index > VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX) {
+      const text = 'queue index exceeds max value';
+      throw new KernelError('ERANGE', 'vdpa.netlink.stats.index', `${name}: ${text}: ${index} of ${VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX}`, { extack: `vdpa: ${text}` });
     }
     const stats = vdev.config.get_vendor_vq_stats;
     if (stats === undefined) throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.stats.op', `${name}: the parent keeps no statistics`);
@@ -82,6 +86,7 @@ export async function statsMessage(k: Locks, vdev: VdpaDevice, index: number): P
     await stats(vdev, index, recorder(puts));
     return (msg) => {
       msg.putString(VDPA_ATTR_DEV_NAME, name);
+      msg.putU32(VDPA_ATTR_DEV_ID, id);
       msg.putU16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, net.max_virtqueue_pairs);
       msg.putU64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES, driver, VDPA_ATTR_PAD);
       msg.putU32(VDPA_ATTR_DEV_QUEUE_INDEX, index);

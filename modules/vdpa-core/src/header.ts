@@ -67,8 +67,12 @@ export interface VdpaConfigOps {
   readonly get_vq_irq?: (vdev: VdpaDevice, idx: number) => number;
   /** Alignment of rings, bytes. */
   readonly get_vq_align: (vdev: VdpaDevice) => number;
+  /** (optional; later than 6.1) Largest size of one queue, in descriptors. */
+  readonly get_vq_size?: (vdev: VdpaDevice, idx: number) => number;
   /** (optional) */
   readonly get_vq_group?: (vdev: VdpaDevice, idx: number) => number;
+  /** (optional; later than 6.1) Group of the queue's descriptor table alone. */
+  readonly get_vq_desc_group?: (vdev: VdpaDevice, idx: number) => number;
   readonly get_device_features: (vdev: VdpaDevice) => bigint;
   /** @throws EINVAL */
   readonly set_driver_features: (vdev: VdpaDevice, features: bigint) => Promise<void>;
@@ -99,6 +103,8 @@ export interface VdpaConfigOps {
   readonly dma_map?: (vdev: VdpaDevice, asid: number, iova: bigint, size: bigint, pa: bigint, perm: number, opaque: unknown) => Promise<void>;
   /** (optional; needs dma_map) */
   readonly dma_unmap?: (vdev: VdpaDevice, asid: number, iova: bigint, size: bigint) => Promise<void>;
+  /** (optional; later than 6.1) Back to the first mapping: the address space goes away. */
+  readonly reset_map?: (vdev: VdpaDevice, asid: number) => Promise<void>;
   /** (optional) */
   readonly set_group_asid?: (vdev: VdpaDevice, group: number, asid: number) => Promise<void>;
   /** (optional) DMA device of one queue. */

@@ -100,7 +100,9 @@ export default defineModule({
           await locked(async () => void mgmtdevs.push(mdev));
         },
         vdpa_mgmtdev_unregister: (mdev) => locked(async () => {
-          mgmtdevs.splice(mgmtdevs.indexOf(mdev), 1);
+          const at = mgmtdevs.indexOf(mdev);
+          if (at < 0) throw new Error(`management device ${mdev.device.name} is not registered`);
+          mgmtdevs.splice(at, 1);
           for (const dev of [...k.bus_devices(bus)]) {
             const vdev = devices.of(dev);
             if (vdev.mdev === mdev) await mdev.ops.dev_del(mdev, vdev);

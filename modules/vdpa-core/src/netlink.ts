@@ -11,7 +11,8 @@ import {
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_DEV_SUPPORTED_FEATURES,
   VDPA_ATTR_DEV_VENDOR_ID, VDPA_ATTR_MAX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
   VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, VDPA_ATTR_PAD, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET,
-  VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_CMD_MGMTDEV_NEW,
+  VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_CMD_MGMTDEV_NEW, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU, VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START,
 } from '@vdpalab/uapi';
 import { configMessage, statsMessage, type Fill } from './device-messages.ts';
 import type { VdpaDevice, VdpaDevSetConfig, VdpaMgmtDev } from './header.ts';
@@ -29,11 +30,11 @@ const policy: Readonly<Record<number, NlaPolicy>> = {
 
 const bit = (attr: number): bigint => 1n << BigInt(attr);
 
+/** Feature bits that mean something else for each class of device: all but those of the transport. */
+const DEVICE_FEATURES = ~(bit(VIRTIO_TRANSPORT_F_END + 1) - bit(VIRTIO_TRANSPORT_F_START)) & (bit(64) - 1n);
+
 /** Attributes only a network administrator may set. */
 const NET_ATTRS = bit(VDPA_ATTR_DEV_NET_CFG_MACADDR) | bit(VDPA_ATTR_DEV_NET_CFG_MTU) | bit(VDPA_ATTR_DEV_NET_CFG_MAX_VQP);
-
-/** Largest queue index the statistics take. */
-const VQ_INDEX_MAX = 0x8000;
 
 /** What the family works on. */
 export interface Management {
@@ -90,7 +91,7 @@ function deviceMessage(vdev: VdpaDevice, mdev: VdpaMgmtDev): Fill {
   };
 }
 
-/** What `vdpa dev add` asked for. @throws EINVAL for no queue pairs */
+/** What `vdpa dev add` asked for. @throws EINVAL for no queue pairs, and for settings whose feature is not provisioned */
 function setConfig(attrs: NlAttrs): VdpaDevSetConfig {
   let mask = 0n;
   const given = <T>(attr: number, read: () => T, absent: T): T => {
@@ -105,7 +106,32 @@ function setConfig(attrs: NlAttrs): VdpaDevSetConfig {
     throw refuse('EINVAL', 'max-vqp', 'At least one pair of VQs is required', 'max_vqp 0');
   }
   const device_features = given(VDPA_ATTR_DEV_FEATURES, () => attrs.u64(VDPA_ATTR_DEV_FEATURES), 0n);
-  return { device_features, net: { mac, mtu, max_vq_pairs }, mask };
+  const config = { device_features, net: { mac, mtu, max_vq_pairs }, mask };
+  checkProvisioned(config);
+  return config;
+}
+
+/** Later than 6.1, and met only by who provisions features: each setting needs its feature among them. */
+function checkProvisioned({ device_features, net, mask }: VdpaDevSetConfig): void {
+  if ((mask & bit(VDPA_ATTR_DEV_FEATURES)) === 0n) return;
+  let needed = 0n;
+  if ((mask & bit(VDPA_ATTR_DEV_NET_CFG_MACADDR)) !== 0n) needed |= bit(VIRTIO_NET_F_MAC);
+  if ((mask & bit(VDPA_ATTR_DEV_NET_CFG_MTU)) !== 0n) needed |= bit(VIRTIO_NET_F_MTU);
+  if (net.max_vq_pairs > 1) needed |= bit(VIRTIO_NET_F_MQ);
+  const missing = needed & ~device_features;
+  if (missing === 0n) return;
+  throw refuse('EINVAL', 'features', `Missing features 0x${missing.toString(16)} for provided attributes`, `device_features 0x${device_features.toString(16)}`);
+}
+
+/** Later than 6.1: what is asked for must make sense for the classes the manager has. @throws EINVAL */
+function checkClasses(mdev: VdpaMgmtDev, { mask, device_features }: VdpaDevSetConfig, name: string): void {
+  const net = mdev.id_table.includes(VIRTIO_ID_NET);
+  if ((mask & NET_ATTRS) !== 0n) {
+    if (!net) throw refuse('EINVAL', 'class', 'Network class attributes provided on unsupported management device', name);
+    return;
+  }
+  const ambiguous = (mask & bit(VDPA_ATTR_DEV_FEATURES)) !== 0n && net && mdev.id_table.length > 1 && (device_features & DEVICE_FEATURES) !== 0n;
+  if (ambiguous) throw refuse('EINVAL', 'ambiguous', 'Management device supports multi-class while device features specified are ambiguous', name);
 }
 
 /** The family, over the managers and devices of one kernel. */
@@ -191,6 +217,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
             if ((config.mask & ~mdev.config_attr_mask) !== 0n) {
               throw refuse('EOPNOTSUPP', 'attributes', 'All provided attributes are not supported', name);
             }
+            checkClasses(mdev, config, name);
             await mdev.ops.dev_add(mdev, name, config);
           });
         },
@@ -242,7 +269,6 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           required(info.attrs, VDPA_ATTR_DEV_QUEUE_INDEX, 'queue index');
           const index = info.attrs.u32(VDPA_ATTR_DEV_QUEUE_INDEX);
           await withManaged(info, 'unmanaged vdpa device', async (vdev) => {
-            if (index > VQ_INDEX_MAX) throw new KernelError('ERANGE', 'vdpa.netlink.queue-index', `${vdev.dev.name}: queue ${index} of at most ${VQ_INDEX_MAX}`);
             info.reply(VDPA_CMD_DEV_VSTATS_GET, await statsMessage(k, vdev, index));
           });
         },

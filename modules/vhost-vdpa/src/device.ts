@@ -1,26 +1,25 @@
 /** One vDPA device behind its character device: what an open file holds. Mirrors `drivers/vhost/vdpa.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
-import type { Atomic } from '@vdpalab/abi';
-import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
+import { isKernelError, KernelError } from '@vdpalab/abi';
+import type { Atomic, Task } from '@vdpalab/abi';
+import type { Device } from '@vdpalab/driver-core';
 import type { EventfdCtx, FsSymbols, Process } from '@vdpalab/fs';
 import type { IommuDomain } from '@vdpalab/iommu';
-import type { IrqBypassProducer, IrqBypassSymbols } from '@vdpalab/irqbypass';
 import type { Completion, SchedSymbols } from '@vdpalab/sched';
 import type { VdpaDevice, VdpaIovaRange, VdpaSymbols } from '@vdpalab/vdpa-core';
-import { RLIMIT_MEMLOCK } from '@vdpalab/uapi';
-import type { VhostDev, VhostIotlbMsg, VhostSymbols } from '@vdpalab/vhost';
+import { RLIMIT_MEMLOCK, VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
+import type { VhostDev, VhostIotlbMsg, VhostSymbols, VhostVirtqueue } from '@vdpalab/vhost';
 import { AddressSpaces, type AddressSpaceSymbols } from './address-space.ts';
 import { allocDomain, freeDomain, iovaRange, type DomainSymbols } from './domain.ts';
+import { QueueProducers, type ProducerSymbols } from './irq-bypass.ts';
 
 /** What the module imports, as its parts use it. */
 export type VhostVdpaSymbols =
-  & AddressSpaceSymbols & DomainSymbols & IrqBypassSymbols
+  & AddressSpaceSymbols & DomainSymbols & ProducerSymbols
   & Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status' | 'vdpa_set_features' | 'vdpa_reset'>
-  & Pick<VhostSymbols, 'vhost_dev_init' | 'vhost_dev_ioctl' | 'vhost_vring_ioctl' | 'vhost_dev_check_owner' | 'vhost_dev_stop' | 'vhost_dev_cleanup'
-    | 'vhost_chr_write_iter' | 'vhost_set_backend_features'>
-  & Pick<SchedSymbols, 'mutex_lock' | 'mutex_unlock' | 'init_completion' | 'complete' | 'wait_for_completion'>
-  & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>
-  & Pick<DriverCoreSymbols, 'dev_info'>;
+  & Pick<VhostSymbols, 'vhost_dev_init' | 'vhost_dev_ioctl' | 'vhost_vring_ioctl' | 'vhost_dev_check_owner' | 'vhost_dev_reset_owner'
+    | 'vhost_dev_stop' | 'vhost_dev_cleanup' | 'vhost_chr_write_iter' | 'vhost_set_backend_features'>
+  & Pick<SchedSymbols, 'mutex_lock' | 'mutex_unlock' | 'init_completion' | 'complete' | 'wait_for_completion' | 'current_task'>
+  & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>;
 
 /** What exists only while the file is open. */
 export interface OpenState {
@@ -28,8 +27,12 @@ export interface OpenState {
   readonly domain: IommuDomain | null;
   readonly range: VdpaIovaRange;
   readonly spaces: AddressSpaces;
-  readonly producers: (IrqBypassProducer | null)[];
+  readonly producers: QueueProducers;
   configCall: EventfdCtx | null;
+  /** The parent has stopped: ring addresses and indexes may be set although DRIVER_OK is. */
+  suspended: boolean;
+  /** unbind_mm is due. */
+  mmBound: boolean;
 }
 
 /** `struct vhost_vdpa` */
@@ -38,10 +41,11 @@ export class VhostVdpa {
   readonly minor: number;
   /** The `vhost-vdpa-N` device; set right after construction. */
   dev!: Device;
-  /** Claimed by an open file, or by the remover for good. */
-  opened = false;
   state: OpenState | null = null;
-  readonly closed: Completion;
+  /** Claimed by an open file, or by the remover for good. */
+  #opened = false;
+  #opener: Task | null = null;
+  readonly #closed: Completion;
   readonly #k: VhostVdpaSymbols;
   readonly #limit: number;
 
@@ -51,109 +55,148 @@ export class VhostVdpa {
     this.vdpa = vdpa;
     this.minor = minor;
     this.#limit = limit;
-    this.closed = k.init_completion(`last close of /dev/vhost-vdpa-${minor}`);
+    this.#closed = k.init_completion(`last close of /dev/vhost-vdpa-${minor}`);
   }
 
-  /** @throws EBUSY when it is open; what reset and the IOMMU throw, nothing held then */
+  /** @throws EBUSY when it is open; what reset, the IOMMU and the parent's range throw, nothing held then */
   async open(): Promise<void> {
-    if (this.opened) throw new KernelError('EBUSY', 'vhost_vdpa.open.busy', `/dev/vhost-vdpa-${this.minor}: open already`);
-    this.opened = true;
+    if (this.#opened) throw new KernelError('EBUSY', 'vhost_vdpa.open.busy', `/dev/vhost-vdpa-${this.minor}: open already`);
+    this.#opened = true;
+    this.#opener = this.#k.current_task();
     try {
       await this.#k.vdpa_reset(this.vdpa);
-      const domain = allocDomain(this.#k, this.vdpa);
-      const range = iovaRange(this.vdpa, domain);
-      const spaces = new AddressSpaces(this.#k, this.vdpa, domain, range, this.#limit);
-      const vhost = this.#k.vhost_dev_init({
-        nvqs: this.vdpa.nvqs,
-        handle_kick: (vq) => this.vdpa.config.kick_vq(this.vdpa, vq.index),
-        msg_handler: (dev, asid, msg, proc) => this.#message(dev, asid, msg, proc),
-      });
-      this.state = { vhost, domain, range, spaces, producers: Array.from({ length: this.vdpa.nvqs }, () => null), configCall: null };
+      this.state = this.#makeState();
     } catch (error) {
-      this.opened = false;
+      this.#letGo();
       throw error;
     }
   }
 
-  /** Last close: the device is reset first, then everything the file held is given back. */
+  #makeState(): OpenState {
+    const { vdpa, dev } = this;
+    const domain = allocDomain(this.#k, vdpa);
+    try {
+      const range = iovaRange(vdpa, domain);
+      const spaces = new AddressSpaces(this.#k, vdpa, { dev, domain, range, limit: this.#limit });
+      const producers = new QueueProducers(this.#k, vdpa, dev);
+      const vhost = this.#k.vhost_dev_init({
+        nvqs: vdpa.nvqs,
+        handle_kick: (vq) => vdpa.config.kick_vq(vdpa, vq.index),
+        msg_handler: (vdev, asid, msg, proc) => this.#message(vdev, asid, msg, proc),
+      });
+      return { vhost, domain, range, spaces, producers, configCall: null, suspended: false, mmBound: false };
+    } catch (error) {
+      freeDomain(this.#k, vdpa, domain);
+      throw error;
+    }
+  }
+
+  /** Nobody has it open any more, whoever waits for that goes on. */
+  #letGo(): Atomic {
+    this.state = null;
+    this.#opener = null;
+    this.#opened = false;
+    return this.#k.complete(this.#closed);
+  }
+
+  /** Last close: the device is reset first, then everything the file held is given back, whatever the parent says. */
   async release(): Promise<void> {
     const { state } = this;
     if (state === null) return;
     const { vhost } = state;
     await this.#k.mutex_lock(vhost.mutex);
     try {
-      for (let qid = 0; qid < this.vdpa.nvqs; qid++) await this.unsetupVqIrq(qid);
-      await this.reset();
-      this.#k.vhost_dev_stop(vhost);
-      await state.spaces.removeAll(vhost.mm);
-      freeDomain(this.#k, this.vdpa, state.domain);
-      this.setConfigCall(null);
-      for (let qid = 0; qid < this.vdpa.nvqs; qid++) this.vdpa.config.set_vq_cb(this.vdpa, qid, null);
-      this.#k.vhost_dev_cleanup(vhost);
+      await this.#giveBack([
+        () => state.producers.dropAll(),
+        () => this.reset(),
+        () => this.#k.vhost_dev_stop(vhost),
+        () => this.unbindMm(),
+        () => this.#dropConfigCall(state),
+        () => state.spaces.removeAll(vhost.mm),
+        () => freeDomain(this.#k, this.vdpa, state.domain),
+        () => this.#k.vhost_dev_cleanup(vhost),
+      ]);
     } finally {
       this.#k.mutex_unlock(vhost.mutex);
-      this.state = null;
-      this.opened = false;
-      this.#k.complete(this.closed);
+      this.#letGo();
     }
+  }
+
+  /** Every step runs. A parent's refusal has nobody to go to; a mistake is thrown in the end. */
+  async #giveBack(steps: readonly (() => Promise<void> | Atomic)[]): Promise<void> {
+    const mistakes: unknown[] = [];
+    for (const step of steps) {
+      try {
+        await step();
+      } catch (error) {
+        if (isKernelError(error)) this.#k.dev_warn(this.dev, `close: ${error.message} (${error.errno})`);
+        else mistakes.push(error);
+      }
+    }
+    if (mistakes.length > 0) throw mistakes[0];
   }
 
   /** Wait until nobody has it open, and let nobody open it again. */
   async shut(): Promise<void> {
-    while (this.opened) await this.#k.wait_for_completion(this.closed);
-    this.opened = true;
+    const owners = (): readonly Task[] => (this.#opener === null || this.#opener.state === 'done' ? [] : [this.#opener]);
+    while (this.#opened) await this.#k.wait_for_completion(this.#closed, owners);
+    this.#opened = true;
   }
 
+  get driverOk(): boolean {
+    return (this.vdpa.config.get_status(this.vdpa) & VIRTIO_CONFIG_S_DRIVER_OK) !== 0;
+  }
+
+  /** `vhost_vdpa_reset`: a batch under way ends with it. */
   async reset(): Promise<void> {
-    this.state?.spaces.endBatch();
+    if (this.state !== null) {
+      this.state.spaces.endBatch();
+      this.state.suspended = false;
+    }
     await this.#k.vdpa_reset(this.vdpa);
   }
 
   /** The eventfd of configuration changes; the old one is dropped. */
-  setConfigCall(ctx: EventfdCtx | null): Atomic {
-    const { state } = this;
-    if (state === null) return undefined;
-    const old = state.configCall;
+  setConfigCall(state: OpenState, ctx: EventfdCtx | null): Atomic {
+    this.#dropConfigCall(state);
     state.configCall = ctx;
-    this.vdpa.config.set_config_cb(this.vdpa, ctx === null ? null : { callback: () => this.#k.eventfd_signal(ctx, 1), trigger: ctx });
+    const callback = (): Atomic => (state.configCall === null ? undefined : this.#k.eventfd_signal(state.configCall, 1));
+    return this.vdpa.config.set_config_cb(this.vdpa, ctx === null ? null : { callback, trigger: ctx });
+  }
+
+  #dropConfigCall(state: OpenState): Atomic {
+    const old = state.configCall;
+    state.configCall = null;
     return old === null ? undefined : this.#k.eventfd_ctx_put(old);
   }
 
-  /** The eventfd of a queue: told to the parent, and to whoever injects interrupts directly. */
-  async setVqCall(qid: number, ctx: EventfdCtx | null): Promise<void> {
-    this.vdpa.config.set_vq_cb(this.vdpa, qid, ctx === null ? null : { callback: () => this.#k.eventfd_signal(ctx, 1), trigger: ctx });
-    await this.setupVqIrq(qid);
+  /** The eventfd of a queue has changed: told to the parent, and to whoever injects interrupts directly. */
+  async setVqCall(state: OpenState, vq: VhostVirtqueue): Promise<void> {
+    const trigger = vq.call_ctx;
+    const callback = (): Atomic => (vq.call_ctx === null ? undefined : this.#k.eventfd_signal(vq.call_ctx, 1));
+    await state.producers.drop(vq.index);
+    this.vdpa.config.set_vq_cb(this.vdpa, vq.index, trigger === null ? null : { callback, trigger });
+    if (this.driverOk) await state.producers.set(vq.index, trigger);
   }
 
-  /** `vhost_vdpa_setup_vq_irq`: a queue with an interrupt of its own and an eventfd becomes a producer. */
-  async setupVqIrq(qid: number): Promise<void> {
-    const { config } = this.vdpa;
-    const { state } = this;
-    if (config.get_vq_irq === undefined || state === null) return;
-    await this.unsetupVqIrq(qid);
-    const token = state.vhost.vqs[qid]?.call_ctx ?? null;
-    if (token === null) return;
-    let irq: number;
+  /** After SET_OWNER, for parents that use user addresses. @throws the parent's errno, nobody owns the device then */
+  async bindMm(state: OpenState): Promise<void> {
+    const { bind_mm } = this.vdpa.config;
+    const { mm } = state.vhost;
+    if (!this.vdpa.use_va || bind_mm === undefined || mm === null) return;
     try {
-      irq = config.get_vq_irq(this.vdpa, qid);
-    } catch {
-      return; // it has none of its own: interrupts go on being relayed
-    }
-    const producer: IrqBypassProducer = { token, irq };
-    try {
-      await this.#k.irq_bypass_register_producer(producer);
+      await bind_mm(this.vdpa, mm);
     } catch (error) {
-      this.#k.dev_info(this.dev, `vq ${qid}, irq bypass producer registration fails: ${(error as Error).message}`);
-      return;
+      this.#k.vhost_dev_reset_owner(state.vhost);
+      throw error;
     }
-    state.producers[qid] = producer;
+    state.mmBound = true;
   }
 
-  async unsetupVqIrq(qid: number): Promise<void> {
-    const producer = this.state?.producers[qid] ?? null;
-    if (producer === null || this.state === null) return;
-    await this.#k.irq_bypass_unregister_producer(producer);
-    this.state.producers[qid] = null;
+  async unbindMm(): Promise<void> {
+    if (this.state === null || !this.state.mmBound) return;
+    this.state.mmBound = false;
+    await this.vdpa.config.unbind_mm?.(this.vdpa);
   }
 
   async #message(dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process): Promise<void> {

@@ -1,7 +1,6 @@
 /** Where a device's DMA goes while its file is open. Mirrors `vhost_vdpa_alloc_domain` in `drivers/vhost/vdpa.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
-import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { IommuDomain, IommuSymbols } from '@vdpalab/iommu';
 import type { VdpaDevice, VdpaIovaRange } from '@vdpalab/vdpa-core';
 
@@ -9,8 +8,7 @@ const U64_MAX = (1n << 64n) - 1n;
 
 /** What a domain takes. */
 export type DomainSymbols =
-  & Pick<IommuSymbols, 'device_iommu_capable' | 'iommu_domain_alloc' | 'iommu_domain_free' | 'iommu_attach_device' | 'iommu_detach_device'>
-  & Pick<DriverCoreSymbols, 'dev_warn'>;
+  Pick<IommuSymbols, 'device_iommu_capable' | 'iommu_domain_alloc' | 'iommu_domain_free' | 'iommu_attach_device' | 'iommu_detach_device'>;
 
 /** Whether the parent translates addresses itself. */
 export const translatesItself = (vdev: VdpaDevice): boolean => vdev.config.set_map !== undefined || vdev.config.dma_map !== undefined;
@@ -25,7 +23,6 @@ export function allocDomain(k: DomainSymbols, vdev: VdpaDevice): IommuDomain | n
   const { dma_dev } = vdev;
   if (dma_dev.bus === null) throw new KernelError('EFAULT', 'vhost_vdpa.domain.bus', `${dma_dev.name}: the DMA device is on no bus`);
   if (!k.device_iommu_capable(dma_dev, 'IOMMU_CAP_CACHE_COHERENCY')) {
-    k.dev_warn(vdev.dev, 'Failed to allocate domain, device is not IOMMU cache coherent capable');
     throw new KernelError('ENOTSUPP', 'vhost_vdpa.domain.coherency', `${dma_dev.name}: no IOMMU that keeps caches coherent`);
   }
   const domain = k.iommu_domain_alloc(dma_dev);

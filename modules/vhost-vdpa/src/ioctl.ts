@@ -2,9 +2,9 @@
 import { KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import {
-  VHOST_BACKEND_F_IOTLB_ASID, VHOST_BACKEND_F_IOTLB_BATCH, VHOST_BACKEND_F_IOTLB_MSG_V2, VHOST_BACKEND_F_RESUME,
-  VHOST_BACKEND_F_SUSPEND, VHOST_FILE_UNBIND, VHOST_GET_BACKEND_FEATURES, VHOST_GET_FEATURES, VHOST_SET_BACKEND_FEATURES,
-  VHOST_SET_FEATURES, VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_VDPA_GET_AS_NUM, VHOST_VDPA_GET_CONFIG,
+  VHOST_BACKEND_F_DESC_ASID, VHOST_BACKEND_F_IOTLB_ASID, VHOST_BACKEND_F_IOTLB_BATCH, VHOST_BACKEND_F_IOTLB_MSG_V2,
+  VHOST_BACKEND_F_IOTLB_PERSIST, VHOST_BACKEND_F_RESUME, VHOST_BACKEND_F_SUSPEND, VHOST_FILE_UNBIND, VHOST_GET_BACKEND_FEATURES, VHOST_GET_FEATURES, VHOST_SET_BACKEND_FEATURES,
+  VHOST_SET_FEATURES, VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_OWNER, VHOST_VDPA_GET_AS_NUM, VHOST_VDPA_GET_CONFIG,
   VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_DEVICE_ID, VHOST_VDPA_GET_GROUP_NUM, VHOST_VDPA_GET_IOVA_RANGE,
   VHOST_VDPA_GET_STATUS, VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_VRING_NUM, VHOST_VDPA_RESUME, VHOST_VDPA_SET_CONFIG,
   VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_SET_STATUS, VHOST_VDPA_SUSPEND, VIRTIO_CONFIG_S_DRIVER_OK,
@@ -18,10 +18,12 @@ const bit = (n: number): bigint => 1n << BigInt(n);
 /** What vhost-vdpa itself offers. */
 const BACKEND_FEATURES = bit(VHOST_BACKEND_F_IOTLB_MSG_V2) | bit(VHOST_BACKEND_F_IOTLB_BATCH) | bit(VHOST_BACKEND_F_IOTLB_ASID);
 
-/** With what the parent adds. */
+/** With what the parent adds; parents as 6.1 knows them add SUSPEND at most. */
 function backendFeatures(v: VhostVdpa): bigint {
-  const { suspend, resume } = v.vdpa.config;
-  return BACKEND_FEATURES | (suspend === undefined ? 0n : bit(VHOST_BACKEND_F_SUSPEND)) | (resume === undefined ? 0n : bit(VHOST_BACKEND_F_RESUME));
+  const { suspend, resume, get_vq_desc_group, reset_map } = v.vdpa.config;
+  const withOp = (op: unknown, feature: number): bigint => (op === undefined ? 0n : bit(feature));
+  return BACKEND_FEATURES | withOp(suspend, VHOST_BACKEND_F_SUSPEND) | withOp(resume, VHOST_BACKEND_F_RESUME)
+    | withOp(get_vq_desc_group, VHOST_BACKEND_F_DESC_ASID) | withOp(reset_map, VHOST_BACKEND_F_IOTLB_PERSIST);
 }
 
 /** A number in the caller's memory. */
@@ -42,10 +44,13 @@ function setBackendFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState,
   if (unknown !== 0n) {
     throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.backend-features', `bits 0x${unknown.toString(16)} of 0x${features.toString(16)} are not offered`);
   }
+  if ((features & bit(VHOST_BACKEND_F_DESC_ASID)) !== 0n && (features & bit(VHOST_BACKEND_F_IOTLB_ASID)) === 0n) {
+    throw new KernelError('EINVAL', 'vhost_vdpa.backend-features.desc-asid', 'DESC_ASID without IOTLB_ASID');
+  }
   k.vhost_set_backend_features(state.vhost, features);
 }
 
-async function setStatus(k: VhostVdpaSymbols, v: VhostVdpa, status: number): Promise<void> {
+async function setStatus(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, status: number): Promise<void> {
   const { config } = v.vdpa;
   const old = config.get_status(v.vdpa);
   if (status !== 0 && (old & ~status) !== 0) {
@@ -53,10 +58,14 @@ async function setStatus(k: VhostVdpaSymbols, v: VhostVdpa, status: number): Pro
   }
   const wasOk = (old & VIRTIO_CONFIG_S_DRIVER_OK) !== 0;
   const isOk = (status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0;
-  if (wasOk && !isOk) for (let qid = 0; qid < v.vdpa.nvqs; qid++) await v.unsetupVqIrq(qid);
-  if (status === 0) await v.reset();
-  else await k.vdpa_set_status(v.vdpa, status);
-  if (isOk && !wasOk) for (let qid = 0; qid < v.vdpa.nvqs; qid++) await v.setupVqIrq(qid);
+  if (wasOk && !isOk) await state.producers.dropAll();
+  if (status === 0) {
+    state.suspended = false;
+    await k.vdpa_reset(v.vdpa); // a batch under way goes on
+  } else {
+    await k.vdpa_set_status(v.vdpa, status);
+  }
+  if (isOk && !wasOk) for (const vq of state.vhost.vqs) await state.producers.set(vq.index, vq.call_ctx);
 }
 
 /** `vhost_vdpa_config_validate`: E2BIG inside is EINVAL outside. */
@@ -80,14 +89,17 @@ async function setFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, 
   } catch (cause) {
     throw new KernelError('EINVAL', 'vhost_vdpa.features.refused', `the parent refuses features 0x${features.toString(16)}`, { cause });
   }
-  for (const vq of state.vhost.vqs) vq.acked_features = features;
+  const actual = v.vdpa.config.get_driver_features(v.vdpa);
+  for (const vq of state.vhost.vqs) vq.acked_features = actual;
 }
 
-/** @throws EOPNOTSUPP without the op */
-async function migrate(v: VhostVdpa, what: 'suspend' | 'resume'): Promise<void> {
+/** Nothing to do for a device that does not run. @throws EOPNOTSUPP without the op */
+async function migrate(v: VhostVdpa, state: OpenState, what: 'suspend' | 'resume'): Promise<void> {
   const op = v.vdpa.config[what];
   if (op === undefined) throw new KernelError('EOPNOTSUPP', `vhost_vdpa.${what}`, `the parent cannot ${what}`);
+  if (!v.driverOk) return;
   await op(v.vdpa);
+  state.suspended = what === 'suspend';
 }
 
 /** Answer one command, the device's lock held. @throws EPERM EFAULT EINVAL EBUSY EOPNOTSUPP ENOBUFS ENOIOCTLCMD ... */
@@ -97,7 +109,7 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
   switch (cmd) {
     case VHOST_VDPA_GET_DEVICE_ID: return put(proc, arg, 4, config.get_device_id(vdpa));
     case VHOST_VDPA_GET_STATUS: return put(proc, arg, 1, config.get_status(vdpa));
-    case VHOST_VDPA_SET_STATUS: return await setStatus(k, v, Number(get(proc, arg, 1)));
+    case VHOST_VDPA_SET_STATUS: return await setStatus(k, v, state, Number(get(proc, arg, 1)));
     case VHOST_VDPA_GET_CONFIG: {
       const { off, len } = configWindow(v, proc, arg);
       proc.mm.write(arg + vhost_vdpa_config.size, await k.vdpa_get_config(vdpa, off, len));
@@ -117,7 +129,7 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
       throw new KernelError('ENOIOCTLCMD', 'vhost_vdpa.log', 'a device that writes memory itself keeps no log here');
     case VHOST_VDPA_SET_CONFIG_CALL: {
       const fd = Number(BigInt.asIntN(32, get(proc, arg, 4)));
-      v.setConfigCall(fd === VHOST_FILE_UNBIND ? null : k.eventfd_ctx_fdget(proc, fd));
+      v.setConfigCall(state, fd === VHOST_FILE_UNBIND ? null : k.eventfd_ctx_fdget(proc, fd));
       return undefined;
     }
     case VHOST_GET_BACKEND_FEATURES: return put(proc, arg, 8, backendFeatures(v));
@@ -127,10 +139,10 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
     }
     case VHOST_VDPA_GET_CONFIG_SIZE: return put(proc, arg, 4, config.get_config_size(vdpa));
     case VHOST_VDPA_GET_VQS_COUNT: return put(proc, arg, 4, vdpa.nvqs);
-    case VHOST_VDPA_SUSPEND: return await migrate(v, 'suspend');
-    case VHOST_VDPA_RESUME: return await migrate(v, 'resume');
+    case VHOST_VDPA_SUSPEND: return await migrate(v, state, 'suspend');
+    case VHOST_VDPA_RESUME: return await migrate(v, state, 'resume');
     default:
-      if (await k.vhost_dev_ioctl(state.vhost, cmd, arg, proc)) return undefined;
+      if (await k.vhost_dev_ioctl(state.vhost, cmd, arg, proc)) return cmd === VHOST_SET_OWNER ? await v.bindMm(state) : undefined;
       return await vringIoctl(k, v, state, cmd, arg, proc);
   }
 }

@@ -19,12 +19,12 @@ export default defineModule({
   imports: [
     '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status', 'vdpa_set_features',
     'vdpa_reset', 'vdpa_get_drvdata', 'vdpa_set_drvdata', 'vhost_dev_init', 'vhost_dev_ioctl', 'vhost_vring_ioctl',
-    'vhost_dev_check_owner', 'vhost_dev_stop', 'vhost_dev_cleanup', 'vhost_chr_write_iter', 'vhost_set_backend_features',
-    'vhost_iotlb_alloc', 'vhost_iotlb_add_range_ctx', 'vhost_iotlb_del_range', 'vhost_iotlb_map_free', 'vhost_iotlb_itree_first',
-    'irq_bypass_register_producer', 'irq_bypass_unregister_producer', 'irq_bypass_register_consumer', 'irq_bypass_unregister_consumer',
+    'vhost_dev_check_owner', 'vhost_dev_reset_owner', 'vhost_dev_stop', 'vhost_dev_cleanup', 'vhost_chr_write_iter', 'vhost_set_backend_features',
+    'vhost_iotlb_alloc', 'vhost_iotlb_free', 'vhost_iotlb_add_range_ctx', 'vhost_iotlb_del_range', 'vhost_iotlb_map_free', 'vhost_iotlb_itree_first',
+    'irq_bypass_register_producer', 'irq_bypass_unregister_producer',
     'device_iommu_capable', 'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_map',
     'iommu_unmap', 'pin_user_pages', 'unpin_user_pages', 'mutex_lock', 'mutex_unlock', 'init_completion', 'complete',
-    'wait_for_completion', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
+    'wait_for_completion', 'current_task', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
     'device_initialize', 'put_device', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
   ],
 

@@ -1,9 +1,9 @@
 /** The ioctls about one queue. Mirrors `vhost_vdpa_vring_ioctl` in `drivers/vhost/vdpa.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { foldError, isKernelError, KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import {
   VHOST_GET_VRING_BASE, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE, VHOST_SET_VRING_CALL, VHOST_SET_VRING_NUM,
-  VHOST_VDPA_GET_VRING_GROUP, VHOST_VDPA_SET_GROUP_ASID, VHOST_VDPA_SET_VRING_ENABLE, VIRTIO_F_RING_PACKED, vhost_vring_state,
+  VHOST_VDPA_GET_VRING_DESC_GROUP, VHOST_VDPA_GET_VRING_GROUP, VHOST_VDPA_GET_VRING_SIZE, VHOST_VDPA_SET_GROUP_ASID, VHOST_VDPA_SET_VRING_ENABLE, VIRTIO_F_RING_PACKED, vhost_vring_state,
 } from '@vdpalab/uapi';
 import type { VdpaVqState } from '@vdpalab/vdpa-core';
 import type { VhostVirtqueue } from '@vdpalab/vhost';
@@ -31,21 +31,32 @@ function fromState(vq: VhostVirtqueue, state: VdpaVqState): void {
   vq.last_used_idx = (state.last_used_counter << 15) | state.last_used_idx;
 }
 
+/** Whatever the parent refuses with is EINVAL outside. */
+async function refusedAs(what: 'address' | 'state', vq: VhostVirtqueue, body: () => Promise<void>): Promise<void> {
+  try {
+    await body();
+  } catch (error) {
+    if (!isKernelError(error)) throw error;
+    throw foldError('EINVAL', `vhost_vdpa.vring.${what}`, `queue ${vq.index}: the parent refuses the ${what}: ${error.message} (${error.errno})`, error);
+  }
+}
+
+/** Later than 6.1, for parents that can resume: a running ring is not moved. @throws EINVAL */
+function checkStopped(v: VhostVdpa, state: OpenState, idx: number): void {
+  if (v.vdpa.config.resume === undefined || state.suspended || !v.driverOk) return;
+  throw new KernelError('EINVAL', 'vhost_vdpa.vring.running', `queue ${idx}: the device runs and is not suspended`);
+}
+
 /** Tell the parent what vhost has taken over. */
-async function apply(v: VhostVdpa, vq: VhostVirtqueue, cmd: number): Promise<void> {
+async function apply(v: VhostVdpa, state: OpenState, vq: VhostVirtqueue, cmd: number): Promise<void> {
   const { vdpa } = v;
   const { config } = vdpa;
   switch (cmd) {
     case VHOST_SET_VRING_NUM: config.set_vq_num(vdpa, vq.index, vq.num); return undefined;
     case VHOST_SET_VRING_ADDR:
-      try {
-        config.set_vq_address(vdpa, vq.index, vq.desc, vq.avail, vq.used);
-      } catch (cause) {
-        throw new KernelError('EINVAL', 'vhost_vdpa.vring.address', `queue ${vq.index}: the parent refuses the addresses`, { cause });
-      }
-      return undefined;
-    case VHOST_SET_VRING_BASE: return await config.set_vq_state(vdpa, vq.index, toState(vq));
-    case VHOST_SET_VRING_CALL: return await v.setVqCall(vq.index, vq.call_ctx);
+      return await refusedAs('address', vq, async () => config.set_vq_address(vdpa, vq.index, vq.desc, vq.avail, vq.used));
+    case VHOST_SET_VRING_BASE: return await refusedAs('state', vq, () => config.set_vq_state(vdpa, vq.index, toState(vq)));
+    case VHOST_SET_VRING_CALL: return await v.setVqCall(state, vq);
     default: return undefined;
   }
 }
@@ -58,12 +69,19 @@ async function setGroupAsid(v: VhostVdpa, group: number, asid: number): Promise<
   await vdpa.config.set_group_asid(vdpa, group, asid);
 }
 
-function getGroup(v: VhostVdpa, idx: number, arg: number, proc: Process): void {
+function getGroup(v: VhostVdpa, op: 'get_vq_group' | 'get_vq_desc_group', idx: number, arg: number, proc: Process): void {
   const { vdpa } = v;
-  if (vdpa.config.get_vq_group === undefined) throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.vring.group-op', 'the parent has no groups');
-  const num = vdpa.config.get_vq_group(vdpa, idx);
+  const group = vdpa.config[op];
+  if (group === undefined) throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.vring.group-op', `the parent has no ${op}`);
+  const num = group(vdpa, idx);
   if (num >= vdpa.ngroups) throw new KernelError('EIO', 'vhost_vdpa.vring.group', `queue ${idx}: group ${num} of ${vdpa.ngroups}`);
   proc.mm.write(arg, vhost_vring_state.encode({ index: idx, num }));
+}
+
+function getSize(v: VhostVdpa, idx: number, arg: number, proc: Process): void {
+  const { vdpa } = v;
+  if (vdpa.config.get_vq_size === undefined) throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.vring.size-op', 'the parent has one size for all queues');
+  proc.mm.write(arg, vhost_vring_state.encode({ index: idx, num: vdpa.config.get_vq_size(vdpa, idx) }));
 }
 
 /**
@@ -78,7 +96,11 @@ export async function vringIoctl(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenS
   const num = (): number => vhost_vring_state.decode(proc.mm.read(arg, vhost_vring_state.size)).num;
   switch (cmd) {
     case VHOST_VDPA_SET_VRING_ENABLE: return await v.vdpa.config.set_vq_ready(v.vdpa, idx, num() !== 0);
-    case VHOST_VDPA_GET_VRING_GROUP: return getGroup(v, idx, arg, proc);
+    case VHOST_VDPA_GET_VRING_GROUP: return getGroup(v, 'get_vq_group', idx, arg, proc);
+    case VHOST_VDPA_GET_VRING_DESC_GROUP: return getGroup(v, 'get_vq_desc_group', idx, arg, proc);
+    case VHOST_VDPA_GET_VRING_SIZE: return getSize(v, idx, arg, proc);
+    case VHOST_SET_VRING_ADDR:
+    case VHOST_SET_VRING_BASE: checkStopped(v, state, idx); break;
     case VHOST_VDPA_SET_GROUP_ASID: return await setGroupAsid(v, idx, num());
     case VHOST_GET_VRING_BASE: fromState(vq, await v.vdpa.config.get_vq_state(v.vdpa, idx)); break;
     default: break;
@@ -86,5 +108,5 @@ export async function vringIoctl(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenS
   if (!(await k.vhost_vring_ioctl(state.vhost, cmd, arg, proc))) {
     throw new KernelError('ENOIOCTLCMD', 'vhost_vdpa.ioctl', `command 0x${cmd.toString(16)} is unknown`);
   }
-  await apply(v, vq, cmd);
+  await apply(v, state, vq, cmd);
 }

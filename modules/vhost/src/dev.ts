@@ -2,7 +2,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { EventfdCtx, FsSymbols, Process } from '@vdpalab/fs';
-import type { MmStruct, MmSymbols } from '@vdpalab/mm';
+import type { MmStruct } from '@vdpalab/mm';
 import type { Mutex, SchedSymbols } from '@vdpalab/sched';
 import { VHOST_BACKEND_F_IOTLB_ASID } from '@vdpalab/uapi';
 import type { VhostIotlb, VhostIotlbSymbols } from '@vdpalab/vhost-iotlb';
@@ -11,9 +11,8 @@ import type { VhostDev, VhostDevInit, VhostVirtqueue } from './header.ts';
 /** What vhost takes of the kernel. */
 export type VhostNeeds =
   & Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock'>
-  & Pick<MmSymbols, 'mmget' | 'mmput'>
   & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put'>
-  & Pick<VhostIotlbSymbols, 'vhost_iotlb_free'>;
+  & Pick<VhostIotlbSymbols, 'vhost_iotlb_alloc' | 'vhost_iotlb_add_range' | 'vhost_iotlb_free'>;
 
 /** `struct vhost_virtqueue` with what only vhost touches. */
 export class VirtqueueState implements VhostVirtqueue {
@@ -35,7 +34,8 @@ export class VirtqueueState implements VhostVirtqueue {
   kick: EventfdCtx | null = null;
   call_ctx: EventfdCtx | null = null;
   error_ctx: EventfdCtx | null = null;
-  readonly #onKick = (): Atomic => this.handle_kick(this);
+  /** A reader of the eventfd wakes its waiters too: only a count is a kick. */
+  readonly #onKick = (): Atomic => ((this.kick?.count ?? 0n) > 0n ? this.handle_kick(this) : undefined);
 
   constructor(k: VhostNeeds, dev: DevState, index: number, handle_kick: VhostVirtqueue['handle_kick']) {
     this.dev = dev;
@@ -48,7 +48,7 @@ export class VirtqueueState implements VhostVirtqueue {
   startPoll(): Atomic {
     if (this.kick === null) return undefined;
     this.kick.wq.watchers.add(this.#onKick);
-    return this.kick.count > 0n ? this.handle_kick(this) : undefined;
+    return this.#onKick();
   }
 
   stopPoll(): Atomic {
@@ -65,6 +65,8 @@ export class DevState implements VhostDev {
   mm: MmStruct | null = null;
   owner: Process | null = null;
   iotlb: VhostIotlb | null = null;
+  /** The memory table of SET_MEM_TABLE. */
+  umem: VhostIotlb | null = null;
   readonly #k: VhostNeeds;
 
   constructor(k: VhostNeeds, init: VhostDevInit) {
@@ -74,10 +76,14 @@ export class DevState implements VhostDev {
     this.vqs = Array.from({ length: init.nvqs }, (_, index) => new VirtqueueState(k, this, index, init.handle_kick));
   }
 
-  /** @throws EBUSY with an owner */
+  /**
+   * No use of the address space is taken, as for every device without a worker: a mapped doorbell holds the file, and
+   * the file would hold the mapping.
+   *
+   * @throws EBUSY with an owner
+   */
   setOwner(proc: Process): Atomic {
     if (this.mm !== null) throw new KernelError('EBUSY', 'vhost.owner.taken', `owned by process ${this.owner?.pid}`);
-    this.#k.mmget(proc.mm);
     this.mm = proc.mm;
     this.owner = proc;
     return undefined;
@@ -117,9 +123,8 @@ export class DevState implements VhostDev {
       for (const ctx of [vq.kick, vq.call_ctx, vq.error_ctx]) if (ctx !== null) this.#k.eventfd_ctx_put(ctx);
       vq.kick = vq.call_ctx = vq.error_ctx = null;
     }
-    if (this.iotlb !== null) this.#k.vhost_iotlb_free(this.iotlb);
-    this.iotlb = null;
-    if (this.mm !== null) this.#k.mmput(this.mm);
+    for (const table of [this.iotlb, this.umem]) if (table !== null) this.#k.vhost_iotlb_free(table);
+    this.iotlb = this.umem = null;
     this.mm = null;
     this.owner = null;
     return undefined;

@@ -66,6 +66,8 @@ export interface VhostSymbols {
   vhost_dev_has_owner: (dev: VhostDev) => boolean;
   /** @throws EPERM for another process */
   vhost_dev_check_owner: (dev: VhostDev, proc: Process) => Atomic;
+  /** Back to a device nobody owns: eventfds, tables and owner go. */
+  vhost_dev_reset_owner: (dev: VhostDev) => Atomic;
   /** Stop polling every kick. */
   vhost_dev_stop: (dev: VhostDev) => Atomic;
   /** Drop eventfds, IOTLB, worker, owner. */

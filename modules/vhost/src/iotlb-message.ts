@@ -2,7 +2,7 @@
 import { foldError, isKernelError, KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import {
-  VHOST_IOTLB_INVALIDATE, VHOST_IOTLB_MSG, VHOST_IOTLB_MSG_V2, VHOST_IOTLB_UPDATE, vhost_iotlb_msg, vhost_msg, vhost_msg_v2,
+  VHOST_IOTLB_MSG, VHOST_IOTLB_MSG_V2, VHOST_IOTLB_UPDATE, vhost_iotlb_msg, vhost_msg, vhost_msg_v2,
 } from '@vdpalab/uapi';
 import type { DevState } from './dev.ts';
 import type { VhostIotlbMsg } from './header.ts';
@@ -15,7 +15,7 @@ interface Parsed {
   readonly taken: number;
 }
 
-/** @throws EINVAL for an unknown type, a short write, or a range of no bytes */
+/** @throws EINVAL for an unknown type, a short write, or an update of no bytes */
 function parse(dev: DevState, bytes: Uint8Array): Parsed {
   const short = (what: string): never => {
     throw new KernelError('EINVAL', 'vhost.iotlb.short', `${bytes.length} bytes are too few for ${what}`);
@@ -30,8 +30,8 @@ function parse(dev: DevState, bytes: Uint8Array): Parsed {
   const at = vhost_msg.offsets.iotlb; // the same in both versions
   if (bytes.length < at + vhost_iotlb_msg.size) short('an IOTLB message');
   const msg = vhost_iotlb_msg.read(view, at);
-  if ((msg.type === VHOST_IOTLB_UPDATE || msg.type === VHOST_IOTLB_INVALIDATE) && msg.size === 0n) {
-    throw new KernelError('EINVAL', 'vhost.iotlb.size', 'a range of no bytes');
+  if (msg.type === VHOST_IOTLB_UPDATE && msg.size === 0n) {
+    throw new KernelError('EINVAL', 'vhost.iotlb.size', 'an update of no bytes');
   }
   return {
     asid: v2 && dev.asidsCount ? view.getUint32(vhost_msg_v2.offsets.asid, true) : 0,

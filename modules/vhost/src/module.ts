@@ -1,10 +1,10 @@
 /** Generic vhost. Mirrors `drivers/vhost/vhost.c` (Linux 6.1), the part vhost-vdpa uses. */
 import { defineModule, KernelError, param } from '@vdpalab/abi';
-import type { Process } from '@vdpalab/fs';
-import { VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_MEM_TABLE, VHOST_SET_OWNER, vhost_memory } from '@vdpalab/uapi';
+import { VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_MEM_TABLE, VHOST_SET_OWNER } from '@vdpalab/uapi';
 import { DevState } from './dev.ts';
 import type { VhostDev } from './header.ts';
 import { writeIotlbMessage } from './iotlb-message.ts';
+import { setMemory } from './memory.ts';
 import { vringIoctl } from './vring-ioctl.ts';
 
 export default defineModule({
@@ -17,9 +17,12 @@ export default defineModule({
     max_mem_regions: param.ushort(64, { perm: 0o444, desc: 'Maximum number of memory regions in memory map. (default: 64)' }),
     max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }),
   },
-  imports: ['mutex_init', 'mutex_lock', 'mutex_unlock', 'mmget', 'mmput', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'vhost_iotlb_free'],
+  imports: [
+    'mutex_init', 'mutex_lock', 'mutex_unlock', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'vhost_iotlb_alloc', 'vhost_iotlb_add_range',
+    'vhost_iotlb_free',
+  ],
   exportsGpl: [
-    'vhost_dev_init', 'vhost_dev_set_owner', 'vhost_dev_has_owner', 'vhost_dev_check_owner', 'vhost_dev_stop', 'vhost_dev_cleanup',
+    'vhost_dev_init', 'vhost_dev_set_owner', 'vhost_dev_has_owner', 'vhost_dev_check_owner', 'vhost_dev_reset_owner', 'vhost_dev_stop', 'vhost_dev_cleanup',
     'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_poll_stop', 'vhost_leftovers',
   ],
 
@@ -29,15 +32,6 @@ export default defineModule({
       if (!(dev instanceof DevState)) throw new TypeError('not a device of this vhost');
       return dev;
     };
-
-    /** SET_MEM_TABLE: checked as Linux does; a table means nothing to devices that map through the IOTLB. */
-    function setMemory(arg: number, proc: Process): void {
-      const mem = vhost_memory.decode(proc.mm.read(arg, vhost_memory.size));
-      if (mem.padding !== 0) throw new KernelError('EOPNOTSUPP', 'vhost.memory.padding', `padding 0x${mem.padding.toString(16)}`);
-      if (mem.nregions > params.max_mem_regions) {
-        throw new KernelError('E2BIG', 'vhost.memory.regions', `${mem.nregions} regions of at most ${params.max_mem_regions}`);
-      }
-    }
 
     return {
       ksymtab: {
@@ -49,6 +43,7 @@ export default defineModule({
         vhost_dev_set_owner: (dev, proc) => own(dev).setOwner(proc),
         vhost_dev_has_owner: (dev) => dev.mm !== null,
         vhost_dev_check_owner: (dev, proc) => own(dev).checkOwner(proc),
+        vhost_dev_reset_owner: (dev) => own(dev).cleanup(),
         vhost_dev_stop: (dev) => own(dev).stop(),
         vhost_dev_cleanup(dev) {
           devices.delete(own(dev));
@@ -61,7 +56,7 @@ export default defineModule({
           }
           own(dev).checkOwner(proc);
           if (cmd === VHOST_SET_MEM_TABLE) {
-            setMemory(arg, proc);
+            setMemory(k, own(dev), params, arg, proc);
             return true;
           }
           if (cmd === VHOST_SET_LOG_BASE || cmd === VHOST_SET_LOG_FD) {

@@ -64,6 +64,10 @@ function eventfdOf(k: VhostNeeds, arg: number, proc: Process): EventfdCtx | null
 
 function setKick(k: VhostNeeds, vq: VirtqueueState, kick: EventfdCtx | null): void {
   const old = vq.kick;
+  if (kick === old) {
+    if (kick !== null) k.eventfd_ctx_put(kick); // it is polled already, and a count it has was seen
+    return;
+  }
   vq.stopPoll();
   vq.kick = kick;
   if (old !== null) k.eventfd_ctx_put(old);
