@@ -1,0 +1,30 @@
+/** Pictures of a live lab: which module needs which, and the device layers. */
+import { drawDevices, drawModules, moduleGraph, renderDot, renderJson, renderText, type Drawing } from '@vdpalab/graph';
+import { treeOf } from '@vdpalab/kmod';
+import type { Lab } from '@vdpalab/lab';
+
+/** How a picture is written. */
+export const graphFormats = ['text', 'json', 'dot', 'svg'] as const;
+export type GraphFormat = (typeof graphFormats)[number];
+
+/** The modules that are loaded, or of the whole tree when none is. */
+export function modulePicture(lab: Lab): Drawing {
+  const loaded = new Set(lab.loader.modules().map((m) => m.name));
+  const infos = lab.builtModules.map((m) => m.info).filter((info) => info.builtin || loaded.size === 0 || loaded.has(info.name));
+  return drawModules(moduleGraph(treeOf(infos, lab.config.release)), loaded.size === 0 ? 'modules of the tree' : 'loaded modules');
+}
+
+/** The layers from processes to hardware. */
+export async function devicePicture(lab: Lab): Promise<Drawing> {
+  const { nodes, edges } = await lab.layers();
+  return drawDevices(nodes, edges, 'device layers');
+}
+
+/** A picture as a text, ending in a newline. */
+export async function render(drawing: Drawing, format: GraphFormat): Promise<string> {
+  const text = format === 'text' ? renderText(drawing)
+    : format === 'json' ? renderJson(drawing)
+      : format === 'dot' ? renderDot(drawing)
+        : await (await import('@vdpalab/graph/svg')).renderSvg(drawing);
+  return text.endsWith('\n') ? text : `${text}\n`;
+}

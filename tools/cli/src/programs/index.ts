@@ -1,0 +1,7 @@
+/** Programs the command adds to the lab's own. */
+import { applets, type AppletTable } from '@vdpalab/shell';
+import { pcapcmp } from './pcapcmp.ts';
+import { vhostNet } from './vhost-net.ts';
+
+/** Every program a lab started from the command has. */
+export const programs: AppletTable = new Map([...applets, ['vhost-net', vhostNet], ['pcapcmp', pcapcmp]]);
