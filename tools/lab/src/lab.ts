@@ -160,6 +160,11 @@ export class Lab {
       ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }),
       ...(caps === undefined ? {} : { caps }), ...(cwd === undefined ? {} : { cwd }),
     });
+    return this.processOf(proc);
+  }
+
+  /** The calls of a process the kernel knows. */
+  processOf(proc: Process): UserProcess {
     return new UserProcess(this.#syscalls(), proc);
   }
 

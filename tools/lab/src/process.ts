@@ -139,6 +139,10 @@ export class UserProcess {
     return this.#sys.ksys_recvmsg(this.proc, fd, len);
   }
 
+  setsockopt(fd: number, level: number, name: number, value: Uint8Array): Promise<void> {
+    return this.#sys.ksys_setsockopt(this.proc, fd, level, name, value);
+  }
+
   /** A whole file as text. */
   async readFile(path: string): Promise<string> {
     const utf8 = new TextDecoder();
