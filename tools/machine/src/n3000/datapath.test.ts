@@ -416,6 +416,14 @@ describe('notifications', () => {
     }
   });
 
+  it('give one interrupt for frames received together', async () => {
+    build({}, []);
+    for (let i = 0; i < 5; i++) b.addBuffer(2048, i);
+    for (let i = 0; i < 5; i++) outside.inject(frameOf(b.fn.net.bytes, a.fn.net.bytes));
+    await run();
+    expect([b.fn.counters.rxFrames, b.fn.counters.interrupts]).toEqual([5, 1]);
+  });
+
   it('come back for more than a budget without another kick', async () => {
     build({}, []);
     a.status = 0;
@@ -460,13 +468,25 @@ describe('a reset in flight', () => {
     expect(bench.system.frames.inUse).toBe(0);
   });
 
+  it('lets no frame from before it into the rings of after it', async () => {
+    outside.inject(frameOf(b.fn.net.bytes, a.fn.net.bytes));
+    b.status = 0;
+    b.start();
+    b.addBuffer();
+    await run();
+    expect([b.fn.counters.rxFrames, b.fn.port!.counters.dropped]).toEqual([0, 1]);
+  });
+
   it('by switching virtual functions off leaves nothing behind', async () => {
     b.addBuffer();
     a.send(toB());
+    const way = a.fn.dma;
+    expect(way.read(a.queues[1]!.desc, 4, new Uint8Array(4))).toBe(true);
     bench.write(bench.pf, bench.extended(bench.pf, 0x10) + 8, 2, 0);
     await run();
     expect(bench.system.frames.inUse).toBe(0);
     expect(bench.hw.counters.dmaWritten).toBe(0);
+    expect(way.read(a.queues[1]!.desc, 4, new Uint8Array(4))).toBe(false);
     const left = bench.hw.leftovers().filter((l) => l.kind === 'work' || l.kind === 'mmio range');
     expect(left).toEqual([]);
   });

@@ -106,7 +106,7 @@ describe('hostile bytes in rings and registers', () => {
         driver.status = 0;
         expect([driver.status, driver.negotiate()]).toEqual([0, 11]);
       },
-    ), { numRuns: 150 });
+    ), { numRuns: 100 });
   });
 
   it('of each kind have the outcome the specification or Linux gives them', async () => {

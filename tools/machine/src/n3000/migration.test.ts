@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { VIRTIO_NET_F_MRG_RXBUF, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
+import { VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { covers } from '@vdpalab/features';
 import { InjectionPort } from '../net/injection.ts';
@@ -127,6 +127,47 @@ describe('the dirty log', () => {
     outside.inject(frameOf('broadcast', Uint8Array.of(2, 0, 0, 0, 0, 1)));
     await bench.hw.sched.run();
     expect(logged()).toContain(pa / 4096);
+  });
+
+  it('marks again a page that was also the last one marked', async () => {
+    driver.start(64, []);
+    enableLog();
+    const used = driver.queues[1]!.used / 4096;
+    for (let i = 0; i < 2; i++) {
+      driver.send(frameOf('broadcast', driver.fn.net.bytes), undefined, 1, i);
+      await bench.hw.sched.run();
+      expect(logged()).toEqual([used]);
+      bench.hw.ram.view(log, LOG_SIZE).fill(0);
+    }
+    const ring = driver.queues[0]!;
+    for (let i = 0; i < 2; i++) {
+      ring.ring.add(segment(ring.used + 1024, 1024), 0, 0, 1, 0);
+      outside.inject(frameOf('broadcast', Uint8Array.of(2, 0, 0, 0, 0, 1)));
+      await bench.hw.sched.run();
+      expect(logged()).toEqual([ring.used / 4096]);
+      bench.hw.ram.view(log, LOG_SIZE).fill(0);
+    }
+  });
+
+  it('has the acknowledgements of the control queue too', async () => {
+    bench = new Bench([n3000({ queue_pairs: 2 })]);
+    driver = bench.vfDriver(0, bench.enableVfs(bench.pf, 1));
+    driver.table!.map(0, 0, 32 * 2 ** 20, 3);
+    driver.map = (pa) => pa;
+    log = bench.ram(LOG_SIZE);
+    driver.table!.map(LOG_IOVA, log, LOG_SIZE, 3);
+    driver.negotiate([VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ]);
+    const control = driver.setUp(4);
+    driver.status = 15;
+    enableLog();
+    const [command, ack] = [bench.ram(4096), bench.ram(4096)];
+    const segments = new Uint32Array(6);
+    segments.set(segment(command, 4), 0);
+    segments.set(segment(ack, 1), 3);
+    control.ring.add(segments, 0, 1, 1, 0);
+    driver.kick(4);
+    await bench.hw.sched.run();
+    expect(logged()).toEqual([control.used / 4096, ack / 4096]);
   });
 
   it('stays as it is once logging is off, and when the function was reset', async () => {

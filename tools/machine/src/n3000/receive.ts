@@ -75,7 +75,7 @@ export class Receiver {
   private take(pool: FramePool, frame: number): undefined {
     const { counters, path } = this;
     const length = pool.length[frame]!;
-    if (length < ETH_HEADER || length > this.longest) {
+    if (length > this.longest) {
       counters.rxTooLong++;
       return;
     }

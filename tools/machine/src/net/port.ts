@@ -20,7 +20,7 @@ export interface PortCounters {
 /** What a port is plugged into. */
 export interface Network {
   readonly name: string;
-  /** Take a frame from a port; the reference goes with it. */
+  /** Take a frame from a port, at least an Ethernet header long; the reference goes with it. */
   readonly forward: (from: NetPort, frame: number) => undefined;
   /** Forget a port. */
   readonly detach: (port: NetPort) => undefined;
@@ -72,7 +72,7 @@ export class NetPort {
     return this.tail - this.head;
   }
 
-  /** Send a frame into the network; the caller's reference goes with it. */
+  /** Send a frame of at least an Ethernet header into the network; the caller's reference goes with it. */
   send(frame: number): undefined {
     const { pool, counters } = this;
     if (!this.plugged) {

@@ -92,7 +92,7 @@ export class BarWindows {
     for (const [i, spec] of specs.entries()) {
       if (open[i] !== null) continue;
       const base = this.address(spec);
-      if (base !== 0 && Number.isSafeInteger(base)) open[i] = this.space.open(base, spec.size * copies, this.handlers[i]!);
+      if (Number.isSafeInteger(base)) open[i] = this.space.open(base, spec.size * copies, this.handlers[i]!);
     }
   }
 }

@@ -262,6 +262,10 @@ describe('MSI-X', () => {
     driver.w32(driver.msixTable + 12, 0);
     await bench.hw.sched.run();
     expect([bench.interrupts, driver.r32(driver.msixTable + 0x1000)]).toEqual([[vector], 0]);
+    driver.w32(driver.msixTable + 12, 1);
+    driver.w32(driver.msixTable + 12, 0);
+    await bench.hw.sched.run();
+    expect(bench.interrupts).toEqual([vector]);
   });
 
   it('keeps vectors pending behind the function mask, and while the function is not bus master', async () => {
