@@ -1,4 +1,6 @@
-/** User space inside the lab: a vhost-vdpa client and a virtio network driver in a process. */
+/** User space inside the lab: a vhost-vdpa client, a virtio network driver in a process, generic netlink and the `vdpa` tool. */
+export * from './genl.ts';
 export * from './scratch.ts';
+export * from './vdpa.ts';
 export * from './vhost-vdpa.ts';
 export * from './virtio-user-net.ts';
