@@ -1,0 +1,5 @@
+/** What scenarios, properties and benchmarks of the whole chain share. */
+export * from './capture.ts';
+export * from './modprobe.ts';
+export * from './netdev.ts';
+export * from './world.ts';
