@@ -103,7 +103,7 @@ export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
 
 /** Reserve IOVA pages below 4 GiB if there are any, else as high as the device reaches; `iommu_dma_alloc_iova`. */
 function take(dev: Device, state: DmaState, domain: Domain, pages: number): DmaIova {
-  const space = domain.iova!; // DMA domains have one
+  const space = domain.iova;
   const limit = Math.min(state.mask, domain.aperture_end);
   let firstPage = limit > MASK_32 ? space.alloc(pages, lastPage(MASK_32)) : -1;
   if (firstPage < 0) firstPage = space.alloc(pages, lastPage(limit));

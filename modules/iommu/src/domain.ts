@@ -8,22 +8,41 @@ import { hex, PAGE_SIZE } from './page.ts';
 const IOMMU_READ = 1;
 const IOMMU_WRITE = 2;
 
+/** A range of addresses, last one included. */
+export interface AddressRange {
+  readonly first: number;
+  readonly last: number;
+}
+
 /** `struct iommu_domain` */
 export class Domain implements IommuDomain {
   readonly type: IommuDomainType;
   readonly table: IommuTable | null;
   readonly aperture_end: number;
   readonly force_aperture = true;
-  /** Where the DMA API takes addresses from; set in DMA domains. */
-  readonly iova: IovaSpace | null;
   /** Groups whose DMA goes through it now. */
   users = 0;
 
-  constructor(type: IommuDomainType, table: IommuTable | null, apertureEnd: number) {
+  private readonly reserved: readonly AddressRange[];
+  private space: IovaSpace | null = null;
+
+  /** @param reserved what {@link iova} hands out to nobody */
+  constructor(type: IommuDomainType, table: IommuTable | null, apertureEnd: number, reserved: readonly AddressRange[]) {
     this.type = type;
     this.table = table;
     this.aperture_end = apertureEnd;
-    this.iova = type === 'DMA' ? new IovaSpace((apertureEnd + 1) / PAGE_SIZE) : null;
+    this.reserved = reserved;
+  }
+
+  /** Where the DMA API takes addresses from, made when first asked for: most devices' memory is never mapped so. */
+  get iova(): IovaSpace {
+    if (this.space !== null) return this.space;
+    const space = new IovaSpace((this.aperture_end + 1) / PAGE_SIZE);
+    // Page 0 is never handed out: a bus address of 0 would look like none.
+    space.reserve(0, 0);
+    for (const { first, last } of this.reserved) space.reserve(pageOf(first), pageOf(last));
+    this.space = space;
+    return space;
   }
 
   get mapped(): number {
@@ -45,12 +64,6 @@ export interface Domains {
   readonly all: ReadonlySet<Domain>;
 }
 
-/** A range of addresses, last one included. */
-export interface AddressRange {
-  readonly first: number;
-  readonly last: number;
-}
-
 /**
  * Make the domains of one machine.
  *
@@ -62,10 +75,7 @@ export function createDomains(unit: IommuUnit, reserved: readonly AddressRange[]
     all,
     alloc(type) {
       const paging = type === 'DMA' || type === 'unmanaged';
-      const domain = new Domain(type, paging ? unit.createTable() : null, unit.apertureEnd);
-      // Page 0 is never handed out: a bus address of 0 would look like none.
-      domain.iova?.reserve(0, 0);
-      for (const { first, last } of reserved) domain.iova?.reserve(pageOf(first), pageOf(last));
+      const domain = new Domain(type, paging ? unit.createTable() : null, unit.apertureEnd, reserved);
       all.add(domain);
       return domain;
     },

@@ -55,7 +55,7 @@ function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: Def
       ram: k.machine.ram, mm: k,
       domainOf(dev) {
         const domain = groups.of(dev)?.default_domain ?? null;
-        return domain === null || domain.iova === null ? null : domain;
+        return domain?.type === 'DMA' ? domain : null;
       },
     }),
     ...mapping,
