@@ -4,4 +4,7 @@ export { Program, type Applet, type Launcher } from './program.ts';
 export { Session, WALK, type CommandResult, type SessionOptions } from './session.ts';
 export { Shell, type AppletTable } from './shell.ts';
 export { ShellState } from './state.ts';
+export { diffLines, normalize, sameOutput, volatileParts } from './transcript/compare.ts';
+export { parseTranscript, TranscriptError, type Transcript, type TranscriptCommand } from './transcript/parse.ts';
+export { formatUevent, playedLines, Player, record, replay, verdictText, type Played, type Verdict } from './transcript/run.ts';
 export { labSystem, type System } from './system.ts';

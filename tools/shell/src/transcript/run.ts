@@ -1,0 +1,131 @@
+/** Running the commands of a transcript in a lab, to record or to compare. */
+import type { Uevent } from '@vdpalab/driver-core';
+import { formatLogLine, LabStuckError, type Lab, type UserProcess } from '@vdpalab/lab';
+import { Session, type SessionOptions } from '../session.ts';
+import { labSystem } from '../system.ts';
+import { diffLines, normalize, sameOutput } from './compare.ts';
+import type { Transcript, TranscriptCommand } from './parse.ts';
+
+/** What a command did. */
+export interface Played {
+  readonly out: readonly string[];
+  readonly dmesg: readonly string[];
+  readonly uevents: readonly string[];
+}
+
+/** A command against what its transcript says. */
+export interface Verdict extends Played {
+  readonly wanted: TranscriptCommand;
+  readonly outEqual: boolean;
+  readonly dmesgEqual: boolean;
+  readonly ueventsEqual: boolean;
+  /** All three. */
+  readonly equal: boolean;
+}
+
+/** A uevent as transcripts write it. */
+export function formatUevent(event: Uevent): string {
+  const value = (key: string): string | undefined => event.env.find((line) => line.startsWith(`${key}=`))?.slice(key.length + 1);
+  const driver = value('DRIVER');
+  return `${event.action}@${event.devpath} SUBSYSTEM=${value('SUBSYSTEM') ?? ''}${driver === undefined ? '' : ` DRIVER=${driver}`}`;
+}
+
+/** Text as transcript lines. @param prefix put before each */
+function textLines(text: string, prefix = ''): string[] {
+  if (text === '') return [];
+  const lines = text.split('\n');
+  const ended = lines.at(-1) === '';
+  if (ended) lines.pop();
+  return [...lines.map((line) => prefix + line), ...(ended || prefix !== '' ? [] : ['<no newline at end>'])];
+}
+
+/** A shell in a lab that plays one command after the other. */
+export class Player {
+  readonly #lab: Lab;
+  readonly #process: UserProcess;
+  readonly #session: Session;
+
+  private constructor(lab: Lab, process: UserProcess, session: Session) {
+    this.#lab = lab;
+    this.#process = process;
+    this.#session = session;
+  }
+
+  /** Open a shell in /root. */
+  static async open(lab: Lab, options: SessionOptions = {}): Promise<Player> {
+    const process = await lab.process('bash', { cwd: '/root' });
+    const session = await lab.as(process, (p) => Session.open(labSystem(lab, (proc) => lab.processOf(proc)), p, options));
+    return new Player(lab, process, session);
+  }
+
+  /** Run a command until the lab is idle. A command that waits for ever has the status 124 of `timeout`. */
+  async play(command: string): Promise<Played> {
+    const lab = this.#lab;
+    const mark = lab.log.mark;
+    const uevents = lab.uevents.length;
+    let done: { stdout: string; stderr: string; status: number };
+    try {
+      done = await lab.as(this.#process, () => this.#session.run(command));
+    } catch (error) {
+      if (!(error instanceof LabStuckError)) throw error;
+      const { stdout, stderr } = this.#session.partial();
+      done = { stdout, stderr: `${stderr}${error.message}\n`, status: 124 };
+    }
+    return {
+      out: [...textLines(done.stdout), ...textLines(done.stderr, 'stderr: '), `exit: ${done.status}`],
+      dmesg: lab.log.since(mark).map(formatLogLine),
+      uevents: lab.uevents.slice(uevents).map(formatUevent),
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#lab.as(this.#process, () => this.#session.close());
+    await this.#lab.exitProcess(this.#process);
+  }
+}
+
+/** Play a transcript's commands and compare each with what it says. */
+export async function replay(player: Player, transcript: Transcript, onVerdict: (verdict: Verdict) => void = () => {}): Promise<Verdict[]> {
+  const verdicts: Verdict[] = [];
+  for (const wanted of transcript.commands) {
+    const played = await player.play(wanted.command);
+    const outEqual = sameOutput(wanted.out, played.out, wanted.command);
+    const dmesgEqual = sameOutput(wanted.dmesg, played.dmesg);
+    const ueventsEqual = sameOutput(wanted.uevents, played.uevents);
+    const verdict: Verdict = { ...played, wanted, outEqual, dmesgEqual, ueventsEqual, equal: outEqual && dmesgEqual && ueventsEqual };
+    verdicts.push(verdict);
+    onVerdict(verdict);
+  }
+  return verdicts;
+}
+
+/** The lines of a played command, as a transcript has them. */
+export function playedLines(command: string, played: Played): string[] {
+  return [`$ ${command}`, ...played.out, ...played.dmesg.map((line) => `dmesg: ${line}`), ...played.uevents.map((line) => `uevent: ${line}`)];
+}
+
+/** Play a script's commands and write what they did; remarks, headings and blank lines stay where they are. */
+export async function record(player: Player, script: Transcript, onLines: (lines: readonly string[]) => void): Promise<void> {
+  let at = 0;
+  for (const wanted of script.commands) {
+    const before = script.lines.slice(at, wanted.line - 1);
+    if (before.length > 0) onLines(before);
+    onLines(playedLines(wanted.command, await player.play(wanted.command)));
+    at = wanted.line + wanted.out.length + wanted.dmesg.length + wanted.uevents.length;
+  }
+  const after = script.lines.slice(at);
+  if (after.some((line) => line !== '')) onLines(after);
+}
+
+/** What differs, for a person: the command and, for each part that differs, a diff of the compared text. */
+export function verdictText(verdict: Verdict, file: string): string {
+  const { wanted } = verdict;
+  const part = (equal: boolean, name: string, want: readonly string[], got: readonly string[], command?: string): string[] =>
+    equal ? [] : [`    ${name}:`, ...diffLines(normalize(want, command), normalize(got, command)).map((line) => `    ${line}`)];
+  return [
+    `${file}:${wanted.line}: $ ${wanted.command}`,
+    ...part(verdict.outEqual, 'output', wanted.out, verdict.out, wanted.command),
+    ...part(verdict.dmesgEqual, 'dmesg', wanted.dmesg, verdict.dmesg),
+    ...part(verdict.ueventsEqual, 'uevents', wanted.uevents, verdict.uevents),
+  ].join('\n');
+}
