@@ -35,6 +35,7 @@ export class MacTable {
 
   /** Forget every address behind a port. */
   forget(port: number): undefined {
+    if (this.size === 0 || !this.port.includes(port)) return;
     const kept: number[] = [];
     for (let i = 0; i < SLOTS; i++) {
       if (this.port[i] !== EMPTY && this.port[i] !== port) kept.push(this.low[i]!, this.high[i]!, this.port[i]!);
