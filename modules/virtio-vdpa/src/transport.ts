@@ -54,7 +54,7 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
     };
     if (index >= vdpa.nvqs) refuse('index', `there are ${vdpa.nvqs}`);
     if (ops.get_vq_ready(vdpa, index)) refuse('ready', 'it is in use');
-    const max = ops.get_vq_num_max(vdpa);
+    const max = ops.get_vq_size?.(vdpa, index) ?? ops.get_vq_num_max(vdpa);
     if (max === 0) refuse('size', 'its size is 0');
     const vq = k.vring_create_virtqueue({
       index, num: max, align: ops.get_vq_align(vdpa), vdev, features: vdev.features,
