@@ -8,7 +8,7 @@ import type { Virtqueue } from './header.ts';
 import { SplitVirtqueue } from './virtqueue.ts';
 
 /** Transport bits a split ring knows what to do with; the packed ring's is not among them. */
-const known = new Set<number>([
+const known: ReadonlySet<number> = new Set([
   VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM,
 ]);
 
