@@ -1,5 +1,6 @@
 /** The programs a lab has, by name. */
 import type { Applet } from '../program.ts';
+import { commands } from '../commands/index.ts';
 import { fileApplets } from './files.ts';
 import { find } from './find.ts';
 import { grep } from './grep.ts';
@@ -11,5 +12,5 @@ import { textApplets } from './text.ts';
 /** All of them; a door may add its own to a copy. */
 export const applets: ReadonlyMap<string, Applet> = new Map<string, Applet>([
   ['ls', ls], ['grep', grep], ['egrep', grep], ['fgrep', grep], ['sed', sed], ['find', find],
-  ...textApplets, ...fileApplets, ...systemApplets,
+  ...textApplets, ...fileApplets, ...systemApplets, ...commands,
 ]);

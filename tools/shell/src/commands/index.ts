@@ -1,0 +1,8 @@
+/** Programs about the kernel rather than about files: kmod's tools, lspci, captures. */
+import type { Applet } from '../program.ts';
+import { kmodCommands } from './kmod.ts';
+import { lspci } from './lspci.ts';
+import { pcapCommands } from './pcap.ts';
+
+/** All of them by name. */
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ...pcapCommands];
