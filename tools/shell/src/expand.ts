@@ -41,7 +41,7 @@ export class Expander {
 
   /** One text: no splitting, no paths; assignments, `case`, here-strings, redirections' inner use. */
   async text(word: Word, assignment = false): Promise<string> {
-    return joinPieces(await this.pieces(word, assignment), this.state);
+    return joinPieces(await this.pieces(word, assignment));
   }
 
   /** A pattern: what was quoted is escaped. */
@@ -54,10 +54,14 @@ export class Expander {
     return (await this.pieces(word)).map(({ text, kind }) => (kind === 'quoted' ? text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : text)).join('');
   }
 
-  /** The body of a here-document. */
-  async body(parts: readonly WordPart[] | undefined, text: string): Promise<string> {
-    if (parts === undefined) return text;
-    return joinPieces(await this.#parts(parts, true), this.state);
+  /** The body of a here-document. @param strip whether leading tabs go, as with `<<-` */
+  async body(parts: readonly WordPart[] | undefined, text: string, strip = false): Promise<string> {
+    if (parts === undefined) return strip ? text.replace(/^\t+/gm, '') : text;
+    if (strip) {
+      const stripped = parts.map((part, i) => (part.type === 'Literal' ? { ...part, value: part.value.replace(i === 0 ? /(^|\n)\t+/g : /(\n)\t+/g, '$1') } : part));
+      return joinPieces(await this.#parts(stripped, true));
+    }
+    return joinPieces(await this.#parts(parts, true));
   }
 
   /** The pieces of a word. */
@@ -84,9 +88,9 @@ export class Expander {
   }
 
   async #arithmeticText(node: ArithmeticExpression): Promise<string> {
-    if (node.type === 'ArithmeticCommandExpansion') return node.script === undefined ? '' : this.#command(node.script, node.text);
+    if (node.type === 'ArithmeticCommandExpansion') return node.script === undefined ? '' : this.#command(node.script);
     if (node.type !== 'ArithmeticWord') return '';
-    return node.parts === undefined ? node.value : joinPieces(await this.#parts(node.parts, true), this.state);
+    return node.parts === undefined ? node.value : joinPieces(await this.#parts(node.parts, true));
   }
 
   async #parts(parts: readonly WordPart[], quoted: boolean): Promise<Piece[]> {
@@ -113,7 +117,7 @@ export class Expander {
       case 'ParameterExpansion':
         return this.#parameter(part, quoted);
       case 'CommandExpansion':
-        return [{ text: part.script === undefined ? '' : await this.#command(part.script, part.text), kind: quoted ? 'quoted' : 'split' }];
+        return [{ text: part.script === undefined ? '' : await this.#command(part.script), kind: quoted ? 'quoted' : 'split' }];
       case 'ArithmeticExpansion':
         return [{ text: String(await this.#arithmeticPart(part)), kind: quoted ? 'quoted' : 'split' }];
       case 'ProcessSubstitution':
@@ -121,7 +125,7 @@ export class Expander {
       case 'Glob':
         if (part.parts !== undefined) {
           const inner = await this.#parts(part.parts, false);
-          return inner.map(({ text, kind }) => ({ text: kind === 'quoted' && text === '' ? '' : text, kind: 'bare' as const }));
+          return [{ text: '[', kind: 'bare' }, ...inner.map(({ text }) => ({ text, kind: 'bare' as const })), { text: ']', kind: 'bare' }];
         }
         return [{ text: part.text, kind: 'bare' }];
       case 'ExtendedGlob':
@@ -142,14 +146,13 @@ export class Expander {
   async operand(word: Word | undefined, quoted: boolean): Promise<Piece[]> {
     if (word === undefined) return [];
     const pieces = await this.pieces(word);
-    if (quoted) return [{ text: joinPieces(pieces, this.state), kind: 'quoted' }];
+    if (quoted) return [{ text: joinPieces(pieces), kind: 'quoted' }];
     // Bare text of an operand is split as the result of the expansion; what it quotes is not.
     return word.parts === undefined && !/['"\\]/.test(word.text) ? pieces.map(({ text }) => ({ text, kind: 'split' as const })) : pieces;
   }
 
-  async #command(script: ParsedScript, text: string): Promise<string> {
+  async #command(script: ParsedScript): Promise<string> {
     const output = await this.#substitute(script, script.source ?? this.source);
-    void text;
     return output.replace(/\n+$/, '');
   }
 
@@ -226,7 +229,6 @@ export class Expander {
 }
 
 /** Pieces as one text; what would begin a new word becomes a space. */
-export function joinPieces(pieces: readonly Piece[], state: ShellState): string {
-  void state;
+export function joinPieces(pieces: readonly Piece[]): string {
   return pieces.map((piece) => (piece.kind === 'break' ? ' ' : piece.text)).join('');
 }

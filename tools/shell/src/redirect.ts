@@ -37,7 +37,7 @@ export async function redirect(e: Expander, redirections: readonly Redirection[]
 async function redirectOne(e: Expander, one: Redirection, saved: Saved[] | undefined): Promise<void> {
   const { p } = e.state;
   if (one.type !== 'Redirect') {
-    const text = one.type === 'HereDoc' ? await e.body(one.delimiter?.quoted === true ? undefined : one.body.parts, one.body.text)
+    const text = one.type === 'HereDoc' ? await e.body(one.delimiter?.quoted === true ? undefined : one.body.parts, one.body.text, one.operator === '<<-')
       : `${one.target === undefined ? '' : await e.text(one.target)}\n`;
     await put(e, await hereDocument(p, text), await target(e, one, 0), saved);
     return;

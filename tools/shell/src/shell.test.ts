@@ -13,8 +13,8 @@ test('runs commands, pipes and redirections, and leaves no process or file behin
 
 test('a job in the background runs beside the shell, and wait gives its status', async () => {
   const { sh } = await testShell();
-  const text = '(sleep 2; echo late; exit 4) & P=$!; sleep 1; cat /proc/$P/stat | cut -d" " -f2,3; echo still: $(jobs -r | wc -l); wait $P; echo rc=$?; jobs';
-  expect(await sh(text)).toEqual({ stdout: '(bash) S\nstill: 1\nlate\nrc=4\n', stderr: '', status: 0 });
+  const text = 'sleep 2 & Q=$!; (sleep 2; echo late; exit 4) & P=$!; sleep 1; cat /proc/$Q/stat | cut -d" " -f2,3; echo still: $(jobs -r | wc -l); wait $P; echo rc=$?; wait; jobs';
+  expect(await sh(text)).toEqual({ stdout: '(sleep) S\nstill: 2\nlate\nrc=4\n', stderr: '', status: 0 });
 });
 
 test('a store gets one line at a time from builtins', async () => {

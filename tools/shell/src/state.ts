@@ -68,6 +68,8 @@ export class ShellState {
   /** Depth of conditions, in which `set -e` does not act. */
   lenient = 0;
   loops = 0;
+  /** Whether a script is being sourced. */
+  sourcing = false;
 
   constructor(p: UserProcess, name = 'bash') {
     this.p = p;
@@ -79,7 +81,7 @@ export class ShellState {
   fork(child: UserProcess): ShellState {
     const copy = Object.assign(Object.create(ShellState.prototype) as ShellState, this, {
       p: child, vars: new Map(this.vars), functions: new Map(this.functions), locals: this.locals.map((m) => new Map(m)),
-      jobs: [], options: { ...this.options }, traps: new Map<string, string>(), hidden: new Set<number>(),
+      jobs: [...this.jobs], options: { ...this.options }, traps: new Map<string, string>(), hidden: new Set<number>(),
     });
     return copy;
   }

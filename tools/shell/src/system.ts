@@ -15,8 +15,6 @@ export interface System {
   /** Wait until a task is done. */
   readonly join: (task: Task) => Promise<void>;
   readonly exit: (process: UserProcess) => Promise<void>;
-  /** Virtual milliseconds. */
-  readonly sleep: (ms: number) => Promise<void>;
   /** Virtual nanoseconds since boot. */
   readonly now: () => number;
   /** A symbol of the kernel. @throws Error when nothing exports it */
@@ -36,7 +34,6 @@ export function labSystem(lab: Lab, processOf: (proc: UserProcess['proc']) => Us
     start: (process, name, body) => lab.symbol('process_run')(process.proc, name, body),
     join: (task) => sched.join(task),
     exit: (process) => lab.symbol('process_exit')(process.proc),
-    sleep: (ms) => lab.symbol('msleep')(ms),
     now: () => sched.now,
     symbol: (name) => lab.symbol(name),
     modules: {

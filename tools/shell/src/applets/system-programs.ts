@@ -42,7 +42,7 @@ const sleep: Applet = async (c) => {
     }
     seconds += Number(m[1]) * ({ s: 1, m: 60, h: 3600, d: 86400 }[m[2]] ?? 1);
   }
-  await c.system.sleep(seconds * 1000);
+  await c.p.poll([], seconds * 1e9);
   return 0;
 };
 

@@ -103,12 +103,15 @@ const source: Builtin = async (shell, argv) => {
   }
   const outer = shell.state.positional;
   if (args.length > 0) shell.state.positional = args;
+  const sourcing = shell.state.sourcing;
+  shell.state.sourcing = true;
   try {
     return await shell.run(text);
   } catch (error) {
     if (error instanceof Leave && error.kind === 'return') return error.count;
     throw error;
   } finally {
+    shell.state.sourcing = sourcing;
     if (args.length > 0) shell.state.positional = outer;
   }
 };
@@ -169,6 +172,10 @@ export const controlBuiltins: [string, Builtin][] = [
     throw new Leave('exit', (await count(shell, argv, shell.state.status)) & 0xff);
   }],
   ['return', async (shell, argv) => {
+    if (shell.state.locals.length === 0 && !shell.state.sourcing) {
+      await shell.complain("return: can only `return' from a function or sourced script");
+      return 2;
+    }
     throw new Leave('return', (await count(shell, argv, shell.state.status)) & 0xff);
   }],
   ['break', (shell, argv) => leaveLoop(shell, 'break', argv)],

@@ -23,7 +23,6 @@ export async function testShell(options: SessionOptions = {}): Promise<TestShell
     start: (process, name, body) => k.process_run(process.proc, name, body),
     join: (task) => machine.sched.join(task),
     exit: (process) => k.process_exit(process.proc),
-    sleep: (ms) => k.msleep(ms),
     now: () => machine.sched.now,
     symbol: (name) => k[name],
   };
