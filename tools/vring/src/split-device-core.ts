@@ -9,6 +9,10 @@ import { DEVICE } from './fused/state.ts';
 import type { DirtyLog, RingState } from './ring.ts';
 import type { Translate } from './translate.ts';
 
+/** Bytes of an index, of a ring's flags, of an available entry and of an event index; of a used entry. */
+const INDEX_SIZE = 2;
+const USED_SIZE = 8;
+
 /** What was negotiated, where descriptor addresses lead, and how the memory is shared. */
 export interface SplitDeviceOptions {
   /** VIRTIO_RING_F_EVENT_IDX. */
@@ -35,6 +39,9 @@ export abstract class SplitDeviceCore {
   reason = '';
   drainedBytes = 0;
 
+  /** Bytes of ring structures read and written since {@link takeRingRead} and {@link takeRingWritten}; `drain` counts none. */
+  protected ringRead = 0;
+  protected ringWritten = 0;
   protected readonly eventIdx: boolean;
   protected readonly raw: boolean;
   protected readonly checkIndexJump: boolean;
@@ -114,7 +121,22 @@ export abstract class SplitDeviceCore {
     this.usedLogHi = usedHi >>> 0;
   }
 
+  /** Bytes of descriptors, indirect tables, available entries, indices and flags read since the last call. */
+  takeRingRead(): number {
+    const { ringRead } = this;
+    this.ringRead = 0;
+    return ringRead;
+  }
+
+  /** Bytes of used entries, indices and flags written since the last call. */
+  takeRingWritten(): number {
+    const { ringWritten } = this;
+    this.ringWritten = 0;
+    return ringWritten;
+  }
+
   pending(): number {
+    this.ringRead += INDEX_SIZE;
     const index = this.loadAvailIndex();
     return index < 0 ? 0 : (index - this.lastAvail) & 0xffff;
   }
@@ -133,6 +155,7 @@ export abstract class SplitDeviceCore {
     if (count === 0) return;
     this.completed += count;
     this.unpublished = 0;
+    this.ringWritten += count * USED_SIZE + INDEX_SIZE;
     if (this.storeUsedIndex(this.lastUsed) < 0) this.noRing('used idx');
     if (this.dirty !== null) this.logUsed(count);
   }
@@ -140,6 +163,7 @@ export abstract class SplitDeviceCore {
   needInterrupt(): boolean {
     const { completed } = this;
     this.completed = 0;
+    this.ringRead += INDEX_SIZE;
     if (!this.eventIdx) {
       const flags = this.loadAvailFlags();
       return flags >= 0 && (flags & VRING_AVAIL_F_NO_INTERRUPT) === 0;
@@ -152,12 +176,15 @@ export abstract class SplitDeviceCore {
   enableNotify(): boolean {
     const err = this.eventIdx ? this.storeAvailEvent(this.lastAvail) : this.storeUsedFlags(0);
     if (err < 0) this.noRing('used flags');
+    this.ringWritten += INDEX_SIZE;
+    this.ringRead += INDEX_SIZE;
     const index = this.loadAvailIndex();
     return index < 0 || index === this.lastAvail;
   }
 
   disableNotify(): undefined {
     if (this.eventIdx) return;
+    this.ringWritten += INDEX_SIZE;
     if (this.storeUsedFlags(VRING_USED_F_NO_NOTIFY) < 0) this.noRing('used flags');
   }
 

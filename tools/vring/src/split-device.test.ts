@@ -54,6 +54,28 @@ describe.each(KINDS)('%s split device', (kind) => {
     expect(batch.count).toBe(0);
   });
 
+  test('counts what the ring costs: descriptors wherever they lie, entries, indices', () => {
+    const { ring, device, batch } = setUp(kind, 8, { eventIdx: true });
+    ring.setChain(0, [{ addr: DATA, len: 16 }, { addr: DATA + 64, len: 8 }]);
+    ring.setDescriptor(3, { addr: DATA, len: 48, flags: INDIRECT });
+    for (let i = 0; i < 3; i++) ring.setDescriptorAt(DATA + 16 * i, { addr: DATA + 512, len: 4, flags: i < 2 ? NEXT : 0, next: i + 1 });
+    ring.setDescriptor(5, { addr: BASE + 6 * PAGE - 4, len: 10 }); // two segments, one descriptor
+    ring.offer(0, 3, 5);
+    expect(device.walk(batch, 8)).toBe(3);
+    expect(device.takeRingRead()).toBe(2 + 3 * 2 + (2 + (1 + 3) + 1) * 16);
+    expect(device.takeRingWritten()).toBe(0);
+    device.pushMany(batch);
+    expect([device.takeRingRead(), device.takeRingWritten()]).toEqual([0, 3 * 8 + 2]);
+    device.needInterrupt();
+    expect([device.takeRingRead(), device.takeRingWritten()]).toEqual([2, 0]);
+    device.enableNotify();
+    expect([device.takeRingRead(), device.takeRingWritten()]).toEqual([2, 2]);
+    device.disableNotify();
+    expect([device.takeRingRead(), device.takeRingWritten()]).toEqual([0, 0]);
+    expect(device.pending()).toBe(0);
+    expect(device.takeRingRead()).toBe(2);
+  });
+
   test('splits a segment where its mapping ends', () => {
     const { memory, ring, device, batch } = setUp(kind);
     ring.setDescriptor(1, { addr: BASE + 6 * PAGE - 4, len: 10 });

@@ -2,7 +2,7 @@
 import type { SplitRingAreas } from './areas.ts';
 import { splitAreasFault } from './areas.ts';
 import type { ChainBatch } from './batch.ts';
-import { AVAIL_IDX, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
+import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
 import {
   drainDirect, drainDirectRaw, drainTables, drainTablesRaw, push, walkDirect, walkDirectRaw, walkTables, walkTablesRaw,
 } from './fused/device.ts';
@@ -10,6 +10,7 @@ import type { DeviceState } from './fused/state.ts';
 import { DEVICE, SplitViews } from './fused/state.ts';
 import type { SplitDeviceOptions } from './split-device-core.ts';
 import { SplitFrames } from './split-frames.ts';
+import { ENTRY_SIZE } from './split-walker.ts';
 
 /** Device side of a split virtqueue, on views laid over its areas. */
 export class SplitDevice extends SplitFrames {
@@ -39,7 +40,10 @@ export class SplitDevice extends SplitFrames {
     while (c < want) {
       const from = c;
       c = raw ? walkDirectRaw(state, batch, c, want - c) : walkDirect(state, batch, c, want - c);
+      const direct = c;
       if (c < want) c = raw ? walkTablesRaw(state, batch, c, want - c) : walkTables(state, batch, c, want - c);
+      // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
+      this.ringRead += (c - from) * ENTRY_SIZE + (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
       batch.count = c;
       if (c > from) continue;
       const err = this.takeInto(batch, c, done + c === 0);

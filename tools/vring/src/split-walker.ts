@@ -18,6 +18,9 @@ import { SplitDeviceCore } from './split-device-core.ts';
 const IN_RING = -1;
 const TABLE_ENDS_CHAIN = -2;
 
+/** Bytes of an available entry, and of the available index. */
+export const ENTRY_SIZE = 2;
+
 /** Takes chains. */
 export abstract class SplitWalker extends SplitDeviceCore {
   // One descriptor, as loadDesc and loadTableDesc leave it.
@@ -47,6 +50,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
 
   /** How many chains there are to take, at most `budget`, or a negative errno. */
   protected ready(budget: number): number {
+    this.ringRead += ENTRY_SIZE;
     const index = this.loadAvailIndex();
     if (index < 0) return this.noRing('avail idx');
     const ready = (index - this.lastAvail) & 0xffff;
@@ -89,6 +93,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
 
   private chain(batch: ChainBatch, c: number): number {
     const { num } = this;
+    this.ringRead += ENTRY_SIZE;
     const head = this.loadHead(this.lastAvail & (num - 1));
     if (head < 0) return this.noRing('avail ring');
     if (head >= num) return this.fail(EINVAL, 'vring.head-range', `Guest says index ${head} > ${num} is available`);
@@ -106,6 +111,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
     for (;;) {
       const err = up === IN_RING ? this.loadDesc(i) : this.loadTableDesc(i);
       if (err !== 0) return err;
+      this.ringRead += DESC_SIZE;
       // Each INDIRECT descriptor counts too: without that a circle of them would have no end.
       if (up === IN_RING && ++inRing > num) return this.loop(num);
       if (++total > this.maxChain) return this.tooLong();

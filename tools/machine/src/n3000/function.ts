@@ -279,6 +279,7 @@ export class N3000Function extends PciFunction {
     this.receiver.run(port);
     const written = this.receiver.takeWritten();
     if (written > 0) this.dma.count(0, written);
+    for (const queue of this.queues) queue.countRing();
   }
 
   private receiveQueue(pair: number): VirtQueue | null {

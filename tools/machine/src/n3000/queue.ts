@@ -118,6 +118,12 @@ export class VirtQueue {
     return this.translate(settings, finder);
   }
 
+  /** Count what the ring itself has cost since the last call: descriptors, entries, indices. */
+  countRing(): undefined {
+    const { ring, settings } = this;
+    if (ring !== null && settings !== null) settings.port.count(ring.takeRingRead(), ring.takeRingWritten());
+  }
+
   /** Log writes from now on as the settings say. */
   relog(): undefined {
     if (this.ring !== null && this.settings !== null) this.ring.setDirtyLog(this.settings.log(), this.usedLo, this.usedHi);

@@ -104,5 +104,6 @@ export class QueueServer {
       if (more || !quiet) this.fn.again(queue);
     }
     if (done > 0) this.interrupts.used(queue, ring, done);
+    queue.countRing();
   }
 }
