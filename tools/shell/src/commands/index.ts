@@ -3,6 +3,7 @@ import type { Applet } from '../program.ts';
 import { kmodCommands } from './kmod.ts';
 import { lspci } from './lspci.ts';
 import { pcapCommands } from './pcap.ts';
+import { vdpa } from './vdpa.ts';
 
 /** All of them by name. */
-export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ...pcapCommands];
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ...pcapCommands];
