@@ -101,12 +101,13 @@ describe('IOVA space', () => {
           continue;
         }
         const { size, align } = shape(s.pages);
-        const fits = (at: number): boolean => at + align - 1 <= s.limit && !busy.slice(at, at + size).includes(true)
-          && (kept.size > 0 || !busy.slice(at, at + align).includes(true));
+        const isFree = (at: number, pages: number): boolean => !busy.slice(at, at + pages).includes(true);
         const start = space.alloc(s.pages, s.limit);
-        const starts = Array.from({ length: 512 / align }, (_, i) => i * align).filter(fits);
-        const highest = starts.at(-1) ?? -1;
-        const allowed = kept.size === 0 || start < 0 ? start === highest : fits(start) && start % align === 0;
+        const starts = Array.from({ length: 512 / align }, (_, i) => i * align);
+        const fits = starts.filter((at) => at + size - 1 <= s.limit && isFree(at, size));
+        const whole = fits.filter((at) => at + align - 1 <= s.limit && isFree(at, align));
+        const highest = whole.at(-1) ?? fits.at(-1) ?? -1;
+        const allowed = kept.size === 0 || start < 0 ? start === highest : fits.includes(start);
         if (!allowed) wrong.push(`${s.pages} pages up to ${s.limit}: ${start}, highest fit ${highest}`);
         if (start < 0) continue;
         busy.fill(true, start, start + size);

@@ -40,7 +40,8 @@ export class IovaSpace {
   /**
    * Take the highest range that ends at or below `limit`, aligned to its size rounded up to a power of two.
    *
-   * Up to 32 pages are rounded up to a power of two, as by `alloc_iova_fast`.
+   * Up to 32 pages are rounded up to a power of two, as by `alloc_iova_fast`. Larger odd sizes prefer a place whose
+   * whole aligned block is free, where Linux takes the highest.
    *
    * @param limit last page that may be used
    * @returns its first page, or -1 when there is none
@@ -55,12 +56,10 @@ export class IovaSpace {
         return stack.pop()!;
       }
     }
-    let start = this.take(order, limit);
-    if (start < 0 && this.flush()) start = this.take(order, limit);
-    if (start < 0) return -1;
     const kept = keptPages(pages);
-    if (kept < 2 ** order) this.giveBack(start + kept, 2 ** order - kept);
-    this.taken += kept;
+    let start = this.find(order, kept, limit);
+    if (start < 0 && this.flush()) start = this.find(order, kept, limit);
+    if (start >= 0) this.taken += kept;
     return start;
   }
 
@@ -81,10 +80,17 @@ export class IovaSpace {
     this.exclude(0, this.order, 0, first, last);
   }
 
-  private take(order: number, limit: number): number {
+  /** An aligned block that is free as a whole, if there is one: its tail goes back. Else one whose first pages are. */
+  private find(order: number, kept: number, limit: number): number {
+    if (order > this.order) return -1;
     this.wanted = order;
     this.ceiling = limit;
-    return order > this.order ? -1 : this.descend(0, this.order, 0);
+    const start = this.descend(0, this.order, 0);
+    const whole = 2 ** order;
+    if (kept === whole) return start;
+    if (start < 0) return this.descendToPrefix(0, this.order, 0, kept);
+    this.giveBack(start + kept, whole - kept);
+    return start;
   }
 
   private descend(node: number, order: number, start: number): number {
@@ -100,6 +106,32 @@ export class IovaSpace {
     if (found < 0) found = this.descend(left, half, start);
     this.join(node, order);
     return found;
+  }
+
+  /** Not one walk down, but one for each block whose first half is free: for large odd sizes in a crowded space. */
+  private descendToPrefix(node: number, order: number, start: number, kept: number): number {
+    const { wanted } = this;
+    if (this.best[node]! < wanted - 1 || start + kept - 1 > this.ceiling) return -1;
+    if (order === wanted) {
+      if (!this.isFree(node, order, kept)) return -1;
+      this.exclude(node, order, start, start, start + kept - 1);
+      return start;
+    }
+    const left = this.split(node, order);
+    let found = this.descendToPrefix(left + 1, order - 1, start + 2 ** (order - 1), kept);
+    if (found < 0) found = this.descendToPrefix(left, order - 1, start, kept);
+    this.join(node, order);
+    return found;
+  }
+
+  /** Whether the first pages of a node are free. */
+  private isFree(node: number, order: number, pages: number): boolean {
+    if (this.best[node] === order) return true;
+    const children = this.left[node]!;
+    if (children === 0) return false;
+    const half = 2 ** (order - 1);
+    if (pages <= half) return this.isFree(children, order - 1, pages);
+    return this.best[children] === order - 1 && this.isFree(children + 1, order - 1, pages - half);
   }
 
   private giveBack(start: number, pages: number): undefined {

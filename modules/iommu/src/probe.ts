@@ -1,6 +1,6 @@
 /** Devices come and go. Mirrors `drivers/iommu/iommu.c` (Linux 6.1), `iommu_probe_device`, `iommu_release_device`. */
 import type { IommuUnit } from '@vdpalab/abi';
-import type { DriverCoreSymbols } from '@vdpalab/driver-core';
+import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { DmaDevices } from './dma-state.ts';
 import type { Domain, Domains } from './domain.ts';
 import { attachDevice } from './group.ts';
@@ -45,6 +45,16 @@ export function createProbe(deps: ProbeDeps): Pick<IommuSymbols, 'iommu_probe_de
     groups.remove(group);
   }
 
+  function join(dev: Device, group: Group): undefined {
+    attachDevice(unit, dev, group.domain);
+    try {
+      group.dir?.link(dev);
+    } catch (error) {
+      attachDevice(unit, dev, null);
+      throw error;
+    }
+  }
+
   return {
     iommu_probe_device(dev, rid, peer, pasid) {
       const shared = peer === null ? null : groups.of(peer);
@@ -53,10 +63,8 @@ export function createProbe(deps: ProbeDeps): Pick<IommuSymbols, 'iommu_probe_de
       try {
         const group = shared ?? createGroup();
         try {
-          attachDevice(unit, dev, group.domain);
-          group.dir?.link(dev);
+          join(dev, group);
         } catch (error) {
-          attachDevice(unit, dev, null);
           if (shared === null) removeGroup(group);
           throw error;
         }

@@ -92,6 +92,7 @@ export interface PciSymbols {
   pcim_iomap_table: (pdev: PciDev) => readonly (IoMem | null)[];
   pci_request_region: (pdev: PciDev, bar: number, name: string) => Atomic;
   pci_release_region: (pdev: PciDev, bar: number) => Atomic;
+  /** @throws ENOMEM for a BAR that is absent or has no address, where Linux returns NULL */
   pci_iomap: (pdev: PciDev, bar: number) => IoMem;
   pci_iounmap: (pdev: PciDev, mem: IoMem) => Atomic;
   pci_resource_start: (pdev: PciDev, bar: number) => number;
@@ -112,20 +113,31 @@ export interface PciSymbols {
   pci_find_ext_capability: (pdev: PciDev, cap: number) => number;
   pci_name: (pdev: PciDev) => string;
 
-  /** MSI-X on, between `min` and `max` vectors. @returns how many. @throws ENOSPC */
+  /**
+   * MSI-X on, between `min` and `max` vectors, unmasked: an interrupt may come as soon as there is a handler.
+   *
+   * @returns how many
+   * @throws ENOSPC when there are fewer than `min`; ERANGE for `max` below `min`; EINVAL when it is on already, absent or
+   * forbidden; ENOMEM when the table has no address
+   */
   pci_alloc_irq_vectors: (pdev: PciDev, min: number, max: number) => Promise<number>;
   pci_free_irq_vectors: (pdev: PciDev) => Promise<void>;
   /** Linux interrupt number of a vector. @throws EINVAL */
   pci_irq_vector: (pdev: PciDev, nr: number) => number;
-  /** Vectors the function has; ENOSYS thrown without the capability. */
+  /** Vectors the function has. @throws EINVAL without the capability */
   pci_msix_vec_count: (pdev: PciDev) => number;
 
-  /** @throws ENODEV without the capability, EINVAL, EBUSY */
+  /**
+   * Enable VFs and add their devices.
+   *
+   * @throws ENOSYS without the capability; EINVAL when VFs are enabled, or for more than there are; ENOMEM without bus
+   * numbers or VF BARs; EIO
+   */
   pci_enable_sriov: (pdev: PciDev, numVfs: number) => Promise<void>;
   pci_disable_sriov: (pdev: PciDev) => Promise<void>;
   pci_num_vf: (pdev: PciDev) => number;
   pci_vfs_assigned: (pdev: PciDev) => number;
-  /** What a PF driver with nothing of its own to do puts in sriov_configure. */
+  /** What a PF driver with nothing of its own to do puts in sriov_configure. @throws ENODEV without the capability */
   pci_sriov_configure_simple: (pdev: PciDev, numVfs: number) => Promise<number>;
   /** Reset through FLR where the function has it. @throws ENOTTY */
   pcie_flr: (pdev: PciDev) => Promise<void>;

@@ -34,13 +34,10 @@ async function cycle(kernel: PciKernel, count: number, times: number): Promise<n
 describe('1,024 VFs', () => {
   it('come and go in time that grows with their number', async () => {
     const kernel = await boot();
-    const few: number[] = [];
-    const many: number[] = [];
-    for (let round = 0; round < 2; round++) {
-      few.push(await cycle(kernel, 64, 6));
-      many.push(await cycle(kernel, 1024, 1));
-    }
-    expect(Math.min(...many) / Math.min(...few), `64 VFs in ${few} ms, 1024 in ${many} ms`).toBeLessThanOrEqual(20);
+    await cycle(kernel, 64, 6); // compiled from here on
+    const few = await cycle(kernel, 64, 6);
+    const many = await cycle(kernel, 1024, 1);
+    expect(many / few, `64 VFs in ${few} ms, 1024 in ${many} ms`).toBeLessThanOrEqual(20);
     expect(kernel.hw.iommu!.tables()).toHaveLength(3);
   }, 120_000);
 });
