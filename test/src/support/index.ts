@@ -2,4 +2,5 @@
 export * from './capture.ts';
 export * from './modprobe.ts';
 export * from './netdev.ts';
+export * from './pair.ts';
 export * from './world.ts';
