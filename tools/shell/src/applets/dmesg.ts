@@ -1,0 +1,25 @@
+/** `dmesg` of util-linux on the lab's log. */
+import { formatLogLine } from '@vdpalab/lab';
+import type { Applet } from '../program.ts';
+import { options } from './options.ts';
+
+const LEVELS = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug'];
+
+/** Print the kernel log, or clear it. */
+export const dmesg: Applet = async (c) => {
+  const o = await options(c, 'xtcCkrTl:f:eH', { decode: 'x', notime: 't', 'read-clear': 'c', clear: 'C', raw: 'r', level: 'l', ctime: 'T', kernel: 'k' });
+  const log = c.system.lab?.log;
+  if (log === undefined) return c.fail('read kernel buffer failed: Operation not permitted');
+  if ((o.has('c') || o.has('C')) && c.p.proc.cred.uid !== 0) return c.fail('clear kernel buffer failed: Operation not permitted');
+  const levels = o.get('l')?.split(',');
+  if (!o.has('C')) {
+    for (const line of log.lines) {
+      if (levels !== undefined && !levels.includes(LEVELS[line.level] ?? 'info')) continue;
+      const time = o.has('t') ? '' : `[${(line.at / 1e9).toFixed(6).padStart(12)}] `;
+      const head = formatLogLine(line).slice(0, formatLogLine(line).length - line.text.length);
+      c.out(o.has('r') ? `<${line.level}>${time}${line.text}\n` : o.has('x') ? `${head}${time}${line.text}\n` : `${time}${line.text}\n`);
+    }
+  }
+  if (o.has('c', 'C')) log.clear();
+  return 0;
+};

@@ -1,0 +1,69 @@
+/** insmod, rmmod, lsmod, modprobe, modinfo and depmod on the lab. */
+import { isKernelError } from '@vdpalab/abi';
+import { depmodTool, insmod, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
+import type { Applet, Program } from '../program.ts';
+import { errnoText } from '../system.ts';
+
+type Tool = (argv: readonly string[], sys: KmodSystem) => Promise<number>;
+
+/** A tool of kmod as a program of the lab. */
+function tool(run: Tool): Applet {
+  return async (c) => {
+    const { modules } = c.system;
+    if (modules === undefined) return c.fail('this kernel has no module loader');
+    const complaints: string[] = [];
+    const settle = async (): Promise<void> => {
+      await c.flush();
+      if (complaints.length > 0) await c.err(complaints.splice(0).join(''));
+    };
+    const status = await run(c.args, kmodSystem(c, modules, complaints, settle));
+    await settle();
+    return status;
+  };
+}
+
+function kmodSystem(c: Program, modules: NonNullable<Program['system']['modules']>, complaints: string[], settle: () => Promise<void>): KmodSystem {
+  const quiet = async <T>(call: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await call();
+    } catch (error) {
+      if (isKernelError(error)) return null;
+      throw error;
+    }
+  };
+  return {
+    release: c.system.release,
+    env: Object.fromEntries(c.env),
+    readFile: (path) => quiet(() => c.read(path)),
+    readdir: (path) => quiet(async () => (await c.p.readdir(path)).map((entry) => entry.name)),
+    exists: async (path) => (await quiet(() => c.p.stat(path)))?.kind === 'file',
+    writeFile: async (path, text) => {
+      try {
+        await c.p.writeFile(path, text);
+        return 0;
+      } catch (error) {
+        if (isKernelError(error)) return error.errno;
+        throw error;
+      }
+    },
+    ...modules,
+    runCommand: async (command, env) => {
+      await settle();
+      return c.launch.runShell(command, ['sh'], new Map([...c.env, ...Object.entries(env)]));
+    },
+    strerror: errnoText,
+    sleep: async (ms) => void (await c.p.poll([], ms * 1e6)),
+    out: (text) => c.out(text),
+    err: (text) => void complaints.push(text),
+  };
+}
+
+const tools: Readonly<Record<string, Tool>> = { insmod, rmmod, lsmod, modprobe, modinfo, depmod: depmodTool };
+
+export const kmodApplets: [string, Applet][] = [
+  ...Object.entries(tools).map(([name, run]): [string, Applet] => [name, tool(run)]),
+  ['kmod', async (c) => {
+    const name = c.args[0] === 'list' ? 'lsmod' : c.args[0] ?? '';
+    return tools[name] === undefined ? c.fail(`missing command`) : c.launch.runProgram([name, ...c.args.slice(1)]);
+  }],
+];
