@@ -1,19 +1,16 @@
 /** The programs a lab has, by name. */
 import type { Applet } from '../program.ts';
 import { commands } from '../commands/index.ts';
-import { dmesg } from './dmesg.ts';
 import { fileApplets } from './files.ts';
 import { find } from './find.ts';
 import { grep } from './grep.ts';
-import { kmodApplets } from './kmod.ts';
 import { ls } from './ls.ts';
 import { sed } from './sed.ts';
 import { systemApplets } from './system-programs.ts';
 import { textApplets } from './text.ts';
-import { vdpa } from './vdpa.ts';
 
 /** All of them; a door may add its own to a copy. */
 export const applets: ReadonlyMap<string, Applet> = new Map<string, Applet>([
-  ['ls', ls], ['grep', grep], ['egrep', grep], ['fgrep', grep], ['sed', sed], ['find', find], ['dmesg', dmesg], ['vdpa', vdpa],
-  ...textApplets, ...fileApplets, ...systemApplets, ...kmodApplets, ...commands,
+  ['ls', ls], ['grep', grep], ['egrep', grep], ['fgrep', grep], ['sed', sed], ['find', find],
+  ...textApplets, ...fileApplets, ...systemApplets, ...commands,
 ]);

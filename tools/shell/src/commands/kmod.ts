@@ -1,76 +1,70 @@
-/** modprobe, insmod, rmmod, lsmod, modinfo and depmod: kmod's tools on the lab's files and loader. */
-import { depmodTool, insmod, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
-import { O_CREAT, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
-import type { Applet, Program } from '../program.ts';
-import { errnoText, refusedWith } from '../system.ts';
+/** insmod, rmmod, lsmod, modprobe, modinfo and depmod on the lab. */
 import { isKernelError } from '@vdpalab/abi';
+import { depmodTool, insmod, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
+import type { Applet, Program } from '../program.ts';
+import { errnoText } from '../system.ts';
 
-/** A file's text; `null` when it cannot be read. */
-async function readFile(c: Program, path: string): Promise<string | null> {
-  try {
-    return await c.p.readFile(path);
-  } catch (error) {
-    if (isKernelError(error)) return null;
-    throw error;
-  }
+type Tool = (argv: readonly string[], sys: KmodSystem) => Promise<number>;
+
+/** A tool of kmod as a program of the lab. */
+function tool(run: Tool): Applet {
+  return async (c) => {
+    const { modules } = c.system;
+    if (modules === undefined) return c.fail('this kernel has no module loader');
+    const complaints: string[] = [];
+    const settle = async (): Promise<void> => {
+      await c.flush();
+      if (complaints.length > 0) await c.err(complaints.splice(0).join(''));
+    };
+    const status = await run(c.args, kmodSystem(c, modules, complaints, settle));
+    await settle();
+    return status;
+  };
 }
 
-/** What the tools see: the program's process for files, the kernel for modules. */
-function kmodSystem(c: Program, errors: string[]): KmodSystem {
-  const { modules } = c.system;
-  if (modules === undefined) throw new Error('this shell runs without a module loader');
+function kmodSystem(c: Program, modules: NonNullable<Program['system']['modules']>, complaints: string[], settle: () => Promise<void>): KmodSystem {
+  const quiet = async <T>(call: () => Promise<T>): Promise<T | null> => {
+    try {
+      return await call();
+    } catch (error) {
+      if (isKernelError(error)) return null;
+      throw error;
+    }
+  };
   return {
-    ...modules,
     release: c.system.release,
     env: Object.fromEntries(c.env),
-    readFile: (path) => readFile(c, path),
-    async readdir(path) {
+    readFile: (path) => quiet(() => c.read(path)),
+    readdir: (path) => quiet(async () => (await c.p.readdir(path)).map((entry) => entry.name)),
+    exists: async (path) => (await quiet(() => c.p.stat(path)))?.kind === 'file',
+    writeFile: async (path, text) => {
       try {
-        return (await c.p.readdir(path)).map((entry) => entry.name);
-      } catch (error) {
-        if (isKernelError(error)) return null;
-        throw error;
-      }
-    },
-    async exists(path) {
-      try {
-        return (await c.p.stat(path)).kind === 'file';
-      } catch (error) {
-        if (refusedWith(error, 'ENOENT', 'ENOTDIR', 'EACCES')) return false;
-        throw error;
-      }
-    },
-    async writeFile(path, text) {
-      try {
-        await c.p.writeFile(path, text, O_WRONLY | O_CREAT | O_TRUNC);
+        await c.p.writeFile(path, text);
         return 0;
       } catch (error) {
         if (isKernelError(error)) return error.errno;
         throw error;
       }
     },
-    async runCommand(command, env) {
-      await c.flush();
-      return await c.launch.runShell(command, ['sh'], new Map([...c.env, ...Object.entries(env)]));
+    ...modules,
+    runCommand: async (command, env) => {
+      await settle();
+      return c.launch.runShell(command, ['sh'], new Map([...c.env, ...Object.entries(env)]));
     },
     strerror: errnoText,
-    sleep: (ms) => c.system.symbol('msleep')(ms),
+    sleep: async (ms) => void (await c.p.poll([], ms * 1e6)),
     out: (text) => c.out(text),
-    err: (text) => void errors.push(text),
+    err: (text) => void complaints.push(text),
   };
 }
 
-/** One of kmod's tools as a program. Output is written in order at the end: out first, as pipes show it. */
-const tool = (run: (argv: readonly string[], sys: KmodSystem) => Promise<number>): Applet => async (c) => {
-  const errors: string[] = [];
-  const status = await run(c.args, kmodSystem(c, errors));
-  await c.flush();
-  for (const text of errors) await c.err(text);
-  return status;
-};
+const tools: Readonly<Record<string, Tool>> = { insmod, rmmod, lsmod, modprobe, modinfo, depmod: depmodTool };
 
 /** The tools by name. */
 export const kmodCommands: readonly (readonly [string, Applet])[] = [
-  ['modprobe', tool(modprobe)], ['insmod', tool(insmod)], ['rmmod', tool(rmmod)], ['lsmod', tool(lsmod)], ['modinfo', tool(modinfo)],
-  ['depmod', tool(depmodTool)],
+  ...Object.entries(tools).map(([name, run]): readonly [string, Applet] => [name, tool(run)]),
+  ['kmod', async (c) => {
+    const name = c.args[0] === 'list' ? 'lsmod' : c.args[0] ?? '';
+    return tools[name] === undefined ? c.fail(`missing command`) : c.launch.runProgram([name, ...c.args.slice(1)]);
+  }],
 ];

@@ -1,235 +1,348 @@
-/** `vdpa`: management of vDPA devices over generic netlink. Mirrors `vdpa/vdpa.c` (iproute2 6.1). */
+/** `vdpa` of iproute2 6.1: management devices and devices over generic netlink. */
+import { isKernelError } from '@vdpalab/abi';
 import { GenlSocket, NetlinkError, type GenlMessage } from '@vdpalab/user';
 import {
-  VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU,
-  VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL,
-  VDPA_CMD_DEV_GET, VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, type NlaBuilder,
+  VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_MAX_VQS, VDPA_ATTR_DEV_MAX_VQ_SIZE, VDPA_ATTR_DEV_MGMTDEV_MAX_VQS, VDPA_ATTR_DEV_NAME,
+  VDPA_ATTR_DEV_NEGOTIATED_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU,
+  VDPA_ATTR_DEV_NET_STATUS, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_DEV_SUPPORTED_FEATURES, VDPA_ATTR_DEV_VENDOR_ATTR_NAME,
+  VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_DEV_VENDOR_ID, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
+  VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET, VDPA_CMD_DEV_NEW,
+  VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_GENL_NAME, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP, type NlaBuilder,
 } from '@vdpalab/uapi';
 import type { Applet, Program } from '../program.ts';
 import { errnoText } from '../system.ts';
 import { jsonText, type Json } from './json.ts';
-import { showConfig, showDevice, showMgmtdev, type Shown } from './vdpa-format.ts';
+import { CLASS, featureNames, MGMT_CLASS } from './vdpa-names.ts';
 
-const usage = `Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }
+const HELP = `Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }
 where  OBJECT := { mgmtdev | dev }
        OPTIONS := { -V[ersion] | -n[o-nice-names] | -j[son] | -p[retty] }
 `;
-const mgmtdevUsage = 'Usage: vdpa mgmtdev show [ DEV ]\n';
-const configUsage = 'Usage: vdpa dev config COMMAND [ OPTIONS ]\n';
-const vstatsUsage = 'Usage: vdpa dev vstats COMMAND\n';
-const devUsage = `Usage: vdpa dev show [ DEV ]
+const MGMT_HELP = 'Usage: vdpa mgmtdev show [ DEV ]\n';
+const CONFIG_HELP = 'Usage: vdpa dev config COMMAND [ OPTIONS ]\n';
+const STATS_HELP = 'Usage: vdpa dev vstats COMMAND\n';
+const DEV_HELP = `Usage: vdpa dev show [ DEV ]
        vdpa dev add name NAME mgmtdev MANAGEMENTDEV [ mac MACADDR ] [ mtu MTU ]
                                                     [ max_vqp MAX_VQ_PAIRS ]
        vdpa dev del DEV
-${configUsage}${vstatsUsage}`;
+${CONFIG_HELP}${STATS_HELP}`;
 
-/** How one call prints. */
-interface Output {
-  readonly json: boolean;
-  readonly pretty: boolean;
-}
-
-/** Ends the program with a message on standard error. */
-class Refusal {
-  readonly text: string;
-  readonly status: number;
-
-  constructor(text: string, status = 1) {
-    this.text = text;
-    this.status = status;
-  }
-}
-
-/** What the kernel refused, as iproute2 words it. */
-function refusalText(error: NetlinkError): string {
-  return `${error.extack === null ? '' : `Error: ${error.extack}.\n`}kernel answers: ${errnoText(error.errno)}\n`;
-}
-
-/** `BUS/NAME` or `NAME`. */
-function putMgmtdev(b: NlaBuilder, handle: string): void {
-  const parts = handle.split('/');
-  if (parts.length > 2) {
-    throw new Refusal('Wrong vdpa mgmtdev identification string format\nExpected "mgmtdev_bus_name/mgmtdev_name"\nExpected "mgmtdev_name"\n');
-  }
-  const [first, second] = parts as [string, string?];
-  if (second !== undefined) b.putString(VDPA_ATTR_MGMTDEV_BUS_NAME, first);
-  b.putString(VDPA_ATTR_MGMTDEV_DEV_NAME, second ?? first);
-}
-
-/** `strtoul` of the whole text into 16 bits. */
-function u16(text: string): number {
-  const m = /^(0[xX][0-9a-fA-F]+|\d+)$/.exec(text);
-  const value = m === null ? Number.NaN : Number(m[1]);
-  if (!(value <= 0xffff)) throw new Refusal('');
-  return value;
-}
-
-/** Six bytes; missing ones are zero, as the tool sends them. */
-function macBytes(text: string): Uint8Array {
-  const bytes = new Uint8Array(6);
-  text.split(':').forEach((part, i) => {
-    if (!/^[0-9a-f]{1,2}$/i.test(part)) throw new Refusal(`"${part}" is invalid lladdr.\n`);
-    bytes[i] = Number.parseInt(part, 16);
-  });
-  return bytes;
-}
-
-/** Arguments after `dev add`, put into the request. */
-function addRequest(args: readonly string[]): (b: NlaBuilder) => void {
-  let name: string | null = null;
-  let mgmtdev: string | null = null;
-  const puts: ((b: NlaBuilder) => void)[] = [];
-  for (let i = 0; i < args.length; i += 2) {
-    const [option, value] = [args[i] as string, args[i + 1]];
-    if (option === 'name') name = value ?? null;
-    else if (option === 'mgmtdev') mgmtdev = value ?? null;
-    else if (option === 'mac') {
-      const mac = value === undefined ? null : macBytes(value);
-      if (mac !== null) puts.push((b) => b.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, mac));
-    } else if (option === 'mtu' || option === 'max_vqp') {
-      const number = u16(value ?? '');
-      puts.push((b) => b.putU16(option === 'mtu' ? VDPA_ATTR_DEV_NET_CFG_MTU : VDPA_ATTR_DEV_NET_CFG_MAX_VQP, number));
-    } else throw new Refusal(`Unknown option "${option}"\n`);
-  }
-  if (mgmtdev === null) throw new Refusal('management device handle not set.\n');
-  if (name === null) throw new Refusal('device name is not set.\n');
-  const [handle, device] = [mgmtdev, name];
-  return (b) => {
-    putMgmtdev(b, handle);
-    b.putString(VDPA_ATTR_DEV_NAME, device);
-    for (const put of puts) put(b);
-  };
-}
-
-function print(c: Program, o: Output, heading: string, shown: readonly Shown[]): void {
-  if (!o.json) {
-    for (const s of shown) c.out(`${s.name}:${s.text}`);
-    return;
-  }
-  const all: Json = { [heading]: Object.fromEntries(shown.map((s) => [s.name, s.json])) };
-  c.out(jsonText(all, o.pretty));
-}
-
-/** A show command: all by a dump, one by its name. */
-async function show(
-  c: Program, o: Output, cmd: number, heading: string, put: ((b: NlaBuilder) => void) | null, shown: (m: GenlMessage) => Shown,
-): Promise<void> {
-  const socket = await GenlSocket.open(c.p, 'vdpa');
-  try {
-    const messages = put === null ? await socket.dump(cmd) : await socket.request(cmd, put);
-    print(c, o, heading, messages.map(shown));
-  } finally {
-    await socket.close();
-  }
-}
-
-async function send(c: Program, cmd: number, put: (b: NlaBuilder) => void): Promise<void> {
-  const socket = await GenlSocket.open(c.p, 'vdpa');
-  try {
-    await socket.request(cmd, put);
-  } finally {
-    await socket.close();
-  }
-}
-
-const byName = (name: string | undefined): ((b: NlaBuilder) => void) | null =>
-  name === undefined ? null : (b) => void b.putString(VDPA_ATTR_DEV_NAME, name);
-
-async function mgmtdev(c: Program, o: Output, args: readonly string[]): Promise<number> {
-  const [command, handle] = args;
-  if (command === undefined || command === 'help') throw new Refusal(mgmtdevUsage, 0);
-  if (command !== 'show' && command !== 'list') throw new Refusal(`Command "${command}" not found\n`);
-  await show(c, o, VDPA_CMD_MGMTDEV_GET, 'mgmtdev', handle === undefined ? null : (b) => putMgmtdev(b, handle), showMgmtdev);
-  return 0;
-}
-
-/** Statistics of a queue; a refusal is told, and the status stays 0. */
-async function vstats(c: Program, args: readonly string[]): Promise<number> {
-  const [command, name, option, index] = args;
-  if (command === undefined || command === 'help') throw new Refusal(vstatsUsage, 0);
-  if (command !== 'show') throw new Refusal(`Command "${command}" not found\n`);
-  if (name === undefined) throw new Refusal('device name is not set.\n');
-  try {
-    await send(c, VDPA_CMD_DEV_VSTATS_GET, (b) => {
-      b.putString(VDPA_ATTR_DEV_NAME, name);
-      if (option === 'qidx' && index !== undefined) b.putU32(VDPA_ATTR_DEV_QUEUE_INDEX, u16(index));
-    });
-  } catch (error) {
-    if (!(error instanceof NetlinkError)) throw error;
-    await c.err(refusalText(error));
-  }
-  return 0;
-}
-
-async function dev(c: Program, o: Output, args: readonly string[]): Promise<number> {
-  const [command = 'show', ...rest] = args;
-  switch (command) {
-    case 'help': throw new Refusal(devUsage, 0);
-    case 'show':
-    case 'list': await show(c, o, VDPA_CMD_DEV_GET, 'dev', byName(rest[0]), showDevice); return 0;
-    case 'add': await send(c, VDPA_CMD_DEV_NEW, addRequest(rest)); return 0;
-    case 'del': {
-      const put = byName(rest[0]);
-      if (put === null) throw new Refusal('device name is not set.\n');
-      await send(c, VDPA_CMD_DEV_DEL, put);
-      return 0;
-    }
-    case 'config': {
-      if (rest[0] === undefined || rest[0] === 'help') throw new Refusal(configUsage, 0);
-      if (rest[0] !== 'show') throw new Refusal(`Command "${rest[0]}" not found\n`);
-      await show(c, o, VDPA_CMD_DEV_CONFIG_GET, 'config', byName(rest[1]), showConfig);
-      return 0;
-    }
-    case 'vstats': return await vstats(c, rest);
-    default: throw new Refusal(`Command "${command}" not found\n`);
-  }
-}
-
-/** Options before the object. @throws Refusal for one that is unknown */
-function options(args: readonly string[]): { output: Output; version: boolean; rest: readonly string[] } {
-  let json = false;
-  let pretty = false;
-  let version = false;
-  const rest: string[] = [];
-  for (const arg of args) {
-    if (!/^-./.test(arg)) {
-      rest.push(arg);
-      continue;
-    }
-    const long: Readonly<Record<string, string>> = { '--json': '-j', '--pretty': '-p', '--Version': '-V', '--help': '-h', '--no-nice-names': '-n' };
-    for (const letter of (long[arg] ?? arg).slice(1)) {
-      if (letter === 'j') json = true;
-      else if (letter === 'p') pretty = true;
-      else if (letter === 'V') version = true;
-      else if (letter === 'h') throw new Refusal(usage, 0);
-      else if (letter !== 'n') throw new Refusal(`vdpa: invalid option -- '${letter}'\nUnknown option.\n${usage}`);
-    }
-  }
-  return { output: { json, pretty }, version, rest };
-}
+const LONG: Readonly<Record<string, string>> = { version: 'V', json: 'j', pretty: 'p', 'no-nice-names': 'n', help: 'h' };
 
 /** The program. */
 export const vdpa: Applet = async (c) => {
-  try {
-    const { output, version, rest } = options(c.args);
-    if (version) {
+  const operands: string[] = [];
+  const flags = new Set<string>();
+  let rest = false;
+  for (const arg of c.args) {
+    if (rest || !/^-./.test(arg)) {
+      operands.push(arg);
+      continue;
+    }
+    if (arg === '--') {
+      rest = true;
+      continue;
+    }
+    for (const letter of arg.startsWith('--') ? [LONG[arg.slice(2)] ?? '?'] : arg.slice(1)) {
+      if ('Vjpnh'.includes(letter)) flags.add(letter);
+      else {
+        const known = letter === 's' || letter === '?';
+        await c.err(`${known ? '' : `vdpa: invalid option -- '${letter}'\n`}Unknown option.\n${HELP}`);
+        return 1;
+      }
+    }
+    if (flags.has('V')) {
       c.out('vdpa utility, iproute2-6.1.0\n');
       return 0;
     }
-    const [object, ...args] = rest;
-    if (object === undefined || object === 'help') throw new Refusal(usage, 0);
-    if (object === 'mgmtdev') return await mgmtdev(c, output, args);
-    if (object === 'dev') return await dev(c, output, args);
-    throw new Refusal(`Object "${object}" not found\n`);
+    if (flags.has('h')) {
+      await c.err(HELP);
+      return 0;
+    }
+  }
+  let socket: GenlSocket;
+  try {
+    socket = await GenlSocket.open(c.p, VDPA_GENL_NAME);
   } catch (error) {
-    if (error instanceof Refusal) {
-      await c.err(error.text);
-      return error.status;
-    }
-    if (error instanceof NetlinkError) {
-      await c.err(error.errno === 'ENOENT' && error.extack === null ? 'Failed to connect to vdpa Netlink\n' : refusalText(error));
-      return 1;
-    }
-    throw error;
+    if (!(error instanceof NetlinkError) && !isKernelError(error)) throw error;
+    await c.err('Failed to connect to vdpa Netlink\n');
+    return 1;
+  }
+  try {
+    return await new Tool(c, socket, flags).run(operands);
+  } catch (error) {
+    if (!(error instanceof NetlinkError)) throw error;
+    return refused(c, error);
+  } finally {
+    await socket.close();
   }
 };
+
+/** What libnetlink prints of a refusal. @returns 1 */
+export async function refused(c: Program, error: NetlinkError): Promise<number> {
+  const { extack } = error;
+  await c.err(`${extack === null ? '' : `Error: ${extack}${extack.endsWith('.') ? '' : '.'}\n`}kernel answers: ${errnoText(error.errno)}\n`);
+  return 1;
+}
+
+/** iproute2 takes any beginning of a word. */
+function is(word: string, full: string): boolean {
+  return word !== '' && full.startsWith(word);
+}
+
+class Tool {
+  readonly #c: Program;
+  readonly #socket: GenlSocket;
+  readonly #json: boolean;
+  readonly #pretty: boolean;
+
+  constructor(c: Program, socket: GenlSocket, flags: ReadonlySet<string>) {
+    this.#c = c;
+    this.#socket = socket;
+    this.#json = flags.has('j');
+    this.#pretty = flags.has('p');
+  }
+
+  async run(args: readonly string[]): Promise<number> {
+    const [object, ...rest] = args;
+    if (object === undefined || is(object, 'help')) return this.#help(HELP);
+    if (is(object, 'mgmtdev')) return this.#mgmtdev(rest);
+    if (is(object, 'dev')) return this.#dev(rest);
+    await this.#c.err(`Object "${object}" not found\n`);
+    return 1;
+  }
+
+  async #help(text: string): Promise<number> {
+    await this.#c.err(text);
+    return 0;
+  }
+
+  async #notFound(command: string): Promise<number> {
+    await this.#c.err(`Command "${command}" not found\n`);
+    return 1;
+  }
+
+  async #mgmtdev([command, handle]: readonly string[]): Promise<number> {
+    if (command === undefined || is(command, 'help')) return this.#help(MGMT_HELP);
+    if (!is(command, 'show') && !is(command, 'list')) return this.#notFound(command);
+    const put = handle === undefined ? null : await this.#handle(handle);
+    if (handle !== undefined && put === null) return 1;
+    const messages = await this.#get(VDPA_CMD_MGMTDEV_GET, put);
+    this.#show('mgmtdev', messages.map((m) => mgmtdevEntry(m)));
+    return 0;
+  }
+
+  async #dev([command, ...args]: readonly string[]): Promise<number> {
+    if (command === undefined || is(command, 'show') || is(command, 'list')) {
+      this.#show('dev', (await this.#get(VDPA_CMD_DEV_GET, byName(args[0]))).map((m) => deviceEntry(m)));
+      return 0;
+    }
+    if (is(command, 'help')) return this.#help(DEV_HELP);
+    if (is(command, 'add')) return this.#add(args);
+    if (is(command, 'del')) {
+      if (args[0] === undefined) {
+        await this.#c.err('String parameter expected\n');
+        return 1;
+      }
+      await this.#socket.request(VDPA_CMD_DEV_DEL, byName(args[0]) ?? undefined);
+      return 0;
+    }
+    if (is(command, 'config')) return this.#config(args);
+    return is(command, 'vstats') ? this.#stats(args) : this.#notFound(command);
+  }
+
+  async #config([command, name]: readonly string[]): Promise<number> {
+    if (command !== undefined && is(command, 'help')) return this.#help(CONFIG_HELP);
+    if (command !== undefined && !is(command, 'show') && !is(command, 'list')) return this.#notFound(command);
+    this.#show('config', (await this.#get(VDPA_CMD_DEV_CONFIG_GET, byName(name))).map((m) => configEntry(m)));
+    return 0;
+  }
+
+  async #stats([command, name, key, index]: readonly string[]): Promise<number> {
+    if (command === undefined || is(command, 'help')) return this.#help(STATS_HELP);
+    if (!is(command, 'show') && !is(command, 'list')) return this.#notFound(command);
+    try {
+      const messages = await this.#socket.request(VDPA_CMD_DEV_VSTATS_GET, (b) => {
+        if (name !== undefined) b.putString(VDPA_ATTR_DEV_NAME, name);
+        if (key === 'qidx' && index !== undefined) b.putU32(VDPA_ATTR_DEV_QUEUE_INDEX, Number(index));
+      });
+      this.#show('vstats', messages.map((m) => statsEntry(m)));
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      await refused(this.#c, error); // the tool ends well all the same
+    }
+    return 0;
+  }
+
+  /** `BUS/NAME` or `NAME`. @returns `null` after a complaint */
+  async #handle(text: string): Promise<((b: NlaBuilder) => void) | null> {
+    const parts = text.split('/');
+    if (parts.length > 2) {
+      await this.#c.err('Wrong vdpa mgmtdev identification string format\nExpected "mgmtdev_bus_name/mgmtdev_name"\nExpected "mgmtdev_name"\n');
+      return null;
+    }
+    return (b) => {
+      if (parts.length === 2) b.putString(VDPA_ATTR_MGMTDEV_BUS_NAME, parts[0]);
+      b.putString(VDPA_ATTR_MGMTDEV_DEV_NAME, parts.at(-1) ?? '');
+    };
+  }
+
+  async #add(args: readonly string[]): Promise<number> {
+    const puts: ((b: NlaBuilder) => void)[] = [];
+    let handle: ((b: NlaBuilder) => void) | null = null;
+    let name: string | undefined;
+    for (let i = 0; i < args.length; i += 2) {
+      const [key, value] = [args[i], args[i + 1]];
+      if (is(key, 'name')) name = value;
+      else if (is(key, 'mgmtdev')) {
+        handle = await this.#handle(value ?? '');
+        if (handle === null) return 1;
+      } else if (key === 'mac') {
+        const mac = await this.#mac(value ?? '');
+        if (mac === null) return 1;
+        puts.push((b) => void b.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, mac));
+      } else if (key === 'mtu' || is(key, 'max_vqp')) {
+        const number = u16(value);
+        if (number === null) return 1;
+        puts.push((b) => void b.putU16(key === 'mtu' ? VDPA_ATTR_DEV_NET_CFG_MTU : VDPA_ATTR_DEV_NET_CFG_MAX_VQP, number));
+      } else {
+        await this.#c.err(`Unknown option "${key}"\n`);
+        return 1;
+      }
+    }
+    if (handle === null || name === undefined) {
+      await this.#c.err(handle === null ? 'management device handle not set.\n' : 'device name is not set.\n');
+      return 1;
+    }
+    const [putHandle, device] = [handle, name];
+    await this.#socket.request(VDPA_CMD_DEV_NEW, (b) => {
+      putHandle(b);
+      b.putString(VDPA_ATTR_DEV_NAME, device);
+      for (const put of puts) put(b);
+    });
+    return 0;
+  }
+
+  /** `ll_addr_a2n`: up to six bytes count. */
+  async #mac(text: string): Promise<Uint8Array | null> {
+    const mac = new Uint8Array(6);
+    for (const [i, part] of text.split(':').slice(0, 6).entries()) {
+      if (part !== '' && !/^[0-9a-fA-F]{1,2}$/.test(part)) {
+        await this.#c.err(`"${part}" is invalid lladdr.\n`);
+        return null;
+      }
+      mac[i] = Number.parseInt(part === '' ? '0' : part, 16);
+    }
+    return mac;
+  }
+
+  #get(cmd: number, put: ((b: NlaBuilder) => void) | null): Promise<GenlMessage[]> {
+    return put === null ? this.#socket.dump(cmd) : this.#socket.request(cmd, put);
+  }
+
+  #show(object: string, entries: readonly Entry[]): void {
+    if (this.#json) this.#c.out(jsonText({ [object]: Object.fromEntries(entries.map(({ name, json }) => [name, json])) }, this.#pretty));
+    else for (const { text } of entries) this.#c.out(text);
+  }
+}
+
+interface Entry {
+  readonly name: string;
+  readonly text: string;
+  readonly json: { readonly [key: string]: Json };
+}
+
+function byName(name: string | undefined): ((b: NlaBuilder) => void) | null {
+  return name === undefined ? null : (b) => void b.putString(VDPA_ATTR_DEV_NAME, name);
+}
+
+function u16(text: string | undefined): number | null {
+  if (text === undefined || !/^(0[xX][0-9a-fA-F]+|\d+)$/.test(text)) return null;
+  const value = /^0\d/.test(text) ? Number.parseInt(text, 8) : Number(text);
+  return value <= 0xffff ? value : null;
+}
+
+function handleOf(m: GenlMessage): string {
+  return `${m.has(VDPA_ATTR_MGMTDEV_BUS_NAME) ? `${m.string(VDPA_ATTR_MGMTDEV_BUS_NAME)}/` : ''}${m.string(VDPA_ATTR_MGMTDEV_DEV_NAME)}`;
+}
+
+function mgmtdevEntry(m: GenlMessage): Entry {
+  const name = handleOf(m);
+  const json: Record<string, Json> = {};
+  let text = `${name}: \n`;
+  let network = false;
+  if (m.has(VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES)) {
+    const mask = m.u64(VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES);
+    const classes = Array.from({ length: 64 }, (_, id) => id).filter((id) => (mask & (1n << BigInt(id))) !== 0n);
+    network = classes.includes(1);
+    json['supported_classes'] = classes.map((id) => MGMT_CLASS[id] ?? 'unknown class');
+    text += `  supported_classes ${json['supported_classes'].join(' ')}`;
+  }
+  if (m.has(VDPA_ATTR_DEV_MGMTDEV_MAX_VQS)) {
+    json['max_supported_vqs'] = m.number(VDPA_ATTR_DEV_MGMTDEV_MAX_VQS);
+    text += `\n  max_supported_vqs ${json['max_supported_vqs']}`;
+  }
+  if (m.has(VDPA_ATTR_DEV_SUPPORTED_FEATURES)) {
+    const names = featureNames(m.u64(VDPA_ATTR_DEV_SUPPORTED_FEATURES), network);
+    json['dev_features'] = names;
+    text += `\n  dev_features${names.map((feature) => ` ${feature}`).join('')}`;
+  }
+  return { name, json, text: `${text}\n` };
+}
+
+function deviceEntry(m: GenlMessage): Entry {
+  const name = m.string(VDPA_ATTR_DEV_NAME);
+  const json: Record<string, Json> = {
+    type: CLASS[m.number(VDPA_ATTR_DEV_ID)] ?? 'unknown class',
+    mgmtdev: handleOf(m),
+    vendor_id: m.number(VDPA_ATTR_DEV_VENDOR_ID),
+    max_vqs: m.number(VDPA_ATTR_DEV_MAX_VQS),
+    max_vq_size: m.number(VDPA_ATTR_DEV_MAX_VQ_SIZE),
+  };
+  return { name, json, text: `${name}: ${Object.entries(json).map(([key, value]) => `${key} ${String(value)}`).join(' ')}\n` };
+}
+
+function configEntry(m: GenlMessage): Entry {
+  const name = m.string(VDPA_ATTR_DEV_NAME);
+  const json: Record<string, Json> = {};
+  let text = `${name}: `;
+  if (m.has(VDPA_ATTR_DEV_NET_CFG_MACADDR)) {
+    json['mac'] = [...m.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
+    text += `mac ${json['mac']} `;
+  }
+  if (m.has(VDPA_ATTR_DEV_NET_STATUS)) {
+    const status = m.number(VDPA_ATTR_DEV_NET_STATUS);
+    json['link '] = (status & VIRTIO_NET_S_LINK_UP) !== 0 ? 'up' : 'down'; // the blank is iproute2's
+    json['link_announce '] = (status & VIRTIO_NET_S_ANNOUNCE) !== 0;
+    text += `link ${json['link ']} link_announce ${String(json['link_announce '])} `;
+  }
+  if (m.has(VDPA_ATTR_DEV_NET_CFG_MAX_VQP)) {
+    json['max_vq_pairs'] = m.number(VDPA_ATTR_DEV_NET_CFG_MAX_VQP);
+    text += `max_vq_pairs ${json['max_vq_pairs']} `;
+  }
+  if (m.has(VDPA_ATTR_DEV_NET_CFG_MTU)) {
+    json['mtu'] = m.number(VDPA_ATTR_DEV_NET_CFG_MTU);
+    text += `mtu ${json['mtu']} `;
+  }
+  if (m.has(VDPA_ATTR_DEV_NEGOTIATED_FEATURES)) {
+    const names = featureNames(m.u64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES), m.number(VDPA_ATTR_DEV_ID) === 1);
+    json['negotiated_features'] = names;
+    text += `\n  negotiated_features${names.map((feature) => ` ${feature}`).join('')}`;
+  }
+  return { name, json, text: `${text}\n` };
+}
+
+function statsEntry(m: GenlMessage): Entry {
+  const name = m.string(VDPA_ATTR_DEV_NAME);
+  const index = m.number(VDPA_ATTR_DEV_QUEUE_INDEX);
+  const pairs = m.has(VDPA_ATTR_DEV_NET_CFG_MAX_VQP) ? m.number(VDPA_ATTR_DEV_NET_CFG_MAX_VQP) : 1;
+  const mq = (m.u64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES) & (1n << 22n)) !== 0n;
+  const control = (mq ? pairs : 1) * 2;
+  const json: Record<string, Json> = { queue_type: index === control ? 'control_vq' : index % 2 === 0 ? 'rx' : 'tx' };
+  let key = '';
+  for (const attr of m.attrs) {
+    if (attr.type === VDPA_ATTR_DEV_VENDOR_ATTR_NAME) key = new TextDecoder().decode(attr.payload).replace(/\0+$/, '');
+    if (attr.type === VDPA_ATTR_DEV_VENDOR_ATTR_VALUE) json[key] = attr.payload.reduceRight((n, byte) => (n << 8n) | BigInt(byte), 0n);
+  }
+  return { name, json, text: `${name}: \n${name}: ${Object.entries(json).map(([field, value]) => `${field} ${String(value)}`).join(' ')}\n` };
+}

@@ -1,7 +1,7 @@
 /** `dmesg` of util-linux on the lab's log. */
 import { formatLogLine } from '@vdpalab/lab';
 import type { Applet } from '../program.ts';
-import { options } from './options.ts';
+import { options } from '../applets/options.ts';
 
 const LEVELS = ['emerg', 'alert', 'crit', 'err', 'warn', 'notice', 'info', 'debug'];
 
