@@ -1,0 +1,102 @@
+/**
+ * A vDPA parent made of software, as a module: a management device on a plain device, and a vDPA device for each
+ * `vdpa dev add`. It may park in every op that may sleep, and fail in any op that may fail.
+ */
+import type { ThisModule } from '@vdpalab/abi';
+import type { Loadable } from '../kernel/boot.ts';
+import { FakeDevice } from './device.ts';
+import { FakeCalls, fakeOps } from './ops.ts';
+import type { FakeOpsKernel } from './ops.ts';
+import { fakeSetup } from './options.ts';
+import type { FakeParentOptions } from './options.ts';
+
+/** Symbols as the fake calls them; their full types are in headers above this package. */
+interface ParentKernel extends FakeOpsKernel {
+  readonly device_initialize: (init: { name: string }) => object;
+  readonly device_add: (dev: object) => Promise<void>;
+  readonly device_unregister: (dev: object) => Promise<void>;
+  readonly put_device: (dev: object) => undefined;
+  readonly __vdpa_alloc_device: (init: object) => Promise<FakeVdev>;
+  readonly _vdpa_register_device: (vdev: FakeVdev, nvqs: number) => Promise<void>;
+  readonly _vdpa_unregister_device: (vdev: FakeVdev) => Promise<void>;
+  readonly vdpa_put_device: (vdev: FakeVdev) => undefined;
+  readonly vdpa_mgmtdev_register: (mdev: object) => Promise<void>;
+  readonly vdpa_mgmtdev_unregister: (mdev: object) => Promise<void>;
+}
+
+interface FakeVdev {
+  readonly dev: { readonly name: string };
+  mdev: object | null;
+}
+
+/** A fake parent: its module to load, and what a test looks at. */
+export interface FakeParent {
+  readonly module: Loadable;
+  /** Devices that live, by name. */
+  readonly devices: ReadonlyMap<string, FakeDevice>;
+  readonly calls: FakeCalls;
+}
+
+/** Name of the management device, and of the module. */
+export const FAKE_PARENT = 'vdpafake';
+
+/** Make one. State is the fake's own, so load its module once. */
+export function fakeParent(options: FakeParentOptions = {}): FakeParent {
+  const setup = fakeSetup(options);
+  const devices = new Map<string, FakeDevice>();
+  const calls = new FakeCalls();
+
+  async function module_init(k: ParentKernel, { undo }: ThisModule): Promise<object> {
+    const device = k.device_initialize({ name: FAKE_PARENT });
+    try {
+      await k.device_add(device);
+    } catch (error) {
+      k.put_device(device);
+      throw error;
+    }
+    undo.push('plain device', () => k.device_unregister(device));
+
+    const mdev = {
+      device, id_table: setup.id_table, config_attr_mask: setup.config_attr_mask, supported_features: setup.features,
+      max_supported_vqs: setup.nvqs, priv: null,
+      ops: {
+        async dev_add(_: object, name: string): Promise<void> {
+          const fake = new FakeDevice(setup);
+          const vdev = await k.__vdpa_alloc_device({
+            parent: null, dma_dev: device, config: fakeOps(k, fake, calls), ngroups: setup.ngroups, nas: setup.nas, name,
+            use_va: setup.use_va, priv: fake, ...(setup.models === undefined ? {} : { models: setup.models }),
+          });
+          vdev.mdev = mdev;
+          try {
+            await k._vdpa_register_device(vdev, setup.nvqs);
+          } catch (error) {
+            k.vdpa_put_device(vdev);
+            throw error;
+          }
+          devices.set(vdev.dev.name, fake);
+        },
+        async dev_del(_: object, vdev: FakeVdev): Promise<void> {
+          devices.delete(vdev.dev.name);
+          await k._vdpa_unregister_device(vdev);
+        },
+      },
+    };
+    await k.vdpa_mgmtdev_register(mdev);
+    undo.push('management device', () => k.vdpa_mgmtdev_unregister(mdev));
+    return { ksymtab: {}, module_exit: () => undefined };
+  }
+
+  return {
+    devices, calls,
+    module: {
+      name: FAKE_PARENT, license: 'GPL v2', description: 'vDPA parent for tests', author: undefined, version: undefined, builtin: false,
+      alias: [], softdep: [], params: {}, weakImports: [], importNs: [], exports: [], exportsGpl: [], exportsNs: {},
+      imports: [
+        'machine', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next', 'device_initialize', 'device_add', 'device_unregister', 'put_device',
+        '__vdpa_alloc_device', '_vdpa_register_device', '_vdpa_unregister_device', 'vdpa_put_device', 'vdpa_mgmtdev_register',
+        'vdpa_mgmtdev_unregister',
+      ],
+      module_init,
+    },
+  };
+}
