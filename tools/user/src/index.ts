@@ -1,5 +1,6 @@
 /** User space inside the lab: a vhost-vdpa client, a virtio network driver in a process, generic netlink and the `vdpa` tool. */
 export * from './genl.ts';
+export * from './netlink-socket.ts';
 export * from './scratch.ts';
 export * from './vdpa.ts';
 export * from './vhost-vdpa.ts';

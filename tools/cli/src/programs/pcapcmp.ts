@@ -1,14 +1,13 @@
 /** `pcapcmp`: whether two captures hold the same frames, bit for bit, times aside. */
 import { isKernelError } from '@vdpalab/abi';
 import { PcapError, readPcap, type PcapPacket } from '@vdpalab/machine';
-import type { Applet, Program } from '@vdpalab/shell';
-import { readBytes } from './vhost-net.ts';
+import { readFileBytes, type Applet, type Program } from '@vdpalab/shell';
 
 const usage = 'usage: pcapcmp [-m BYTES] SENT RECEIVED';
 
 async function frames(c: Program, path: string): Promise<readonly PcapPacket[]> {
   try {
-    return readPcap(await readBytes(c, path));
+    return readPcap(await readFileBytes(c, path));
   } catch (error) {
     if (isKernelError(error) || error instanceof PcapError) throw new TypeError(`${path}: ${error.message}`);
     throw error;

@@ -2,40 +2,18 @@
 import { parseArgs } from 'node:util';
 import { isKernelError } from '@vdpalab/abi';
 import { PcapError, PcapWriter, readPcap } from '@vdpalab/machine';
-import type { Applet, Program } from '@vdpalab/shell';
+import { readFileBytes, writeFileBytes, type Applet, type Program } from '@vdpalab/shell';
 import { VirtioUserNet } from '@vdpalab/user';
-import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 
 const usage = `usage: vhost-net -d DEVICE [-w FILE] [-c COUNT] [-t MS] [-r FILE] [--doorbell] [--queue-size N]
 Drive DEVICE (/dev/vhost-vdpa-N) from this process.
   -w FILE         write the frames that arrive to FILE as a capture
   -c COUNT        stop after COUNT frames
-  -t MS           stop after MS milliseconds without a frame (1000)
+  -t MS           stop after MS milliseconds without a frame; for ever when absent
   -r FILE         first send the frames of a capture
   --doorbell      ring doorbells through their mapped page instead of an eventfd
   --queue-size N  descriptors of each ring, a power of two (256)
 `;
-
-/** A whole file of the lab as bytes. */
-export async function readBytes(c: Program, path: string): Promise<Uint8Array> {
-  const fd = await c.p.open(path, O_RDONLY);
-  try {
-    const pieces: Uint8Array[] = [];
-    for (let piece = await c.p.read(fd, 65536); piece.length > 0; piece = await c.p.read(fd, 65536)) pieces.push(piece);
-    return Buffer.concat(pieces);
-  } finally {
-    await c.p.close(fd);
-  }
-}
-
-async function writeBytes(c: Program, path: string, bytes: Uint8Array): Promise<void> {
-  const fd = await c.p.open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o644);
-  try {
-    for (let at = 0; at < bytes.length;) at += await c.p.write(fd, bytes.subarray(at, at + 65536));
-  } finally {
-    await c.p.close(fd);
-  }
-}
 
 /** A whole number above 0. @throws TypeError naming the option */
 function count(text: string, option: string): number {
@@ -58,7 +36,7 @@ function options(args: readonly string[]) {
     write: values.write ?? null,
     read: values.read ?? null,
     count: values.count === undefined ? Number.POSITIVE_INFINITY : count(values.count, '-c'),
-    timeoutNs: count(values.timeout ?? '1000', '-t') * 1e6,
+    timeoutNs: values.timeout === undefined ? -1 : count(values.timeout, '-t') * 1e6,
     queueSize: count(values['queue-size'] ?? '256', '--queue-size'),
     doorbell: values.doorbell === true,
   };
@@ -71,16 +49,16 @@ async function receive(c: Program, net: VirtioUserNet, o: Options): Promise<numb
   let frames = 0;
   while (frames < o.count) {
     const arrived = await net.wait(o.timeoutNs);
-    if (arrived.length === 0) break;
+    if (arrived.length === 0 && o.timeoutNs >= 0) break;
     for (const frame of arrived) pcap.packet(c.system.now(), frame);
     frames += arrived.length;
   }
-  if (o.write !== null) await writeBytes(c, o.write, pcap.bytes());
+  if (o.write !== null) await writeFileBytes(c, o.write, pcap.bytes());
   return frames;
 }
 
 async function drive(c: Program, o: Options): Promise<number> {
-  const sent = o.read === null ? [] : readPcap(await readBytes(c, o.read));
+  const sent = o.read === null ? [] : readPcap(await readFileBytes(c, o.read));
   const net = await VirtioUserNet.start(c.p, o.device, { mappedDoorbells: o.doorbell, queueSize: o.queueSize });
   try {
     for (const packet of sent) await net.send(packet.bytes);

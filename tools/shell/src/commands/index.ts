@@ -1,9 +1,11 @@
 /** Programs about the kernel rather than about files: kmod's tools, lspci, captures. */
 import type { Applet } from '../program.ts';
+import { dmesg } from './dmesg.ts';
+import { ip } from './ip.ts';
 import { kmodCommands } from './kmod.ts';
 import { lspci } from './lspci.ts';
 import { pcapCommands } from './pcap.ts';
 import { vdpa } from './vdpa.ts';
 
 /** All of them by name. */
-export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ...pcapCommands];
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['dmesg', dmesg], ['ip', ip], ...pcapCommands];
