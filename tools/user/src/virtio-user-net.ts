@@ -223,6 +223,11 @@ export class VirtioUserNet {
     return { va: this.#va, iova: BigInt(IOVA_BASE), size: this.#size, rxAt: this.#rxAt, txAt: this.#txAt };
   }
 
+  /** Descriptors of the eventfds that are signalled when buffers come back. */
+  get calls(): { readonly rx: number; readonly tx: number } {
+    return { rx: this.#queues[RX].call, tx: this.#queues[TX].call };
+  }
+
   #segment(at: number, length: number): void {
     this.#segments[0] = IOVA_BASE + at;
     this.#segments[1] = 0;
