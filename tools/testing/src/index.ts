@@ -20,3 +20,6 @@ export { VhostFile, anonymous, answerOf } from './vdpa-parent/vhost-user-space.t
 export type { Answer, UserCalls, UserProcess } from './vdpa-parent/vhost-user-space.ts';
 export { VdpaTool } from './vdpa-parent/vdpa-tool.ts';
 export type { ToolAnswer, ToolCalls } from './vdpa-parent/vdpa-tool.ts';
+export { vhostSession } from './vdpa-parent/sessions.ts';
+export type { SessionCalls, SessionInit, Step } from './vdpa-parent/sessions.ts';
+export { toyVirtioDriver } from './vdpa-parent/virtio-driver.ts';

@@ -15,6 +15,8 @@ interface ParentKernel extends FakeOpsKernel {
   readonly device_initialize: (init: { name: string }) => object;
   readonly device_add: (dev: object) => Promise<void>;
   readonly device_unregister: (dev: object) => Promise<void>;
+  readonly iommu_probe_device: (dev: object, rid: number, peer: null) => undefined;
+  readonly iommu_release_device: (dev: object) => undefined;
   readonly put_device: (dev: object) => undefined;
   readonly __vdpa_alloc_device: (init: object) => Promise<FakeVdev>;
   readonly _vdpa_register_device: (vdev: FakeVdev, nvqs: number) => Promise<void>;
@@ -40,6 +42,9 @@ export interface FakeParent {
 /** Name of the management device, and of the module. */
 export const FAKE_PARENT = 'vdpafake';
 
+/** Requester id of its DMA: ff:1f.7, where no function of a machine is. */
+const FAKE_RID = 0xffff;
+
 /** Make one. State is the fake's own, so load its module once. */
 export function fakeParent(options: FakeParentOptions = {}): FakeParent {
   const setup = fakeSetup(options);
@@ -55,6 +60,8 @@ export function fakeParent(options: FakeParentOptions = {}): FakeParent {
       throw error;
     }
     undo.push('plain device', () => k.device_unregister(device));
+    k.iommu_probe_device(device, FAKE_RID, null); // rings of virtio_vdpa are allocated for it
+    undo.push('DMA of the plain device', () => k.iommu_release_device(device));
 
     const mdev = {
       device, id_table: setup.id_table, config_attr_mask: setup.config_attr_mask, supported_features: setup.features,
@@ -93,6 +100,7 @@ export function fakeParent(options: FakeParentOptions = {}): FakeParent {
       alias: [], softdep: [], params: {}, weakImports: [], importNs: [], exports: [], exportsGpl: [], exportsNs: {},
       imports: [
         'machine', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next', 'device_initialize', 'device_add', 'device_unregister', 'put_device',
+        'iommu_probe_device', 'iommu_release_device',
         '__vdpa_alloc_device', '_vdpa_register_device', '_vdpa_unregister_device', 'vdpa_put_device', 'vdpa_mgmtdev_register',
         'vdpa_mgmtdev_unregister',
       ],
