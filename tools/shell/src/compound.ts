@@ -1,5 +1,6 @@
 /** Compound commands: groups, conditions, loops, case, functions. */
 import type { CommandNode, CompoundCommand, TestExpression, Word } from 'unbash';
+import { regExpSource } from './applets/regexp.ts';
 import type { Expander } from './expand.ts';
 import { patternRegExp } from './pattern.ts';
 import { redirect, restore, type Saved } from './redirect.ts';
@@ -169,7 +170,7 @@ async function test(shell: Shell, e: Expander, node: TestExpression): Promise<bo
       if (node.operator === '==' || node.operator === '=') return patternRegExp(await e.pattern(node.right)).test(left);
       if (node.operator === '!=') return !patternRegExp(await e.pattern(node.right)).test(left);
       if (node.operator === '=~') {
-        const match = new RegExp(await e.regExp(node.right)).exec(left);
+        const match = new RegExp(regExpSource(await e.regExp(node.right), true)).exec(left);
         shell.state.set('BASH_REMATCH', match === null ? [] : [...match].map((group) => group ?? ''));
         return match !== null;
       }

@@ -49,9 +49,17 @@ export class Expander {
     return (await this.pieces(word)).map(({ text, kind }) => (kind === 'quoted' ? quotePattern(text) : text)).join('');
   }
 
-  /** A regular expression of `=~`: what was quoted is literal. */
+  /** A regular expression of `=~`, extended: what was quoted is literal. */
   async regExp(word: Word): Promise<string> {
-    return (await this.pieces(word)).map(({ text, kind }) => (kind === 'quoted' ? text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : text)).join('');
+    if (word.parts === undefined) return word.text;
+    let out = '';
+    for (const part of word.parts) {
+      const bare = part.type === 'Literal' || part.type === 'Glob' || part.type === 'ExtendedGlob' || part.type === 'BraceExpansion';
+      const text = bare ? part.text : joinPieces(await this.#part(part, false));
+      const quoted = part.type === 'SingleQuoted' || part.type === 'DoubleQuoted' || part.type === 'AnsiCQuoted' || part.type === 'LocaleString';
+      out += quoted ? text.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&') : text;
+    }
+    return out;
   }
 
   /** The body of a here-document. @param strip whether leading tabs go, as with `<<-` */

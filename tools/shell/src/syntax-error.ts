@@ -11,6 +11,7 @@ export function syntaxError(script: ParsedScript, text: string): string | null {
   if (quote !== null) return `line ${line}: unexpected EOF while looking for matching \`${quote[1] === 'double' ? '"' : "'"}'`;
   if (/unterminated/.test(error.message)) return `line ${line}: unexpected EOF while looking for matching \`)'`;
   const token = /unexpected (?:token )?'(.+)'/.exec(error.message)?.[1] ?? tokenAt(source, error.pos);
+  if (token === null && /^\s*(for|case|select|function)\s*$/.test(source)) return `line ${line}: syntax error near unexpected token \`newline'`;
   if (token === null) return `line ${line + (source.endsWith('\n') ? 0 : 1)}: syntax error: unexpected end of file`;
   return `line ${line}: syntax error near unexpected token \`${token}'`;
 }

@@ -333,7 +333,7 @@ const cmp: Applet = async (c) => {
   while (at < Math.min(a.text.length, b.text.length) && a.text[at] === b.text[at]) at++;
   const line = 1 + (a.text.slice(0, at).match(/\n/g)?.length ?? 0);
   if (at === Math.min(a.text.length, b.text.length)) await c.err(`cmp: EOF on ${a.text.length < b.text.length ? a.path : b.path} after byte ${at}, line ${line - (a.text[at - 1] === '\n' ? 1 : 0)}\n`);
-  else c.out(`${a.path} ${b.path} differ: byte ${at + 1}, line ${line}\n`);
+  else c.out(`${a.path} ${b.path} differ: char ${at + 1}, line ${line}\n`);
   return 1;
 };
 

@@ -53,6 +53,7 @@ class Search {
       if (path !== '-' && (await this.#c.p.stat(path)).kind === 'dir') {
         if (!recursive) {
           await this.#c.err(`grep: ${path}: Is a directory\n`);
+          this.#failed = true;
           return;
         }
         for (const { name, kind } of await this.#c.p.readdir(path)) {

@@ -181,10 +181,25 @@ const wc: Applet = async (c) => {
   });
   if (rows.length > 1) rows.push({ counts: rows[0].counts.map((_, i) => rows.reduce((sum, row) => sum + row.counts[i], 0)), name: 'total' });
   const single = (rows[0]?.counts.length ?? 0) === 1 && rows.length === 1;
-  const width = single ? 1 : o.operands.length === 0 || o.operands.includes('-') ? 7 : Math.max(1, ...rows.flatMap((row) => row.counts.map((n) => String(n).length)));
+  const width = single ? 1 : o.operands.length === 0 || o.operands.includes('-') ? 7 : String(await totalSize(c, o.operands)).length;
   for (const { counts, name } of rows) c.out(`${counts.map((n) => String(n).padStart(width)).join(' ')}${name === '' ? '' : ` ${name}`}\n`);
   return failed ? 1 : 0;
 };
+
+/** Bytes the named files have together, as `stat` tells: wc's columns are as wide as this number. */
+async function totalSize(c: Program, paths: readonly string[]): Promise<number> {
+  let total = 0;
+  for (const path of paths) {
+    try {
+      const stat = await c.p.stat(path);
+      if (stat.kind !== 'file') return 1_000_000; // seven columns where sizes say nothing
+      total += stat.size;
+    } catch (error) {
+      errorText(error); // it was reported when it was to be read
+    }
+  }
+  return total;
+}
 
 const sort: Applet = async (c) => {
   const o = await options(c, 'unrfbk:t:o:sVhzcm', { unique: 'u', 'numeric-sort': 'n', reverse: 'r', key: 'k', 'version-sort': 'V' });

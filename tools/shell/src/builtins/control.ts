@@ -166,6 +166,7 @@ export const controlBuiltins: [string, Builtin][] = [
   ['pwd', (shell, argv) => builtinOutput(shell, 'pwd', `${argv[1] === '-P' ? shell.p.proc.cwd : shell.state.get('PWD') ?? shell.p.proc.cwd}\n`)],
   ['eval', (shell, argv) => shell.run(argv.slice(1).join(' '))],
   ['exec', async (shell, argv) => {
+    if (!argv[1].includes('/') && !shell.applets.has(argv[1])) throw new Leave('exit', await notFound(shell, argv[1]));
     throw new Leave('exit', await runProgram(shell, argv.slice(1)));
   }],
   ['exit', async (shell, argv) => {
@@ -194,6 +195,11 @@ export const controlBuiltins: [string, Builtin][] = [
     return value === 0n ? 1 : 0;
   }],
 ];
+
+async function notFound(shell: Shell, name: string): Promise<number> {
+  await shell.complain(`exec: ${name}: not found`);
+  return 127;
+}
 
 async function leaveLoop(shell: Shell, kind: 'break' | 'continue', argv: readonly string[]): Promise<number> {
   if (shell.state.loops === 0) return 0;

@@ -1,7 +1,7 @@
 /** `echo` and `printf`. Their output is line-buffered, so that a store gets one line at a time. */
 import { byteText, formatPrintf } from '../printf.ts';
 import type { Shell } from '../shell.ts';
-import { writeLines } from '../streams.ts';
+import { complain, writeLines } from '../streams.ts';
 import { errorText, refusedWith } from '../system.ts';
 import type { Builtin } from './builtin.ts';
 
@@ -46,7 +46,7 @@ const printf: Builtin = async (shell, argv) => {
   if (variable !== undefined) args.splice(0, 2);
   if (args[0] === '--') args.shift();
   if (args.length === 0) {
-    await shell.complain('printf: usage: printf [-v var] format [arguments]');
+    await complain(shell.p, 'printf: usage: printf [-v var] format [arguments]\n');
     return 2;
   }
   const { text, problems } = formatPrintf(args[0], args.slice(1));
