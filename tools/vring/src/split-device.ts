@@ -45,24 +45,26 @@ export class SplitDevice extends SplitFrames {
       // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
       this.ringRead += (c - from) * ENTRY_SIZE + (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
       batch.count = c;
-      if (c > from) continue;
+      if (c > from) {
+        this.n[DEVICE.lastHead] = batch.head[c - 1];
+        continue;
+      }
       const err = this.takeInto(batch, c, done + c === 0);
       if (err < 0) return err;
       if (err > 0) break;
       c++;
     }
-    if (c > 0) this.n[DEVICE.lastHead] = batch.head[c - 1];
     return c;
   }
 
   override pushMany(batch: ChainBatch): undefined {
-    if (batch.count === 0) return;
-    push(this.state, batch, batch.count);
+    if (batch.count > 0) push(this.state, batch, batch.count);
     this.wrote(batch.count);
     this.flush();
   }
 
   override drain(budget: number): number {
+    if (budget <= 0) return 0;
     const want = this.ready(budget);
     if (want <= 0) return want;
     const { state, raw, n } = this;

@@ -80,10 +80,9 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
     let left = frame.bytes;
     let chains = 0;
     do {
-      const got = chains < this.num ? this.walk(single, 1) : 0;
-      const err = got > 0 && single.split[0] > 0 ? this.fail(EPROTO, 'vring.unexpected-readable', 'Unexpected readable desc') : got;
-      if (err < 0) return this.giveUp(chains, err);
-      if (err === 0) {
+      const got = chains < this.num ? this.takeWritable() : 0;
+      if (got < 0) return this.giveUp(chains, got);
+      if (got === 0) {
         this.lastAvail = before;
         return 0;
       }
@@ -103,6 +102,14 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
     if (mergeable) this.storeCount(chains);
     for (let c = 0; c < chains; c++) this.complete(heads[c], lengths[c]);
     return chains;
+  }
+
+  /** Take one chain that is all writable. @returns 1, 0 when there is none, or a negative errno */
+  private takeWritable(): number {
+    const { single } = this;
+    const got = this.walk(single, 1);
+    if (got <= 0 || single.split[0] === 0) return got;
+    return this.fail(EPROTO, 'vring.unexpected-readable', 'Unexpected readable desc');
   }
 
   /** A frame met a bad chain: that one is taken out, those before it go back to the driver empty. */

@@ -20,6 +20,7 @@ export function drainDirect(state: DeviceState, count: number): number {
   if ((exAccess & 1) === 0) return 0;
   let sum = 0;
   let bytes = 0;
+  let taken = n[5];
   const limit = Math.min(num, n[4]);
   let head = availRing[last & mask];
   let d = head << 2;
@@ -45,7 +46,7 @@ export function drainDirect(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break chains;
       head = availRing[last & mask];
@@ -74,7 +75,7 @@ export function drainDirect(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break chains;
       head = availRing[last & mask];
@@ -86,6 +87,7 @@ export function drainDirect(state: DeviceState, count: number): number {
   }
   n[2] = last & 0xffff;
   n[3] = used & 0xffff;
+  n[5] = taken;
   return sum;
 }
 
@@ -107,6 +109,7 @@ export function drainTables(state: DeviceState, count: number): number {
   if ((exAccess & 1) === 0) return 0;
   let sum = 0;
   let bytes = 0;
+  let taken = n[5];
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
@@ -172,13 +175,14 @@ export function drainTables(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break;
     }
   }
   n[2] = last & 0xffff;
   n[3] = used & 0xffff;
+  n[5] = taken;
   return sum;
 }
 
@@ -193,6 +197,7 @@ export function drainDirectRaw(state: DeviceState, count: number): number {
   const end = (last + count) | 0;
   let sum = 0;
   let bytes = 0;
+  let taken = n[5];
   const limit = Math.min(num, n[4]);
   let head = availRing[last & mask];
   let d = head << 2;
@@ -213,7 +218,7 @@ export function drainDirectRaw(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break chains;
       head = availRing[last & mask];
@@ -237,7 +242,7 @@ export function drainDirectRaw(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break chains;
       head = availRing[last & mask];
@@ -249,6 +254,7 @@ export function drainDirectRaw(state: DeviceState, count: number): number {
   }
   n[2] = last & 0xffff;
   n[3] = used & 0xffff;
+  n[5] = taken;
   return sum;
 }
 
@@ -263,6 +269,7 @@ export function drainTablesRaw(state: DeviceState, count: number): number {
   const end = (last + count) | 0;
   let sum = 0;
   let bytes = 0;
+  let taken = n[5];
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
@@ -318,13 +325,14 @@ export function drainTablesRaw(state: DeviceState, count: number): number {
       const u = (used & mask) << 1;
       usedRing[u + 1] = 0; usedRing[u] = head;
       used = (used + 1) | 0;
-      sum = bytes;
+      sum = bytes; taken = head;
       last = (last + 1) | 0;
       if (last === end) break;
     }
   }
   n[2] = last & 0xffff;
   n[3] = used & 0xffff;
+  n[5] = taken;
   return sum;
 }
 

@@ -37,13 +37,15 @@ const DRAIN: Body = {
   doc: 'Use chains up. @returns bytes in them',
   parameters: 'state: DeviceState, count: number',
   before: `let sum = 0;
-  let bytes = 0;`,
+  let bytes = 0;
+  let taken = n[${N.lastHead}];`,
   split: false,
   segment: () => 'bytes += len >>> 0;',
   chainStart: '',
-  chainEnd: 'sum = bytes;',
+  chainEnd: 'sum = bytes; taken = head;',
   uses: true,
-  after: 'return sum;',
+  after: `n[${N.lastHead}] = taken;
+  return sum;`,
 };
 
 const WALK: Body = {

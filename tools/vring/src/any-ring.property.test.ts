@@ -1,0 +1,169 @@
+/** Whatever bytes a driver puts into a ring: no hang, no throw, no touch outside, and fast and slow devices agree. */
+import { covers } from '@vdpalab/features';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from '@vdpalab/uapi';
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { ChainBatch, GatheredSplitDevice, Runs, SplitDevice, ringMemory, resolveSplitAreas } from './index.ts';
+import type { RingDevice, SplitDeviceOptions } from './index.ts';
+import { MockRing, PagedMemory } from './mock/index.ts';
+
+const PAGE = 64;
+const RING_PAGES = 6;
+const DATA_PAGES = 10;
+const PAGES = RING_PAGES + DATA_PAGES;
+const BASE = 0xffff_fe80; // pages lie on both sides of 4 GiB
+const DATA = BASE + RING_PAGES * PAGE;
+const END = BASE + PAGES * PAGE;
+
+/** An address in or around the data pages, or anything. */
+const address = fc.oneof(
+  { weight: 12, arbitrary: fc.integer({ min: DATA, max: END - 1 }).map(BigInt) },
+  { weight: 2, arbitrary: fc.integer({ min: BASE - 20, max: END + 20 }).map(BigInt) },
+  { weight: 1, arbitrary: fc.bigInt({ min: 0n, max: (1n << 64n) - 1n }) },
+);
+const length = fc.oneof({ weight: 10, arbitrary: fc.nat(80) }, { weight: 2, arbitrary: fc.constantFrom(16, 32, 48) }, { weight: 1, arbitrary: fc.nat(0xffff_ffff) });
+const flags = fc.oneof({ weight: 8, arbitrary: fc.constantFrom(0, 1, 2, 3, 1, 3) }, { weight: 2, arbitrary: fc.constantFrom(4, 5, 6, 7) }, { weight: 1, arbitrary: fc.nat(0xffff) });
+const descriptor = (num: number) => fc.record({
+  addr: address, len: length, flags, next: fc.oneof({ weight: 9, arbitrary: fc.nat(num - 1) }, { weight: 1, arbitrary: fc.nat(0xffff) }),
+});
+/** A table of descriptors somewhere in the data, and a descriptor that points to it. */
+const table = fc.record({ at: fc.nat(DATA_PAGES * PAGE - 64), descriptors: fc.array(descriptor(4), { minLength: 1, maxLength: 4 }) });
+
+const step = fc.oneof(
+  fc.record({ op: fc.constant('walk' as const), n: fc.nat(12), push: fc.boolean() }),
+  fc.record({ op: fc.constant('pop' as const), push: fc.boolean() }),
+  fc.record({ op: fc.constant('drain' as const), n: fc.nat(12) }),
+  fc.record({ op: fc.constant('transmit' as const), n: fc.nat(12), takes: fc.nat(12) }),
+  fc.record({ op: fc.constant('receive' as const), bytes: fc.integer({ min: 1, max: 100 }), flags: fc.nat(3) }),
+  fc.record({ op: fc.constant('flush' as const) }),
+  fc.record({ op: fc.constant('notify' as const), on: fc.boolean() }),
+  fc.record({ op: fc.constant('interrupt' as const) }),
+  fc.record({ op: fc.constant('poke' as const), at: fc.nat(RING_PAGES * PAGE - 1), byte: fc.nat(255) }),
+  fc.record({ op: fc.constant('offer' as const), heads: fc.array(fc.nat(9), { maxLength: 6 }) }),
+  fc.record({ op: fc.constant('perm' as const), page: fc.integer({ min: RING_PAGES, max: PAGES - 1 }), perm: fc.constantFrom(0, VHOST_ACCESS_RO, VHOST_ACCESS_WO, VHOST_ACCESS_RW) }),
+);
+type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
+
+const world = fc.integer({ min: 0, max: 3 }).map((k) => 1 << k).chain((num) => fc.record({
+  num: fc.constant(num),
+  start: fc.constantFrom(0, 0, 1, 0xfffc, 0xffff),
+  descriptors: fc.array(descriptor(num), { minLength: num, maxLength: num }),
+  tables: fc.array(table, { maxLength: 3 }),
+  heads: fc.array(fc.oneof({ weight: 12, arbitrary: fc.nat(num - 1) }, { weight: 1, arbitrary: fc.nat(0xffff) }), { maxLength: 2 * num }),
+  jump: fc.oneof({ weight: 4, arbitrary: fc.constant(0) }, { weight: 1, arbitrary: fc.nat(40) }),
+  noise: fc.option(fc.uint8Array({ minLength: RING_PAGES * PAGE, maxLength: RING_PAGES * PAGE }), { freq: 8 }),
+  perms: fc.array(fc.constantFrom(VHOST_ACCESS_RW, VHOST_ACCESS_RW, VHOST_ACCESS_RW, VHOST_ACCESS_RO, VHOST_ACCESS_WO, 0), { minLength: DATA_PAGES, maxLength: DATA_PAGES }),
+  places: fc.shuffledSubarray(Array.from({ length: PAGES }, (_, i) => i), { minLength: PAGES }),
+  eventIdx: fc.boolean(), raw: fc.boolean(), checkIndexJump: fc.boolean(), maxChain: fc.constantFrom(1, 2, 5, 1024),
+  threaded: fc.boolean(),
+  steps: fc.array(step, { maxLength: 20 }),
+}));
+type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
+
+/** Build a world, run its steps, and tell all that can be seen, and how many lookups were refused. `fine` tells segments too. */
+function run(w: World, kind: 'fast' | 'gathered', places: readonly number[], merge: boolean, fine: boolean): { seen: unknown[]; refusals: number } {
+  const perms = [...Array.from({ length: RING_PAGES }, () => VHOST_ACCESS_RW), ...w.perms];
+  const memory = new PagedMemory({ pageSize: PAGE, base: BASE, places, perms, merge });
+  const ring = new MockRing(memory, BASE, w.num, w.start);
+  w.descriptors.forEach((d, i) => ring.setDescriptor(i, d));
+  for (const t of w.tables) t.descriptors.forEach((d, i) => ring.setDescriptorAt(DATA + ((t.at + 16 * i) % (DATA_PAGES * PAGE - 16)), d));
+  w.tables.forEach((t, i) => ring.setDescriptor(i % w.num, { addr: DATA + t.at, len: 16 * t.descriptors.length, flags: 4 }));
+  ring.offer(...w.heads);
+  if (w.jump > 0) ring.setAvailIndex(w.start + w.jump);
+  if (w.noise !== null) memory.write(BASE, w.noise);
+  const options: SplitDeviceOptions = {
+    translate: memory, eventIdx: w.eventIdx, raw: w.raw, checkIndexJump: w.checkIndexJump, maxChain: w.maxChain, threaded: w.threaded,
+  };
+  const device = kind === 'fast' ? new SplitDevice(resolveSplitAreas(ring, memory)!, options) : new GatheredSplitDevice(ring, options);
+  device.restore({ lastAvail: w.start, lastUsed: w.start });
+  const seen: unknown[] = [];
+  for (const s of w.steps) {
+    seen.push(s.op, act(s, w, memory, ring, device, fine), device.rule, device.reason, device.save(), device.lastHead, device.drainedBytes);
+  }
+  seen.push(Buffer.from(memory.contents()).toString('hex'));
+  expect(memory.guardsHold()).toBe(true);
+  expect(memory.lookups).toBeLessThan(100_000);
+  return { seen, refusals: memory.refusals };
+}
+
+function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: RingDevice, fine: boolean): unknown {
+  const batch = new ChainBatch(16, 64);
+  switch (s.op) {
+    case 'walk':
+    case 'pop': {
+      const n = s.op === 'walk' ? device.walk(batch, s.n) : device.pop(batch);
+      const chains = Array.from({ length: batch.count }, (_, c) => [batch.head[c], batch.readable(c), batch.writable(c)]);
+      const end = batch.start[batch.count];
+      const segments = [batch.start, batch.split].map((a) => [...a.slice(0, batch.count)]);
+      const where = [batch.offset, batch.addrLo, batch.addrHi, batch.length].map((a) => [...a.slice(0, end)]);
+      const nulls = batch.memory.slice(0, end).map((m) => m === null);
+      if (s.push) {
+        for (let c = 0; c < batch.count; c++) batch.written[c] = c * 3;
+        device.pushMany(batch);
+      }
+      return [n, chains, ...(fine ? [segments, where, nulls] : [])];
+    }
+    case 'drain':
+      return device.drain(s.n);
+    case 'transmit': {
+      if (w.raw) return null;
+      const frames: string[] = [];
+      const n = device.transmit({
+        frame: (runs) => {
+          if (frames.length === s.takes) return false;
+          const parts = Array.from({ length: runs.count }, (_, r) => Buffer.from(runs.memory[r].u8.slice(runs.offset[r], runs.offset[r] + runs.length[r])));
+          frames.push(Buffer.concat(parts).toString('hex'));
+          return true;
+        },
+      }, s.n);
+      return [n, frames];
+    }
+    case 'receive': {
+      if (w.raw) return null;
+      const source = ringMemory(new SharedArrayBuffer(128));
+      for (let i = 0; i < 128; i++) source.u8[i] = i + 1;
+      const frame = new Runs(2);
+      frame.add(source, 0, Math.min(s.bytes, 12));
+      if (s.bytes > 12) frame.add(source, 13, s.bytes - 12);
+      return device.receive(frame, s.flags);
+    }
+    case 'flush':
+      return device.flush();
+    case 'notify':
+      return s.on ? device.enableNotify() : device.disableNotify();
+    case 'interrupt':
+      return device.needInterrupt();
+    case 'poke':
+      return memory.write(BASE + s.at, Uint8Array.of(s.byte));
+    case 'offer':
+      return ring.offer(...s.heads);
+    case 'perm':
+      return memory.setPerm(s.page, s.perm);
+  }
+}
+
+test('fast and gathered devices do the same with any bytes, and stay inside', () => {
+  covers('2.6.5');
+  const inOrder = Array.from({ length: PAGES }, (_, i) => i);
+  fc.assert(
+    fc.property(world, (w) => {
+      const fast = run(w, 'fast', inOrder, true, true);
+      const gathered = run(w, 'gathered', inOrder, true, true);
+      expect(gathered.seen).toEqual(fast.seen);
+      expect(fast.refusals).toBeLessThanOrEqual(gathered.refusals);
+    }),
+    { numRuns: 1000 },
+  );
+});
+
+test('a ring scattered over pages behaves as one in one piece', () => {
+  const inOrder = Array.from({ length: PAGES }, (_, i) => i);
+  fc.assert(
+    fc.property(world, (w) => {
+      // Segments are cut where pages end: only their number may differ, so it must not be limited.
+      const free: World = { ...w, maxChain: 1024 };
+      expect(run(free, 'gathered', w.places, false, false).seen).toEqual(run(free, 'fast', inOrder, true, false).seen);
+    }),
+    { numRuns: 400 },
+  );
+});
