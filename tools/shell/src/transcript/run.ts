@@ -63,16 +63,17 @@ export class Player {
     const lab = this.#lab;
     const mark = lab.log.mark;
     const uevents = lab.uevents.length;
-    let done: { stdout: string; stderr: string; status: number };
+    let status = 124;
+    let stuck = '';
     try {
-      done = await lab.as(this.#process, () => this.#session.run(command));
+      ({ status } = await lab.as(this.#process, () => this.#session.run(command)));
     } catch (error) {
       if (!(error instanceof LabStuckError)) throw error;
-      const { stdout, stderr } = this.#session.partial();
-      done = { stdout, stderr: `${stderr}${error.message}\n`, status: 124 };
+      stuck = `${error.message}\n`;
     }
+    const { stdout, stderr } = this.#session.partial(); // jobs may have written until the lab was idle
     return {
-      out: [...textLines(done.stdout), ...textLines(done.stderr, 'stderr: '), `exit: ${done.status}`],
+      out: [...textLines(stdout), ...textLines(stderr + stuck, 'stderr: '), `exit: ${status}`],
       dmesg: lab.log.since(mark).map(formatLogLine),
       uevents: lab.uevents.slice(uevents).map(formatUevent),
     };

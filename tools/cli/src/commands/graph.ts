@@ -1,0 +1,35 @@
+/** `vdpalab graph`: draw a lab, as it boots or after a script. */
+import { readFileSync } from 'node:fs';
+import { createLab } from '@vdpalab/lab';
+import { parseTranscript, Player } from '@vdpalab/shell';
+import { devicePicture, modulePicture, render, type GraphFormat } from '../graph.ts';
+import { programs } from '../programs/index.ts';
+import { labFor } from './run.ts';
+
+/** How a picture is made. */
+export interface GraphOptions {
+  readonly what: 'modules' | 'devices';
+  readonly format: GraphFormat;
+  readonly lab?: string;
+  /** A script whose commands run first. */
+  readonly after?: string;
+  /** Stop the script in front of this line. */
+  readonly until?: number;
+}
+
+/** @returns the picture as a text */
+export async function graphOf(options: GraphOptions): Promise<string> {
+  const script = options.after === undefined ? null : parseTranscript(readFileSync(options.after, 'utf8'), options.after);
+  const lab = script === null || options.after === undefined
+    ? await createLab(options.lab === undefined ? {} : { file: options.lab })
+    : await labFor(script, options.after, options);
+  const player = await Player.open(lab, { applets: programs });
+  for (const { command, line } of script?.commands ?? []) {
+    if (options.until !== undefined && line >= options.until) break;
+    await player.play(command);
+  }
+  const text = await render(options.what === 'modules' ? modulePicture(lab) : await devicePicture(lab), options.format);
+  await player.close();
+  await lab.close();
+  return text;
+}

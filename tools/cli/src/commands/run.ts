@@ -1,0 +1,127 @@
+/** `vdpalab run`: play transcripts, and say per command whether it did what the transcript says. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { createLab, type Lab } from '@vdpalab/lab';
+import { EthernetSwitch } from '@vdpalab/machine';
+import { parseTranscript, playedLines, Player, replay, verdictText, type Transcript, type Verdict } from '@vdpalab/shell';
+import { devicePicture, modulePicture, render } from '../graph.ts';
+import { programs } from '../programs/index.ts';
+import { reportHtml } from '../report.ts';
+
+/** How a run is made. */
+export interface RunOptions {
+  /** Lab file instead of the transcript's own. */
+  readonly lab?: string;
+  readonly seed?: number;
+  /** Print what every command did, not only what differs. */
+  readonly verbose?: boolean;
+  /** Write a report of the run there. */
+  readonly report?: string;
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+}
+
+/** What a transcript came to. */
+export interface RunSummary {
+  readonly file: string;
+  readonly commands: number;
+  readonly equal: number;
+  /** What the lab still held after it was shut down. */
+  readonly left: readonly string[];
+}
+
+/** The most interesting moment for pictures: when most vDPA devices are bound. */
+interface Moment {
+  readonly modules: string;
+  readonly devices: string;
+  readonly score: number;
+}
+
+/** A lab for a transcript: its own file, or the caller's. */
+export async function labFor(transcript: Transcript, file: string, options: Pick<RunOptions, 'lab' | 'seed'>): Promise<Lab> {
+  const path = options.lab ?? (transcript.lab === null ? undefined : resolve(dirname(file), transcript.lab));
+  return createLab({ ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }) });
+}
+
+/** Names and values of a lab's counters, for the end of a run. */
+export function labSummary(lab: Lab, commands: number, modules: number): (readonly [string, string])[] {
+  const { counters, sched } = lab.hw;
+  const frames = [...lab.pci.networks.values()].reduce((sum, n) => (n instanceof EthernetSwitch ? sum + n.counters.forwarded + n.counters.flooded : sum), 0);
+  return [
+    ['modules loaded', String(modules)],
+    ['commands', String(commands)],
+    ['frames through switches', String(frames)],
+    ['bytes read by DMA', String(counters.dmaRead)],
+    ['bytes written by DMA', String(counters.dmaWritten)],
+    ['interrupts', String(counters.interrupts)],
+    ['DMA faults', String(counters.faults)],
+    ['virtual time', `${(sched.now / 1e6).toFixed(3)} ms`],
+    ['trace', sched.traceHash.toString(16).padStart(8, '0')],
+  ];
+}
+
+async function picture(lab: Lab): Promise<Moment> {
+  const devices = await devicePicture(lab);
+  return { modules: await render(modulePicture(lab), 'svg'), devices: await render(devices, 'svg'), score: devices.nodes.length };
+}
+
+async function play(file: string, transcript: Transcript, lab: Lab, options: RunOptions): Promise<RunSummary> {
+  const player = await Player.open(lab, { applets: programs });
+  let modules = 0;
+  let moment: Moment | null = null;
+  let section = '';
+  const verdicts: Verdict[] = [];
+  for (const wanted of transcript.commands) {
+    const [verdict] = await replay(player, { ...transcript, commands: [wanted] });
+    if (verdict === undefined) continue;
+    verdicts.push(verdict);
+    modules = Math.max(modules, lab.loader.modules().length);
+    if (wanted.section !== section) {
+      section = wanted.section;
+      if (options.verbose === true) options.out(`\n## ${section}\n`);
+    }
+    if (options.verbose === true) options.out(`${playedLines(wanted.command, verdict).filter((line) => line !== 'exit: 0').join('\n')}\n`);
+    if (!verdict.equal) options.out(`${verdictText(verdict, file)}\n`);
+    if (options.report !== undefined) {
+      const { nodes } = await lab.layers();
+      if (moment === null || nodes.length > moment.score) moment = await picture(lab);
+    }
+  }
+  await player.close();
+  const summary = labSummary(lab, verdicts.length, modules);
+  const left = await lab.close();
+  const equal = verdicts.filter((v) => v.equal).length;
+  options.out(`\n${basename(file)}: ${equal} of ${verdicts.length} commands as the transcript says\n`);
+  for (const [name, value] of [...summary, ['left behind', left.length === 0 ? 'nothing' : `${left.length} things`] as const]) {
+    options.out(`  ${name.padEnd(26)}${value}\n`);
+  }
+  for (const what of left) options.out(`  left behind: ${what}\n`);
+  if (options.report !== undefined && moment !== null) writeReport(options.report, file, summary, moment, verdicts);
+  return { file, commands: verdicts.length, equal, left };
+}
+
+function writeReport(path: string, file: string, summary: readonly (readonly [string, string])[], moment: Moment, verdicts: readonly Verdict[]): void {
+  mkdirSync(dirname(resolve(path)), { recursive: true });
+  writeFileSync(path, reportHtml({
+    title: `vdpalab: ${basename(file)}`,
+    summary,
+    pictures: [{ title: 'Device layers', svg: moment.devices }, { title: 'Loaded modules', svg: moment.modules }],
+    commands: verdicts.map((v) => ({
+      section: v.wanted.section, command: v.wanted.command, output: playedLines('', v).slice(1).join('\n'), ok: v.equal,
+    })),
+  }));
+}
+
+/**
+ * Run one transcript in a lab of its own.
+ *
+ * @throws LabFileError | TranscriptError | Error for what cannot be read
+ */
+export async function runTranscript(file: string, options: RunOptions): Promise<RunSummary> {
+  const transcript = parseTranscript(readFileSync(file, 'utf8'), file);
+  const started = performance.now();
+  const lab = await labFor(transcript, file, options);
+  const summary = await play(file, transcript, lab, options);
+  options.err(`${basename(file)}: ${((performance.now() - started) / 1000).toFixed(2)} s\n`);
+  return summary;
+}
