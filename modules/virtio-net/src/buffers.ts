@@ -3,10 +3,11 @@ import type { Atomic } from '@vdpalab/abi';
 import { isKernelError } from '@vdpalab/abi';
 import type { MmSymbols, PageRun } from '@vdpalab/mm';
 import type { NetDevice, NetdevSymbols, SkBuff, SkbFrag } from '@vdpalab/netdev';
-import { ETH_HLEN, virtio_net_hdr_v1 } from '@vdpalab/uapi';
+import { ETH_DATA_LEN, ETH_HLEN, virtio_net_hdr_v1 } from '@vdpalab/uapi';
 import type { VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
 
 const PAGE_SIZE = 4096;
+const VLAN_HLEN = 4;
 /** Bytes in front of every frame on a virtio 1 device. */
 export const VNET_HDR_LEN = virtio_net_hdr_v1.size;
 
@@ -22,7 +23,7 @@ export class ReceiveBuffers {
   readonly #vq: Virtqueue;
   readonly #dev: NetDevice;
   readonly #mergeable: boolean;
-  /** Pages of one buffer: one when frames may span buffers, else enough for the largest. */
+  /** Pages of one buffer: one when frames may span buffers, else enough for the MTU the device came with. */
   readonly #pages: number;
 
   constructor(k: ReceiveSymbols, vq: Virtqueue, dev: NetDevice, mergeable: boolean) {
@@ -30,7 +31,7 @@ export class ReceiveBuffers {
     this.#vq = vq;
     this.#dev = dev;
     this.#mergeable = mergeable;
-    this.#pages = mergeable ? 1 : Math.ceil((VNET_HDR_LEN + ETH_HLEN + 4 + dev.max_mtu) / PAGE_SIZE);
+    this.#pages = mergeable ? 1 : Math.ceil((VNET_HDR_LEN + ETH_HLEN + VLAN_HLEN + Math.max(dev.mtu, ETH_DATA_LEN)) / PAGE_SIZE);
   }
 
   /** Fill the ring. @returns false when memory ran out before it was full: try again later */
@@ -78,34 +79,40 @@ export class ReceiveBuffers {
     }
   }
 
+  /** Make a frame of this buffer and, when it says so, the next ones. A frame with a length that cannot be is dropped whole. */
   #frame(first: PageRun, len: number): void {
     const { stats } = this.#dev;
-    if (len < VNET_HDR_LEN + ETH_HLEN) {
-      stats.rx_length_errors++;
-      stats.rx_errors++;
-      this.#k.free_pages(first);
-      return;
-    }
-    const header = this.#k.phys_view(first.pa, VNET_HDR_LEN);
-    const buffers = this.#mergeable ? (header[10] as number) | ((header[11] as number) << 8) : 1;
     const runs = [first];
     const frags: SkbFrag[] = [{ pa: first.pa + VNET_HDR_LEN, len: len - VNET_HDR_LEN }];
-    for (let n = 1; n < buffers; n++) {
+    let sound = len >= VNET_HDR_LEN + ETH_HLEN && len <= first.pages * PAGE_SIZE;
+    for (let n = this.#buffersOf(first); n > 1; n--) {
       const used = this.#k.virtqueue_get_buf(this.#vq);
       if (used === null) {
-        stats.rx_length_errors++; // the device said more buffers than it used
-        stats.rx_errors++;
-        for (const run of runs) this.#k.free_pages(run);
-        return;
+        sound = false; // the device said more buffers than it used
+        break;
       }
-      const run = used.data as PageRun;
+      const run = used.data as PageRun; // every token of this queue is a run
+      sound &&= used.len <= run.pages * PAGE_SIZE;
       runs.push(run);
       frags.push({ pa: run.pa, len: used.len });
+    }
+    if (!sound) {
+      stats.rx_length_errors++;
+      for (const run of runs) this.#k.free_pages(run);
+      return;
     }
     const skb: SkBuff = this.#k.build_skb(runs, frags);
     skb.dev = this.#dev;
     stats.rx_packets++;
     stats.rx_bytes += skb.len;
     this.#k.netif_receive_skb(skb);
+  }
+
+  /** `num_buffers` of the header a frame begins with. */
+  #buffersOf(first: PageRun): number {
+    if (!this.#mergeable) return 1;
+    const at = virtio_net_hdr_v1.offsets.num_buffers;
+    const header = this.#k.phys_view(first.pa, VNET_HDR_LEN);
+    return (header[at] as number) | ((header[at + 1] as number) << 8); // the view is as long as the header
   }
 }

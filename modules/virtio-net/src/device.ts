@@ -1,6 +1,6 @@
 /** One network interface over a virtio device. Mirrors `drivers/net/virtio_net.c` (Linux 6.1). */
 import { KernelError, UndoStack } from '@vdpalab/abi';
-import type { Atomic } from '@vdpalab/abi';
+import type { Atomic, TimerHandle } from '@vdpalab/abi';
 import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { NapiStruct, NetDevice, NetdevSymbols } from '@vdpalab/netdev';
 import type { SchedSymbols, Work } from '@vdpalab/sched';
@@ -21,13 +21,13 @@ export type VirtioNetSymbols =
   & Pick<NetdevSymbols, 'alloc_etherdev' | 'free_netdev' | 'register_netdev' | 'unregister_netdev' | 'eth_hw_addr_set' | 'eth_hw_addr_random'
     | 'netif_carrier_on' | 'netif_carrier_off' | 'netif_napi_add' | 'netif_napi_del' | 'napi_enable' | 'napi_disable' | 'napi_schedule'
     | 'napi_complete_done'>
-  & Pick<SchedSymbols, 'INIT_WORK' | 'queue_work' | 'cancel_work_sync' | 'system_wq' | 'msleep'>
+  & Pick<SchedSymbols, 'INIT_WORK' | 'queue_work' | 'cancel_work_sync' | 'system_wq' | 'mod_timer'>
   & Pick<DriverCoreSymbols, 'dev_err'>;
 
 /** Frames one turn of a poll takes. */
 const NAPI_POLL_WEIGHT = 64;
-/** Pause before filling the receive ring again when memory was short, ms. */
-const REFILL_DELAY_MS = 500;
+/** Pause before filling the receive ring again when memory was short, ns. */
+const REFILL_DELAY_NS = 500_000_000;
 const config = virtio_net_config.offsets;
 
 /** `struct virtnet_info` */
@@ -45,12 +45,13 @@ export class VirtnetInfo {
   #open = false;
   readonly #configWork: Work;
   readonly #refillWork: Work;
+  #refillTimer: TimerHandle | null = null;
 
   constructor(k: VirtioNetSymbols, vdev: VirtioDevice) {
     this.#k = k;
     this.#vdev = vdev;
     this.#configWork = k.INIT_WORK(`virtio-net config ${vdev.dev.name}`, () => this.#updateCarrier());
-    this.#refillWork = k.INIT_WORK(`virtio-net refill ${vdev.dev.name}`, () => this.#refillLater());
+    this.#refillWork = k.INIT_WORK(`virtio-net refill ${vdev.dev.name}`, async () => this.#refill());
   }
 
   /** `virtnet_probe`; what fails leaves nothing behind. */
@@ -65,6 +66,7 @@ export class VirtnetInfo {
 
   /** `virtnet_remove` */
   async remove(): Promise<void> {
+    await this.#k.cancel_work_sync(this.#configWork); // no handler looks at the device any more
     await this.#held.run();
   }
 
@@ -135,7 +137,6 @@ export class VirtnetInfo {
   /** Stop the device, then take back what it still had. */
   async #resetAndDrain(): Promise<void> {
     const k = this.#k;
-    await k.cancel_work_sync(this.#refillWork);
     await k.virtio_reset_device(this.#vdev);
     for (let t = k.virtqueue_detach_unused_buf(this.#rxq); t !== undefined; t = k.virtqueue_detach_unused_buf(this.#rxq)) this.#rx.free(t);
     for (let t = k.virtqueue_detach_unused_buf(this.#txq); t !== undefined; t = k.virtqueue_detach_unused_buf(this.#txq)) this.#tx.free(t);
@@ -158,6 +159,7 @@ export class VirtnetInfo {
   async #stop(): Promise<void> {
     this.#open = false;
     await this.#k.cancel_work_sync(this.#refillWork);
+    this.#refillTimer?.cancel();
     await this.#k.napi_disable(this.#rxNapi);
     await this.#k.napi_disable(this.#txNapi);
   }
@@ -170,7 +172,7 @@ export class VirtnetInfo {
   #pollRx(budget: number): number {
     const k = this.#k;
     const received = this.#rx.receive(budget);
-    if (this.#rxq.num_free > this.#rxq.num_max / 2 && !this.#rx.fill()) k.queue_work(k.system_wq, this.#refillWork);
+    if (this.#rxq.num_free > Math.min(budget, this.#rxq.num_max) / 2 && !this.#rx.fill()) k.queue_work(k.system_wq, this.#refillWork);
     if (received < budget) this.#complete(this.#rxq, this.#rxNapi, received);
     return received;
   }
@@ -193,8 +195,12 @@ export class VirtnetInfo {
     }
   }
 
-  async #refillLater(): Promise<void> {
-    while (this.#open && !this.#rx.fill()) await this.#k.msleep(REFILL_DELAY_MS);
+  /** Fill the receive ring, now or, when memory is short, later. */
+  #refill(): undefined {
+    if (!this.#open || this.#rx.fill()) return;
+    this.#refillTimer = this.#k.mod_timer('virtio-net refill', REFILL_DELAY_NS, (): undefined => {
+      this.#k.queue_work(this.#k.system_wq, this.#refillWork);
+    });
   }
 
   async #updateCarrier(): Promise<void> {

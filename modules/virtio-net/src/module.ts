@@ -18,7 +18,7 @@ export default defineModule({
     'free_netdev', 'register_netdev', 'unregister_netdev', 'eth_hw_addr_set', 'eth_hw_addr_random', 'netif_carrier_on',
     'netif_carrier_off', 'netif_stop_queue', 'netif_wake_queue', 'netif_receive_skb', 'build_skb', 'kfree_skb', 'netif_napi_add',
     'netif_napi_del', 'napi_enable', 'napi_disable', 'napi_schedule', 'napi_complete_done', 'INIT_WORK', 'queue_work',
-    'cancel_work_sync', 'system_wq', 'msleep', 'alloc_pages', 'free_pages', 'phys_view', 'dev_err',
+    'cancel_work_sync', 'system_wq', 'mod_timer', 'alloc_pages', 'free_pages', 'phys_view', 'dev_err',
   ],
 
   async module_init(k, { THIS_MODULE }) {

@@ -40,7 +40,7 @@ async function end(kernel: ChainKernel, driver: ToyNet): Promise<void> {
 
 /** A frame out and a frame in. */
 async function traffic(kernel: ChainKernel, driver: ToyNet, fill: number): Promise<void> {
-  const mac = kernel.vf().net.bytes;
+  const mac = kernel.vf().net.bytes.subarray(0, 6);
   const [out, into] = [frame('broadcast', mac, fill), frame(mac, outsideMac, fill + 1)];
   await kernel.run(async () => driver.send(virtioDevice(kernel), out));
   expect(kernel.outside.take()).toEqual([out]);
