@@ -1,6 +1,6 @@
 /** Classes, and where a device's directory goes. Mirrors `drivers/base/class.c`, `core.c get_device_parent` (Linux 6.1). */
 import type { Atomic } from '@vdpalab/abi';
-import type { DirNode } from '@vdpalab/fs';
+import type { DirNode, Node } from '@vdpalab/fs';
 import { createDirectory } from './directory.ts';
 import type { Class, Device } from './header.ts';
 import { ClassState, devpath } from './state.ts';
@@ -40,14 +40,13 @@ export function classAddDevice(core: Core, state: DeviceState, dir: DirNode, cls
   const { dev } = state;
   const { k } = core;
   const owner = classState(core, cls);
-  const links: [DirNode, string][] = [];
+  const links: Node[] = []; // not names: the class's link follows a rename
   const undo = (): void => {
     owner.devices.delete(dev);
-    for (const [where, name] of links.toReversed()) k.kernfs_remove_by_name(where, name);
+    for (const node of links.toReversed()) k.kernfs_remove(node);
   };
   const link = (where: DirNode, name: string, target: DirNode): void => {
-    k.kernfs_create_link(where, name, target);
-    links.push([where, name]);
+    links.push(k.kernfs_create_link(where, name, target));
   };
   try {
     link(dir, 'subsystem', owner.dir);
@@ -59,6 +58,12 @@ export function classAddDevice(core: Core, state: DeviceState, dir: DirNode, cls
   }
   owner.devices.add(dev);
   state.steps.did('class', undo);
+}
+
+/** Give a device's link in its class another name. @throws EEXIST */
+export function classRenameDevice(core: Core, dev: Device, cls: Class, name: string): Atomic {
+  const link = core.k.kernfs_find(classState(core, cls).dir, dev.name);
+  if (link !== null) core.k.kernfs_rename(link, name);
 }
 
 /**

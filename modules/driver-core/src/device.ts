@@ -3,7 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { DirNode } from '@vdpalab/fs';
 import { busAddDevice, busNotify, busProbeDevice } from './bus-device.ts';
-import { classAddDevice, enterParentDirectory } from './class.ts';
+import { classAddDevice, classRenameDevice, enterParentDirectory } from './class.ts';
 import { deviceReleaseDriver } from './dd.ts';
 import { deviceUevent, deviceUeventFile } from './device-uevent.ts';
 import { createDirectory } from './directory.ts';
@@ -11,7 +11,7 @@ import { devtAddDevice } from './devt.ts';
 import type { Device, DeviceInit } from './header.ts';
 import { KERN } from './kernel.ts';
 import { powerGroup } from './power.ts';
-import { DeviceState, deviceState } from './state.ts';
+import { DeviceState, deviceState, devpath } from './state.ts';
 import type { Core, DeviceRecord } from './state.ts';
 import { runAll } from './steps.ts';
 
@@ -82,6 +82,22 @@ export async function deviceAdd(core: Core, dev: Device): Promise<void> {
   core.added.add(dev);
   deviceUevent(core, dev, 'add');
   await busProbeDevice(core, dev);
+}
+
+/**
+ * Give a device of a class another name, and announce that it moved. Devices on a bus are not renamed.
+ *
+ * @throws EEXIST when the name is taken
+ */
+export function deviceRename(core: Core, dev: Device, name: string): Atomic {
+  const { sd } = dev;
+  if (sd === null || dev.class === null || dev.bus !== null) throw new Error(`device ${dev.name}: renamed, but not in a class`);
+  const before = devpath(core, sd);
+  // Names of a class are different in all directories together, so that what the class takes the directory takes too.
+  classRenameDevice(core, dev, dev.class, name);
+  core.k.kernfs_rename(sd, name);
+  dev.name = name;
+  deviceUevent(core, dev, 'move', [`DEVPATH_OLD=${before}`]);
 }
 
 /** Unbind, announce, remove from sysfs. References stay the callers'. */

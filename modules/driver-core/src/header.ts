@@ -182,6 +182,8 @@ export interface DriverCoreSymbols {
   device_del: (dev: Device) => Promise<void>;
   /** device_initialize was done by the caller; add. */
   device_unregister: (dev: Device) => Promise<void>;
+  /** Give a device of a class another name. @throws EEXIST */
+  device_rename: (dev: Device, name: string) => Atomic;
   get_device: (dev: Device) => Device;
   put_device: (dev: Device) => Atomic;
   dev_name: (dev: Device) => string;

@@ -10,7 +10,7 @@ export const imports = [
   'init_waitqueue_head', 'wait_event', 'wake_up', 'mutex_init', 'mutex_lock', 'mutex_unlock', 'current_task',
   'system_wq', 'INIT_WORK', 'queue_work', 'cancel_work_sync',
   'sysfs_root', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file', 'kernfs_create_link', 'kernfs_remove',
-  'kernfs_remove_by_name', 'kernfs_find', 'kernfs_path',
+  'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
   'cdev_add', 'cdev_del', 'devtmpfs_create_node', 'devtmpfs_delete_node',
 ] as const satisfies readonly (keyof KernelSymbols | keyof FsSymbols | keyof SchedSymbols)[];
 

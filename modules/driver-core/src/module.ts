@@ -8,7 +8,7 @@ import { cdevDeviceAdd, cdevDeviceDel } from './cdev-device.ts';
 import { classRegister, classUnregister } from './class.ts';
 import { deviceAttach, deviceDriverAttach, deviceReleaseDriver } from './dd.ts';
 import { deviceUevent } from './device-uevent.ts';
-import { deviceAdd, deviceDel, deviceInitialize, getDevice, putDevice } from './device.ts';
+import { deviceAdd, deviceDel, deviceInitialize, deviceRename, getDevice, putDevice } from './device.ts';
 import { driverRegister, driverUnregister } from './driver.ts';
 import { KERN, imports } from './kernel.ts';
 import { driverSetOverride } from './override.ts';
@@ -25,8 +25,8 @@ export default defineModule({
   exportsGpl: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_drivers', 'find_bus', 'bus_find_device_by_name', 'bus_rescan_devices',
     'bus_register_notifier', 'bus_unregister_notifier',
-    'device_initialize', 'device_add', 'device_del', 'device_unregister', 'get_device', 'put_device', 'device_create_file',
-    'device_remove_file', 'device_children', 'device_driver_attach', 'device_release_driver', 'device_attach', 'device_lock',
+    'device_initialize', 'device_add', 'device_del', 'device_unregister', 'device_rename', 'get_device', 'put_device',
+    'device_create_file', 'device_remove_file', 'device_children', 'device_driver_attach', 'device_release_driver', 'device_attach', 'device_lock',
     'device_unlock', 'driver_register', 'driver_unregister', 'driver_devices', 'class_register', 'class_unregister',
     'cdev_device_add', 'cdev_device_del', 'devm_add_action', 'kobject_uevent', 'kobject_uevent_at', 'uevent_listen', 'uevent_unlisten',
     'driver_set_override', 'devices_dir', 'class_dir', 'kernel_dir', 'all_devices', 'driver_core_leftovers',
@@ -60,6 +60,7 @@ export default defineModule({
           await deviceDel(core, dev);
           putDevice(core, dev);
         },
+        device_rename: (dev, name) => deviceRename(core, dev, name),
         get_device: (dev) => getDevice(core, dev),
         put_device: (dev) => putDevice(core, dev),
         dev_name: (dev) => dev.name,
