@@ -51,7 +51,10 @@ interface Open {
   recorded: boolean;
 }
 
-const isRemark = (line: string): boolean => line === '' || line.startsWith('# ') || line === '#' || line.startsWith('## ');
+/** How a recording that is whole ends. */
+const END = '[end of transcript]';
+
+const isRemark = (line: string): boolean => line === '' || line.startsWith('# ') || line === '#' || line.startsWith('## ') || line === END;
 
 /**
  * Read a transcript, or a script of its commands alone.
