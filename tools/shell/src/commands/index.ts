@@ -5,7 +5,8 @@ import { ip } from './ip.ts';
 import { kmodCommands } from './kmod.ts';
 import { lspci } from './lspci.ts';
 import { pcapCommands } from './pcap.ts';
+import { modplan } from './plan.ts';
 import { vdpa } from './vdpa.ts';
 
 /** All of them by name. */
-export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['dmesg', dmesg], ['ip', ip], ...pcapCommands];
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['dmesg', dmesg], ['ip', ip], ['modplan', modplan], ...pcapCommands];

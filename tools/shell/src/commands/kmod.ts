@@ -22,7 +22,8 @@ function tool(run: Tool): Applet {
   };
 }
 
-function kmodSystem(c: Program, modules: NonNullable<Program['system']['modules']>, complaints: string[], settle: () => Promise<void>): KmodSystem {
+/** What kmod's tools see: the program's process for files, the kernel for modules. @param settle writes what was put out so far */
+export function kmodSystem(c: Program, modules: NonNullable<Program['system']['modules']>, complaints: string[], settle: () => Promise<void>): KmodSystem {
   const quiet = async <T>(call: () => Promise<T>): Promise<T | null> => {
     try {
       return await call();
