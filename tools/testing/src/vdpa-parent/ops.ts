@@ -50,6 +50,7 @@ export function fakeOps(k: FakeOpsKernel, dev: FakeDevice, calls: FakeCalls) {
 
   /** Count the call, and fail when it is this one's turn. */
   function mayFail(op: string): void {
+    if (setup.infallible.includes(op)) return;
     calls.fallible++;
     if (setup.fails === undefined || calls.fallible !== setup.fails.at) return;
     calls.failed = op;

@@ -28,6 +28,8 @@ export interface FakeParentOptions {
   readonly parks?: boolean;
   /** Which call of an op that may fail does, counted from 1 over all of them, and with what. */
   readonly fails?: { readonly at: number; readonly errno: ErrnoName };
+  /** Ops that never fail, whatever `fails` says. */
+  readonly infallible?: readonly string[];
   /** Attributes `vdpa dev add` may name, one bit each; none when absent. */
   readonly config_attr_mask?: bigint;
   /** virtio ids of the management device; the device's own when absent. */
@@ -50,7 +52,7 @@ function netConfig(): Uint8Array {
 export function fakeSetup(options: FakeParentOptions): FakeParentSetup {
   return {
     device_id: 1, nvqs: 3, ngroups: 2, nas: 2, features: FAKE_NET_FEATURES, num_max: 256, num_min: 1, config: netConfig(),
-    mapping: 'set_map', use_va: false, having: [], lacking: [], parks: false, config_attr_mask: 0n,
+    mapping: 'set_map', use_va: false, having: [], lacking: [], parks: false, infallible: [], config_attr_mask: 0n,
     id_table: [options.device_id ?? 1],
     ...options,
   };
