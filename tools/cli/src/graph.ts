@@ -7,11 +7,17 @@ import type { Lab } from '@vdpalab/lab';
 export const graphFormats = ['text', 'json', 'dot', 'svg'] as const;
 export type GraphFormat = (typeof graphFormats)[number];
 
-/** The modules that are loaded, or of the whole tree when none is. */
-export function modulePicture(lab: Lab): Drawing {
+/**
+ * The modules that are loaded, or of the whole tree when none is.
+ *
+ * @param brief edges say how many symbols they stand for, instead of naming some: readable as a picture
+ */
+export function modulePicture(lab: Lab, brief = false): Drawing {
   const loaded = new Set(lab.loader.modules().map((m) => m.name));
   const infos = lab.builtModules.map((m) => m.info).filter((info) => info.builtin || loaded.size === 0 || loaded.has(info.name));
-  return drawModules(moduleGraph(treeOf(infos, lab.config.release)), loaded.size === 0 ? 'modules of the tree' : 'loaded modules');
+  const graph = moduleGraph(treeOf(infos, lab.config.release));
+  const drawing = drawModules(graph, loaded.size === 0 ? 'modules of the tree' : 'loaded modules');
+  return brief ? { ...drawing, edges: graph.edges.map((e) => ({ from: e.from, to: e.to, kind: e.kind, label: String(e.symbols.length) })) } : drawing;
 }
 
 /** The layers from processes to hardware. */

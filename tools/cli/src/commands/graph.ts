@@ -28,7 +28,7 @@ export async function graphOf(options: GraphOptions): Promise<string> {
     if (options.until !== undefined && line >= options.until) break;
     await player.play(command);
   }
-  const text = await render(options.what === 'modules' ? modulePicture(lab) : await devicePicture(lab), options.format);
+  const text = await render(options.what === 'modules' ? modulePicture(lab, options.format === 'svg') : await devicePicture(lab), options.format);
   await player.close();
   await lab.close();
   return text;

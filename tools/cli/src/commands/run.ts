@@ -62,7 +62,7 @@ export function labSummary(lab: Lab, commands: number, modules: number): (readon
 
 async function picture(lab: Lab): Promise<Moment> {
   const devices = await devicePicture(lab);
-  return { modules: await render(modulePicture(lab), 'svg'), devices: await render(devices, 'svg'), score: devices.nodes.length };
+  return { modules: await render(modulePicture(lab, true), 'svg'), devices: await render(devices, 'svg'), score: devices.nodes.length };
 }
 
 async function play(file: string, transcript: Transcript, lab: Lab, options: RunOptions): Promise<RunSummary> {
@@ -105,7 +105,7 @@ function writeReport(path: string, file: string, summary: readonly (readonly [st
   writeFileSync(path, reportHtml({
     title: `vdpalab: ${basename(file)}`,
     summary,
-    pictures: [{ title: 'Device layers', svg: moment.devices }, { title: 'Loaded modules', svg: moment.modules }],
+    pictures: [{ title: 'Device layers', svg: moment.devices }, { title: 'Loaded modules, and how many symbols of another each uses', svg: moment.modules }],
     commands: verdicts.map((v) => ({
       section: v.wanted.section, command: v.wanted.command, output: playedLines('', v).slice(1).join('\n'), ok: v.equal,
     })),
