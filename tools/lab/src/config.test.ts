@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { LabFileError, labJsonSchema, parseLabFile } from './config.ts';
 
@@ -66,7 +67,8 @@ networks: [{name: a}, {name: a}]
     ]);
   });
 
-  it('has a JSON Schema for editors', () => {
-    expect(labJsonSchema()).toMatchObject({ title: 'vdpalab lab file', type: 'object' });
+  it('has a JSON Schema for editors, and the one in the docs is current', () => {
+    const written = readFileSync(new URL('../../../docs/reference/lab-file.schema.json', import.meta.url), 'utf8');
+    expect(JSON.parse(written)).toEqual(JSON.parse(JSON.stringify(labJsonSchema())));
   });
 });
