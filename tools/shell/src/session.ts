@@ -85,6 +85,11 @@ export class Session {
     return { stdout: this.#take('stdout'), stderr: this.#take('stderr') };
   }
 
+  /** Say something on the session's standard error that no program of the lab said. */
+  tell(text: string): void {
+    this.#onOutput?.(text, 'stderr');
+  }
+
   #take(stream: 'stdout' | 'stderr'): string {
     return utf8Decode(Buffer.concat(this.#chunks[stream]));
   }

@@ -10,8 +10,9 @@ export function syntaxError(script: ParsedScript, text: string): string | null {
   const quote = /unterminated (double|single) quote/.exec(error.message);
   if (quote !== null) return `line ${line}: unexpected EOF while looking for matching \`${quote[1] === 'double' ? '"' : "'"}'`;
   if (/unterminated/.test(error.message)) return `line ${line}: unexpected EOF while looking for matching \`)'`;
-  const token = /unexpected (?:token )?'(.+)'/.exec(error.message)?.[1] ?? tokenAt(source, error.pos);
-  if (token === null && /^\s*(for|case|select|function)\s*$/.test(source)) return `line ${line}: syntax error near unexpected token \`newline'`;
+  const ended = /^\s*(for|case|select|function)\s*$/.test(source) ? -1 : source.trimEnd().length;
+  const cut = ended >= 0 && script.errors?.some(({ message, pos }) => /^expected/.test(message) && pos >= ended) === true;
+  const token = cut ? null : /unexpected (?:token )?'(.+)'/.exec(error.message)?.[1] ?? (tokenAt(source, error.pos) ?? (ended < 0 ? 'newline' : null));
   if (token === null) return `line ${line + (source.endsWith('\n') ? 0 : 1)}: syntax error: unexpected end of file`;
   return `line ${line}: syntax error near unexpected token \`${token}'`;
 }

@@ -1,6 +1,7 @@
 /** A shell on a kernel of `sched`, `mm` and `fs` alone, for tests of the shell itself. */
 import { UserProcess, type Syscalls } from '@vdpalab/lab';
 import { bootBuiltins, type BootedKernel } from '@vdpalab/testing';
+import type { InTask } from '../interactive.ts';
 import { Session, type CommandResult, type SessionOptions } from '../session.ts';
 import type { System } from '../system.ts';
 
@@ -8,6 +9,8 @@ import type { System } from '../system.ts';
 export interface TestShell {
   readonly kernel: BootedKernel;
   readonly session: Session;
+  /** Run something in a task of the shell's process. */
+  readonly inTask: InTask;
   /** Run a command line in the session. */
   readonly sh: (text: string) => Promise<CommandResult>;
 }
@@ -39,5 +42,5 @@ export async function testShell(options: SessionOptions = {}): Promise<TestShell
   const session = await inTask(() => Session.open(system, processOf(proc), options));
   const sh = (text: string): Promise<CommandResult> => inTask(() => session.run(text));
   await sh('mkdir -p /tmp/work && cd /tmp/work');
-  return { kernel, session, sh };
+  return { kernel, session, inTask, sh };
 }
