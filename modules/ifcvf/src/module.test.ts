@@ -153,7 +153,7 @@ describe('vectors', () => {
   };
 
   it('are one for each queue and one for the configuration when there are enough', async () => {
-    covers('2.9.7', '1.4.7');
+    covers('2.9.7', '1.4.7', '1.1.13');
     const { b, vdpa, set } = await added();
     const calls = heard(b, vdpa);
     expect(await errnoOf(() => b.ops().get_vq_irq?.(vdpa, 0))).toBe('EINVAL');

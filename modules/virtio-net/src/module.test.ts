@@ -1,0 +1,160 @@
+import { covers } from '@vdpalab/testing';
+import {
+  VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
+  VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_VQ,
+} from '@vdpalab/uapi';
+import { describe, expect, it } from 'vitest';
+import virtioNet from './module.ts';
+import { bootNet } from './testing/bench.ts';
+import type { Bench, Taken } from './testing/bench.ts';
+
+const HEADER = 12;
+/** linux/netdevice.h */
+const NET_ADDR_RANDOM = 1;
+const bit = (n: number): bigint => 1n << BigInt(n);
+
+/** An interface that is up. */
+async function up(features: readonly number[] = [VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF], num = 16): Promise<Bench> {
+  const b = await bootNet(features, {}, num);
+  await b.run(() => b.k.dev_open(b.dev!));
+  return b;
+}
+
+/** Fill a buffer with a header that says so many buffers, then a frame. */
+function fill(taken: Taken, buffers: number, length: number): Taken {
+  taken.bytes.fill(0, 0, HEADER);
+  taken.bytes[10] = buffers;
+  taken.bytes.fill(0x77, HEADER, HEADER + length);
+  return taken;
+}
+
+const counters = (b: Bench): number[] => [b.dev!.stats.rx_packets, b.dev!.stats.rx_bytes, b.dev!.stats.rx_length_errors];
+
+/** Send one frame of so many bytes. */
+const send = (b: Bench, length: number, headroom: number): Promise<void> => b.run(async () => {
+  const skb = b.k.alloc_skb(length, headroom);
+  b.k.skb_store_bits(skb, new Uint8Array(length).fill(0x11));
+  b.k.dev_queue_xmit(Object.assign(skb, { dev: b.dev }));
+});
+
+describe('what the device offers', () => {
+  it('is taken where the driver knows it', async () => {
+    covers('2.7.15');
+    expect(virtioNet.alias).toEqual(['virtio:d00000001v*']);
+    const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE]);
+    expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16));
+    expect(b.status).toBe(15);
+  });
+
+  it('without an address gives a random one', async () => {
+    const b = await bootNet([]);
+    expect([b.dev!.addr_assign_type, b.dev!.dev_addr[0]! & 3]).toEqual([NET_ADDR_RANDOM, 2]);
+  });
+
+  it('with an MTU that no interface may have is taken without it', async () => {
+    const b = await bootNet([VIRTIO_NET_F_MTU], { mtu: 67 });
+    expect([b.vdev.features & bit(VIRTIO_NET_F_MTU), b.dev!.mtu, b.dev!.max_mtu]).toEqual([0n, 1500, 65_535]);
+  });
+
+  it('limits the MTU to the device\'s', async () => {
+    const b = await bootNet([VIRTIO_NET_F_MTU], { mtu: 2000 });
+    expect([b.dev!.mtu, b.dev!.min_mtu, b.dev!.max_mtu]).toEqual([2000, 68, 2000]);
+    await expect(b.run(() => b.k.dev_set_mtu(b.dev!, 2001))).rejects.toThrow();
+    await b.run(() => b.k.dev_set_mtu(b.dev!, 68));
+    expect(b.dev!.mtu).toBe(68);
+  });
+});
+
+describe('the carrier', () => {
+  it('is there when the device cannot say, and follows the device when it can', async () => {
+    expect((await bootNet([], { status: 0 })).dev!.carrier).toBe(true);
+    const b = await bootNet([VIRTIO_NET_F_STATUS], { status: 0 });
+    expect(b.dev!.carrier).toBe(false);
+    b.config[6] = 1;
+    await b.changed();
+    expect(b.dev!.carrier).toBe(true);
+  });
+});
+
+describe('receiving', () => {
+  it('has the ring full of buffers as soon as the interface is up, and kicks once', async () => {
+    const b = await up();
+    let count = 0;
+    for (let taken = b.take(0); taken !== null; taken = b.take(0)) count++;
+    expect([count, b.kicks]).toEqual([16, [1, 0]]);
+  });
+
+  it('takes frames of one buffer and of several', async () => {
+    const b = await up();
+    const [one, first, second] = [b.take(0)!, b.take(0)!, b.take(0)!];
+    await b.give(0, [fill(one, 1, 60), HEADER + 60]);
+    expect(counters(b)).toEqual([1, 60, 0]);
+    await b.give(0, [fill(first, 2, 4084), 4096], [second, 100]);
+    expect(counters(b)).toEqual([2, 60 + 4084 + 100, 0]);
+  });
+
+  it.each([
+    ['shorter than its headers', 1, [HEADER + 13]], ['longer than its buffer', 1, [4097]], ['longer than its second buffer', 2, [4096, 4097]],
+    ['that says more buffers than were used', 3, [4096, 100]], ['of all ones', 1, [0xffff_ffff]],
+  ])('drops and counts one %s, and goes on', async (_, buffers, lengths) => {
+    const b = await up();
+    const taken = lengths.map(() => b.take(0)!);
+    fill(taken[0]!, buffers, 100);
+    await b.give(0, ...taken.map((t, i) => [t, lengths[i]!] as const));
+    expect(counters(b)).toEqual([0, 0, 1]);
+    await b.give(0, [fill(b.take(0)!, 1, 60), HEADER + 60]);
+    expect(counters(b)).toEqual([1, 60, 1]);
+    await b.run(() => b.k.unregister_virtio_device(b.vdev));
+    expect(b.leftovers().filter((line) => !line.includes('transport'))).toEqual([]);
+  });
+
+  it('without merging has buffers for the device\'s MTU', async () => {
+    const sizes: number[] = [];
+    for (const [features, mtu] of [[[], 9000], [[VIRTIO_NET_F_MTU], 9000], [[VIRTIO_NET_F_MTU], 1000]] as const) {
+      const b = await bootNet(features, { mtu });
+      await b.run(() => b.k.dev_open(b.dev!));
+      sizes.push(b.take(0)!.bytes.length);
+    }
+    expect(sizes).toEqual([4096, 3 * 4096, 4096]);
+  });
+
+  it('fills the ring again as it empties', async () => {
+    const b = await up();
+    for (let i = 0; i < 100; i++) await b.give(0, [fill(b.take(0)!, 1, 60), HEADER + 60]);
+    expect(counters(b)[0]).toBe(100);
+  });
+});
+
+describe('sending', () => {
+  it('puts a header of zeros in front: in the frame\'s headroom, or in a piece of its own', async () => {
+    const b = await up();
+    for (const headroom of [16, 0]) {
+      await send(b, 60, headroom);
+      const taken = b.take(1)!;
+      expect([...taken.bytes.subarray(0, HEADER), taken.bytes[HEADER], taken.bytes.length]).toEqual([...Array<number>(HEADER).fill(0), 0x11, HEADER + 60]);
+      await b.give(1, [taken, 0]);
+    }
+    expect([b.dev!.stats.tx_packets, b.dev!.stats.tx_bytes, b.kicks[1]]).toEqual([2, 120, 2]);
+  });
+
+  it('stops when the ring has no room, and goes on when frames are sent', async () => {
+    const b = await up([VIRTIO_NET_F_MAC], 32);
+    for (let i = 0; i < 40; i++) await send(b, 60, 16);
+    expect(b.dev!.queue_stopped).toBe(true);
+    let done = 0;
+    for (let taken = b.take(1); taken !== null; taken = b.take(1)) {
+      await b.give(1, [taken, 0]);
+      done++;
+    }
+    expect([done, b.dev!.queue_stopped, b.dev!.stats.tx_packets]).toEqual([40, false, 40]);
+  });
+
+  it('of what is still in the ring when the device goes leaves nothing', async () => {
+    const b = await up();
+    await send(b, 60, 16);
+    await send(b, 60, 0);
+    await b.run(() => b.k.unregister_virtio_device(b.vdev));
+    expect([b.k.netdevs(), b.status]).toEqual([[], 1]);
+    expect(b.leftovers().filter((line) => !line.includes('transport'))).toEqual([]);
+  });
+});
