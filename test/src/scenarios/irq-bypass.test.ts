@@ -1,21 +1,33 @@
 import type { TraceEvent } from '@vdpalab/abi';
+import type { EventfdCtx } from '@vdpalab/fs';
 import type { IrqBypassConsumer } from '@vdpalab/irqbypass';
 import { covers } from '@vdpalab/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { drain, hexOf, sessionFrames, startPair, type Pair, type World } from '../support/index.ts';
 
-/** A virtual CPU's end of interrupt bypass: takes interrupts of the producer with the same eventfd itself. */
+/** Requester id of virtual function 1: 07:00.3. */
+const RID = 0x703;
+
+/**
+ * A virtual CPU's end of interrupt bypass: takes interrupts of the producer with the same eventfd itself.
+ *
+ * Its guest's handler wakes the driver, as the eventfd does when the host relays.
+ */
 class FakeVcpu {
   taken = 0;
   readonly log: string[] = [];
   readonly consumer: IrqBypassConsumer;
   readonly #world: World;
 
-  constructor(world: World, token: unknown) {
+  constructor(world: World, token: EventfdCtx) {
     this.#world = world;
     const affinity = (irq: number, on: boolean): void => {
-      world.lab.symbol('irq_set_vcpu_affinity')(irq, on ? { post: (): undefined => void this.taken++ as undefined } : null);
+      const post = (): undefined => {
+        this.taken++;
+        return world.lab.symbol('eventfd_signal')(token, 1);
+      };
+      world.lab.symbol('irq_set_vcpu_affinity')(irq, on ? { post } : null);
       this.log.push(on ? 'on' : 'off');
     };
     this.consumer = {
@@ -129,18 +141,24 @@ describe('an interrupt that bypasses the host', () => {
     covers('F6');
     const frames = sessionFrames().filter((f) => f.length <= 1514).slice(0, 24);
     const pauses = fc.array(fc.nat(40), { minLength: 2, maxLength: 12 });
+    const totals = { handled: 0, posted: 0 };
     await fc.assert(fc.asyncProperty(fc.nat(0x7fff_ffff), pauses, async (seed, waits) => {
-      const pair = await startPair({ seed });
+      let arrived = 0;
+      const pair = await startPair({ seed, traceSink: ({ type, fields }): undefined => {
+        // A message that finds its vector pending merges into it, as in a real interrupt controller.
+        if (type === 'interrupt' && fields['rid'] === RID && fields['merged'] === false) arrived++;
+      } });
       const { world, a } = pair;
       const { lab } = world;
       const { vcpu, put } = await vcpuOf(pair);
+      const toggler = await lab.process('toggler');
+      // Started together: nothing runs before the receiver below does.
       lab.start(a.process, 'sender', async () => {
         for (const frame of frames) {
           await a.net.send(frame);
           await lab.symbol('cpu_relax')();
         }
       });
-      const toggler = await lab.process('toggler');
       lab.start(toggler, 'toggler', async () => {
         for (const [i, n] of waits.entries()) {
           for (let k = 0; k < n; k++) await lab.symbol('cpu_relax')();
@@ -151,15 +169,16 @@ describe('an interrupt that bypasses the host', () => {
       const got = await drain(world, pair.b);
       expect(hexOf(got)).toEqual(hexOf(frames));
       const info = await rxIrq(pair);
-      expect(info?.posted).toBe(vcpu.taken);
-      // Messages that find the vector pending merge into it, as in a real interrupt controller: none is lost, some are one.
-      const messages = world.hardware(1).counters.interrupts;
-      expect((info?.count ?? 0) + (info?.posted ?? 0)).toBeLessThanOrEqual(messages);
-      expect((info?.count ?? 0) + (info?.posted ?? 0)).toBeGreaterThan(0);
+      if (info === null) throw new Error('the receive queue has no interrupt');
+      expect(info.posted).toBe(vcpu.taken);
+      expect(info.count + info.posted).toBe(arrived);
       expect(lab.hw.counters.spurious).toBe(0);
+      totals.handled += info.count;
+      totals.posted += info.posted;
       await lab.exitProcess(toggler);
       await put();
       expect(await pair.close()).toEqual([]);
-    }), { numRuns: 10 });
+    }), { numRuns: 15 });
+    expect(Math.min(totals.handled, totals.posted)).toBeGreaterThan(0);
   }, 60_000);
 });

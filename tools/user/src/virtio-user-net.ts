@@ -196,13 +196,14 @@ export class VirtioUserNet {
    */
   async wait(timeoutNs: number): Promise<Uint8Array[]> {
     const { ring, call } = this.#queues[RX];
-    const early = await this.receive();
-    if (early.length > 0) return early;
-    if (ring.enableCallbacks()) {
+    for (;;) {
+      const frames = await this.receive();
+      if (frames.length > 0) return frames;
+      if (!ring.enableCallbacks()) continue; // some came meanwhile
       const [ready] = await this.#p.poll([{ fd: call, events: POLLIN }], timeoutNs);
-      if (((ready ?? 0) & POLLIN) !== 0) await this.#p.read(call, 8);
+      if (((ready ?? 0) & POLLIN) === 0) return await this.receive();
+      await this.#p.read(call, 8); // may be of frames that were taken before it was looked at
     }
-    return await this.receive();
   }
 
   /** Stop the device and give everything back. */
