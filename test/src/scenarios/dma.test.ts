@@ -9,7 +9,6 @@ const PAGE_N = 4096n;
 
 describe('DMA of two processes on two virtual functions', () => {
   it('loses exactly the frame whose receive buffer is unmapped, and logs who asked for which address', async () => {
-    covers('1.9.1');
     const pair = await startPair({ b: { mapBy: PAGE } });
     const { world, a, b } = pair;
     const { lab } = world;

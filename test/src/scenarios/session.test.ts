@@ -10,7 +10,7 @@ const digest = (frames: readonly Uint8Array[]): string[] => frames.map((f) => Bu
 
 describe('a recorded session from a socket, over two virtual functions, to a process', () => {
   it('arrives bit for bit at an MTU of 1500, oversize frames refused, and whole with mergeable buffers', async () => {
-    covers('1.2.1', '1.2.3', '1.2.6', '1.9.6');
+    covers('1.2.1', '1.9.6');
     const frames = sessionFrames();
     expect(frames).toHaveLength(80);
     const world = await World.create();
