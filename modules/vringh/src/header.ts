@@ -30,10 +30,12 @@ export interface VringhSymbols {
   /**
    * Take the next chain.
    *
+   * @param riov filled with what the device may read; null when nothing readable is expected
+   * @param wiov filled with what the device may write; null when nothing writable is expected
    * @returns its head, or -1 when the ring is empty
    * @throws EINVAL ELOOP EPROTO ENOBUFS EPERM for what a driver may not write
    */
-  vringh_getdesc_iotlb: (vrh: Vringh, riov: VringhKiov, wiov: VringhKiov) => number;
+  vringh_getdesc_iotlb: (vrh: Vringh, riov: VringhKiov | null, wiov: VringhKiov | null) => number;
   /** Copy out of readable segments. @returns bytes */
   vringh_iov_pull_iotlb: (vrh: Vringh, riov: VringhKiov, dst: Uint8Array) => number;
   /** Copy into writable segments. @returns bytes */
