@@ -9,7 +9,7 @@ export default defineModule({
   name: 'vhost_iotlb',
   license: 'GPL v2',
   description: 'VHOST IOTLB',
-  author: 'Michael S. Tsirkin',
+  author: 'Jason Wang <jasowang@redhat.com>',
   version: '0.1',
   exportsGpl: [
     'vhost_iotlb_add_range_ctx', 'vhost_iotlb_add_range', 'vhost_iotlb_map_free', 'vhost_iotlb_del_range',

@@ -13,7 +13,8 @@ const VHOST_VDPA_DEV_MAX = 1 << 20;
 export default defineModule({
   name: 'vhost_vdpa',
   license: 'GPL v2',
-  description: 'vhost-based vDPA backend',
+  version: '0.0.1',
+  description: 'vDPA-based vhost backend for virtio',
   author: 'Intel Corporation',
   params: { max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }) },
   imports: [
