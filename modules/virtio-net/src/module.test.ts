@@ -1,4 +1,5 @@
 import { covers } from '@vdpalab/testing';
+import * as uapi from '@vdpalab/uapi';
 import {
   VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_VQ,
@@ -44,6 +45,11 @@ describe('what the device offers', () => {
     const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE]);
     expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16));
     expect(b.status).toBe(15);
+    expect([
+      uapi.VIRTIO_NET_F_MTU, uapi.VIRTIO_NET_F_MAC, uapi.VIRTIO_NET_F_MRG_RXBUF, uapi.VIRTIO_NET_F_STATUS, uapi.VIRTIO_NET_F_CTRL_VQ,
+      uapi.VIRTIO_NET_F_CTRL_RX, uapi.VIRTIO_NET_F_CTRL_VLAN, uapi.VIRTIO_NET_F_GUEST_ANNOUNCE, uapi.VIRTIO_NET_F_MQ,
+      uapi.VIRTIO_NET_F_CTRL_MAC_ADDR, uapi.VIRTIO_NET_S_LINK_UP, uapi.VIRTIO_NET_S_ANNOUNCE,
+    ]).toEqual([3, 5, 15, 16, 17, 18, 19, 21, 22, 23, 1, 2]);
   });
 
   it('without an address gives a random one', async () => {

@@ -135,7 +135,7 @@ describe('a device', () => {
   });
 
   it('is taken by the driver that names its id and vendor, or any vendor, and by no other', async () => {
-    covers('2.7.3', '1.2.2');
+    covers('2.7.3');
     const log: string[] = [];
     await take(fakeDriver(log, { name: 'two', id_table: [{ device: 2, vendor: null }, { device: 4, vendor: 7 }] }));
     const ids = [{ device: 2, vendor: 9 }, { device: 4, vendor: 7 }, { device: 4, vendor: 8 }, { device: 20, vendor: 0 }];
@@ -143,6 +143,15 @@ describe('a device', () => {
     for (const id of ids) devices.push(await add(fakeDevice(modern), id));
     expect(devices.map((v) => v.dev.driver?.name ?? null)).toEqual(['two', 'two', null, null]);
     expect(log).toEqual(['probe', 'probe']);
+  });
+
+  it('of network, block and crypto kind finds its driver; one of another kind waits for one', async () => {
+    covers('1.2.2');
+    for (const device of [1, 2, 20]) await take(fakeDriver([], { name: `driver of ${device}`, id_table: [{ device, vendor: null }] }));
+    const devices: VirtioDevice[] = [];
+    for (const device of [20, 2, 1, 19]) devices.push(await add(fakeDevice(modern), { device, vendor: 0 }));
+    expect(devices.map((v) => v.dev.driver?.name ?? null)).toEqual(['driver of 20', 'driver of 2', 'driver of 1', null]);
+    expect(kernel.log.filter(({ level }) => level <= 4)).toEqual([]);
   });
 
   it('has the lowest free number', async () => {
