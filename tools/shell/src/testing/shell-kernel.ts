@@ -15,9 +15,9 @@ export interface TestShell {
   readonly sh: (text: string) => Promise<CommandResult>;
 }
 
-/** Boot and open a session in /tmp/work. */
-export async function testShell(options: SessionOptions = {}): Promise<TestShell> {
-  const kernel = await bootBuiltins(['sched', 'mm', 'fs']);
+/** Boot and open a session in /tmp/work. @param modules booted besides, in this order */
+export async function testShell(options: SessionOptions = {}, modules: readonly string[] = []): Promise<TestShell> {
+  const kernel = await bootBuiltins(['sched', 'mm', 'fs', ...modules]);
   const { k, machine } = kernel;
   const processOf = (proc: UserProcess['proc']): UserProcess => new UserProcess(k as unknown as Syscalls, proc);
   const system: System = {
