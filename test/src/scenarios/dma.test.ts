@@ -37,6 +37,29 @@ describe('DMA of two processes on two virtual functions', () => {
     expect(await pair.close()).toEqual([]);
   });
 
+  it('goes where its requester id says: one address, two pages, and nowhere for an id nobody has', async () => {
+    covers('1.9.1');
+    const pair = await startPair();
+    const { world, a, b } = pair;
+    const { hw } = world.lab;
+    const { iova, txAt, va } = a.net.memory;
+    expect(b.net.memory.iova).toBe(iova);
+    const at = Number(iova) + txAt;
+    a.process.proc.mm.write(va + txAt, Uint8Array.of(0xa, 0xa, 0xa, 0xa));
+    b.process.proc.mm.write(b.net.memory.va + txAt, Uint8Array.of(0xb, 0xb, 0xb, 0xb));
+    const read = (rid: number): number[] => {
+      const bytes = new Uint8Array(4);
+      hw.dmaPort(rid).read(at, 4, bytes);
+      return [...bytes];
+    };
+    expect([read(0x702), read(0x703)]).toEqual([[0xa, 0xa, 0xa, 0xa], [0xb, 0xb, 0xb, 0xb]]);
+    expect(hw.counters.faults).toBe(0);
+    expect(read(0x7f8)).toEqual([0xff, 0xff, 0xff, 0xff]);
+    expect(hw.iommu?.faults.map(({ rid, iova: where, reason }) => ({ rid, where, reason }))).toEqual([{ rid: 0x7f8, where: at, reason: 'no-entry' }]);
+    hw.dropDmaPort(0x7f8);
+    expect(await pair.close()).toEqual([]);
+  });
+
   it('is counted at the door as payload, headers and what the rings cost, no more and no less', async () => {
     let observed = 0;
     const pair = await startPair({
