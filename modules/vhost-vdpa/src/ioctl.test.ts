@@ -212,7 +212,6 @@ test('configuration is read and written inside its size', async () => {
 });
 
 test('GET_IOVA_RANGE gives the parent\'s range, else the aperture of the domain, else all 64 bits', async () => {
-  covers('2.4.13');
   const kernel = await bootVhost();
   await kernel.withFile(async (f, proc) => {
     expect(await f.ioctl(uapi.VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(16))).toBe(0);

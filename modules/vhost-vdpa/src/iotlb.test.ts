@@ -153,7 +153,7 @@ test('a parent that takes whole tables hears of a batch once, at its end', async
 });
 
 test('pages are pinned for as long as they are mapped, within RLIMIT_MEMLOCK, one mapping for each contiguous run', async () => {
-  covers('2.5.7', '2.5.8');
+  covers('2.5.8');
   const kernel = await bootVhost({ mapping: 'dma_map' });
   const { k } = kernel;
   const pins = (): string[] => kernel.leftovers().filter((line) => line.includes('pinned'));

@@ -27,6 +27,7 @@ test('SET_VRING_NUM takes powers of two up to 65535, whatever the parent\'s maxi
 });
 
 test('SET_VRING_ADDR looks at alignment and flags only', async () => {
+  covers('2.4.25');
   const kernel = await bootVhost();
   await kernel.withFile(async (f, _, device) => {
     await f.ioctl(uapi.VHOST_SET_OWNER);

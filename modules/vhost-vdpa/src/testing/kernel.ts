@@ -36,7 +36,7 @@ export async function bootVhost(options: FakeParentOptions = {}, boot: BootOptio
     dmesg: () => kernel.log.splice(0).map((line) => `${line.level}: ${line.text}`),
     withFile: (body) => kernel.user(async (proc) => {
       const tool = await VdpaTool.open(k, proc);
-      const added = await tool.add('vdpa0', FAKE_PARENT);
+      const added = await tool.add('vdpa0', parent.handle);
       if (added !== 'ok') throw new Error(`vdpa dev add: ${added}`);
       try {
         const file = await VhostFile.open(k, proc, '/dev/vhost-vdpa-0');

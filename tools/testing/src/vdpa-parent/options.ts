@@ -30,6 +30,8 @@ export interface FakeParentOptions {
   readonly fails?: { readonly at: number; readonly errno: ErrnoName };
   /** Ops that never fail, whatever `fails` says. */
   readonly infallible?: readonly string[];
+  /** Name of a bus to put the DMA and management device on; on none when absent. */
+  readonly bus?: string;
   /** Attributes `vdpa dev add` may name, one bit each; none when absent. */
   readonly config_attr_mask?: bigint;
   /** virtio ids of the management device; the device's own when absent. */
@@ -37,7 +39,7 @@ export interface FakeParentOptions {
 }
 
 /** Options with every default filled in. */
-export type FakeParentSetup = Required<Omit<FakeParentOptions, 'fails' | 'models'>> & Pick<FakeParentOptions, 'fails' | 'models'>;
+export type FakeParentSetup = Required<Omit<FakeParentOptions, 'fails' | 'models' | 'bus'>> & Pick<FakeParentOptions, 'fails' | 'models' | 'bus'>;
 
 /** MTU, MAC, CTRL_VQ, CTRL_MAC_ADDR, ANY_LAYOUT, VERSION_1, ACCESS_PLATFORM. */
 export const FAKE_NET_FEATURES = 0x3_0882_0028n;

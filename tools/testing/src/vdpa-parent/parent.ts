@@ -12,7 +12,9 @@ import type { FakeParentOptions } from './options.ts';
 
 /** Symbols as the fake calls them; their full types are in headers above this package. */
 interface ParentKernel extends FakeOpsKernel {
-  readonly device_initialize: (init: { name: string }) => object;
+  readonly bus_register: (bus: object) => Promise<void>;
+  readonly bus_unregister: (bus: object) => Promise<void>;
+  readonly device_initialize: (init: { name: string; bus: object | null }) => object;
   readonly device_add: (dev: object) => Promise<void>;
   readonly device_unregister: (dev: object) => Promise<void>;
   readonly iommu_probe_device: (dev: object, rid: number, peer: null) => undefined;
@@ -34,6 +36,8 @@ interface FakeVdev {
 /** A fake parent: its module to load, and what a test looks at. */
 export interface FakeParent {
   readonly module: Loadable;
+  /** Its management device, as `vdpa dev add` names it. */
+  readonly handle: string;
   /** Devices that live, by name. */
   readonly devices: ReadonlyMap<string, FakeDevice>;
   readonly calls: FakeCalls;
@@ -52,7 +56,12 @@ export function fakeParent(options: FakeParentOptions = {}): FakeParent {
   const calls = new FakeCalls();
 
   async function module_init(k: ParentKernel, { undo }: ThisModule): Promise<object> {
-    const device = k.device_initialize({ name: FAKE_PARENT });
+    const bus = setup.bus === undefined ? null : { name: setup.bus };
+    if (bus !== null) {
+      await k.bus_register(bus);
+      undo.push('bus', () => k.bus_unregister(bus));
+    }
+    const device = k.device_initialize({ name: FAKE_PARENT, bus });
     try {
       await k.device_add(device);
     } catch (error) {
@@ -95,11 +104,12 @@ export function fakeParent(options: FakeParentOptions = {}): FakeParent {
 
   return {
     devices, calls,
+    handle: setup.bus === undefined ? FAKE_PARENT : `${setup.bus}/${FAKE_PARENT}`,
     module: {
       name: FAKE_PARENT, license: 'GPL v2', description: 'vDPA parent for tests', author: undefined, version: undefined, builtin: false,
       alias: [], softdep: [], params: {}, weakImports: [], importNs: [], exports: [], exportsGpl: [], exportsNs: {},
       imports: [
-        'machine', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next', 'device_initialize', 'device_add', 'device_unregister', 'put_device',
+        'machine', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next', 'bus_register', 'bus_unregister', 'device_initialize', 'device_add', 'device_unregister', 'put_device',
         'iommu_probe_device', 'iommu_release_device',
         '__vdpa_alloc_device', '_vdpa_register_device', '_vdpa_unregister_device', 'vdpa_put_device', 'vdpa_mgmtdev_register',
         'vdpa_mgmtdev_unregister',

@@ -1,0 +1,101 @@
+/** Parents that leave translation to the platform IOMMU. */
+import type { LogLine } from '@vdpalab/abi';
+import { createMachine } from '@vdpalab/machine';
+import { answerOf, anonymous, covers, VdpaTool, VhostFile } from '@vdpalab/testing';
+import type { FakeParentOptions } from '@vdpalab/testing';
+import * as uapi from '@vdpalab/uapi';
+import { expect, test } from 'vitest';
+import { bootVhost } from './testing/kernel.ts';
+
+const PLATFORM: FakeParentOptions = { mapping: 'platform', ngroups: 1, nas: 1, bus: 'platform' };
+const PAGE = 4096n;
+
+/** A kernel on a machine that has an IOMMU of 39 bits. */
+async function bootWithIommu(options: FakeParentOptions = PLATFORM) {
+  const lines: LogLine[] = [];
+  const { machine } = createMachine({
+    seed: 1, ramBytes: 16 << 20, iommu: true, iommuBits: 39, cmdline: '', release: '6.1.0', consoleSink: (line) => void lines.push(line),
+  });
+  const kernel = await bootVhost(options, { machine });
+  lines.splice(0);
+  return { ...kernel, lines };
+}
+
+test('the file has a domain of its own while it is open: updates are mapped there, with permissions, and the close empties it', async () => {
+  covers('2.5.7', '2.4.13');
+  const kernel = await bootWithIommu();
+  const { k } = kernel;
+  await kernel.withFile(async (f, proc) => {
+    const vdev = k.bus_devices(k.find_bus('vdpa') as never)[0]; // registered by vdpa
+    const group = k.iommu_group_get(k.dev_to_vdpa(vdev as never).dma_dev);
+    const domain = group?.domain;
+    if (domain === undefined || domain === null) throw new Error('no domain');
+    expect([domain.type, domain === group?.default_domain]).toEqual(['unmanaged', false]);
+    await f.ioctl(uapi.VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(16));
+    expect(uapi.vhost_vdpa_iova_range.decode(proc.mm.read(f.scratch, 16))).toEqual({ first: 0n, last: 0x7f_ffff_ffffn });
+
+    await f.ioctl(uapi.VHOST_SET_OWNER);
+    const base = await anonymous(k, proc, 0x4000);
+    const update = (iova: bigint, perm: number, size = PAGE) => f.iotlb(uapi.VHOST_IOTLB_UPDATE, iova, size, BigInt(base), perm);
+    expect(await update(0x10_0000n, uapi.VHOST_ACCESS_RW, 2n * PAGE)).toBe(72);
+    expect([k.iommu_iova_to_phys(domain, 0x10_0000), k.iommu_iova_to_phys(domain, 0x10_1004), domain.mapped])
+      .toEqual([proc.mm.translate(base, true), proc.mm.translate(base + 0x1004, true), 8192]);
+    expect([await update(0x20_0000n, uapi.VHOST_ACCESS_RO), await update(0x30_0000n, uapi.VHOST_ACCESS_WO)]).toEqual([72, 72]);
+    // no permission at all is refused here, with a warning, and nothing stays
+    expect([await update(0x40_0000n, 0), await update(0x50_0000n, 4), proc.mm.pinned_vm]).toEqual(['EFAULT', 'EFAULT', 4]);
+    expect(await update(0x80_0000_0000n, uapi.VHOST_ACCESS_RW)).toBe('EFAULT'); // past the aperture
+    expect([await f.iotlb(uapi.VHOST_IOTLB_INVALIDATE, 0x10_0000n, PAGE), domain.mapped]).toEqual([72, 8192]);
+    await f.set(uapi.VHOST_VDPA_SET_STATUS, 1, 0);
+    expect(domain.mapped).toBe(8192); // mappings survive a reset
+  });
+  expect(kernel.lines.map((line) => line.text)).toEqual([
+    ' vhost-vdpa-0: invalidate vhost IOTLB permission', ' vhost-vdpa-0: invalidate vhost IOTLB permission',
+  ]);
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('a group that somebody else has cannot be had, and can be afterwards', async () => {
+  const kernel = await bootWithIommu();
+  const { k } = kernel;
+  await kernel.user(async (proc) => {
+    const tool = await VdpaTool.open(k, proc);
+    expect(await tool.add('vdpa0', kernel.parent.handle)).toBe('ok');
+    const { dma_dev } = k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never); // there is one
+    const open = () => answerOf(() => k.ksys_open(proc, '/dev/vhost-vdpa-0', uapi.O_RDWR));
+    const other = k.iommu_domain_alloc(dma_dev);
+    k.iommu_attach_device(other, dma_dev);
+    expect([await open(), await open()]).toEqual(['EBUSY', 'EBUSY']);
+    k.iommu_detach_device(other, dma_dev);
+    k.iommu_domain_free(other);
+    await (await VhostFile.open(k, proc, '/dev/vhost-vdpa-0')).close();
+    const group = k.iommu_group_get(dma_dev);
+    expect(group?.domain).toBe(group?.default_domain);
+    await tool.del('vdpa0');
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('without an IOMMU it cannot be opened: errno 524', async () => {
+  covers('2.4.3');
+  const kernel = await bootVhost(PLATFORM);
+  await kernel.user(async (proc) => {
+    const tool = await VdpaTool.open(kernel.k, proc);
+    await tool.add('vdpa0', kernel.parent.handle);
+    expect(await answerOf(() => kernel.k.ksys_open(proc, '/dev/vhost-vdpa-0', uapi.O_RDWR))).toBe('ENOTSUPP');
+    await tool.del('vdpa0');
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('a parent with a table of its own leaves the platform domain alone', async () => {
+  covers('1.3.4');
+  const kernel = await bootWithIommu({ mapping: 'dma_map', bus: 'platform' });
+  const { k } = kernel;
+  await kernel.withFile(async (f, proc, device) => {
+    const group = k.iommu_group_get(k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never).dma_dev); // there is one
+    await f.ioctl(uapi.VHOST_SET_OWNER);
+    expect(await f.iotlb(uapi.VHOST_IOTLB_UPDATE, 0x1000n, PAGE, BigInt(await anonymous(k, proc, 4096)))).toBe(72);
+    expect([device.maps.length, group?.domain === group?.default_domain, group?.domain?.mapped]).toEqual([1, true, 0]);
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
