@@ -40,7 +40,8 @@ program.command('run')
   .addOption(labOption()).addOption(seedOption())
   .option('-v, --verbose', 'print everything, not only what differs')
   .option('--report <file>', 'write an HTML report of the run')
-  .action(async (files: string[], options: { lab?: string; seed?: number; verbose?: boolean; report?: string }) => {
+  .option('--trace <file>', 'write every kick, DMA and interrupt with its cause, as JSON lines')
+  .action(async (files: string[], options: { lab?: string; seed?: number; verbose?: boolean; report?: string; trace?: string }) => {
     let good = true;
     for (const file of files) {
       const { commands, equal, left } = await runTranscript(file, { ...options, out, err });

@@ -1,2 +1,3 @@
-/** Sinks for trace events. */
-export {};
+/** Sinks for trace events, and what can be asked of a trace. */
+export { causesOf, causesText } from './causes.ts';
+export { jsonLines, readTrace, TraceLineError } from './json-lines.ts';

@@ -1,9 +1,10 @@
 /** `vdpalab run`: play transcripts, and say per command whether it did what the transcript says. */
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createLab, type Lab } from '@vdpalab/lab';
-import { EthernetSwitch } from '@vdpalab/machine';
+import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
 import { parseTranscript, playedLines, Player, replay, verdictText, type Transcript, type Verdict } from '@vdpalab/shell';
+import { jsonLines } from '@vdpalab/trace';
 import { devicePicture, modulePicture, render } from '../graph.ts';
 import { programs } from '../programs/index.ts';
 import { reportHtml } from '../report.ts';
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly verbose?: boolean;
   /** Write a report of the run there. */
   readonly report?: string;
+  /** Write a trace there, as JSON lines. */
+  readonly trace?: string;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
@@ -38,9 +41,9 @@ interface Moment {
 }
 
 /** A lab for a transcript: its own file, or the caller's. */
-export async function labFor(transcript: Transcript, file: string, options: Pick<RunOptions, 'lab' | 'seed'>): Promise<Lab> {
+export async function labFor(transcript: Transcript, file: string, options: Pick<RunOptions, 'lab' | 'seed'>, traceSink?: TraceSink): Promise<Lab> {
   const path = options.lab ?? (transcript.lab === null ? undefined : resolve(dirname(file), transcript.lab));
-  return createLab({ ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }) });
+  return createLab({ ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }), ...(traceSink === undefined ? {} : { traceSink }) });
 }
 
 /** Names and values of a lab's counters, for the end of a run. */
@@ -120,8 +123,10 @@ function writeReport(path: string, file: string, summary: readonly (readonly [st
 export async function runTranscript(file: string, options: RunOptions): Promise<RunSummary> {
   const transcript = parseTranscript(readFileSync(file, 'utf8'), file);
   const started = performance.now();
-  const lab = await labFor(transcript, file, options);
+  const trace = options.trace === undefined ? null : openSync(options.trace, 'w');
+  const lab = await labFor(transcript, file, options, trace === null ? undefined : jsonLines((line) => void writeSync(trace, line)));
   const summary = await play(file, transcript, lab, options);
+  if (trace !== null) closeSync(trace);
   options.err(`${basename(file)}: ${((performance.now() - started) / 1000).toFixed(2)} s\n`);
   return summary;
 }
