@@ -2,6 +2,7 @@
 export { applets } from './applets/index.ts';
 export { readFileBytes, writeFileBytes } from './commands/pcap.ts';
 export { Interactive, isUnfinished, type InTask } from './interactive.ts';
+export { hostcp } from './applets/host.ts';
 export { Program, type Applet, type Launcher } from './program.ts';
 export { Session, WALK, type CommandResult, type SessionOptions } from './session.ts';
 export { Shell, type AppletTable } from './shell.ts';
