@@ -257,6 +257,7 @@ export class Lab {
         return undefined;
       });
       const write = this.symbol('ramfs_write');
+      this.symbol('kernfs_remove')(write('/etc/modprobe.d/.new', '')); // the directory is there, with or without files of the lab file
       installModuleTree(all, this.config, write);
       for (const [path, from] of Object.entries(this.config.files)) write(path, readFileSync(resolve(this.#folder, from)), 0o644);
     });
