@@ -13,10 +13,10 @@ function tool(run: Tool): Applet {
     if (modules === undefined) return c.fail('this kernel has no module loader');
     const complaints: string[] = [];
     const settle = async (): Promise<void> => {
-      await c.flush();
       if (complaints.length > 0) await c.err(complaints.splice(0).join(''));
     };
     const status = await run(c.args, kmodSystem(c, modules, complaints, settle));
+    await c.flush();
     await settle();
     return status;
   };
@@ -49,7 +49,7 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
     },
     ...modules,
     runCommand: async (command, env) => {
-      await settle();
+      await settle(); // standard output is buffered until the tool ends: the command's comes first
       return c.launch.runShell(command, ['sh'], new Map([...c.env, ...Object.entries(env)]));
     },
     strerror: errnoText,
