@@ -18,7 +18,7 @@ export interface RingSymbols extends TranslateSymbols {
 const KERN_NOTICE = 5;
 
 /** Checks whose failure Linux leaves to the caller to speak of. */
-const QUIET = new Set(['vring.unmapped', 'vring.permission', 'vring.chain-length']);
+const QUIET: ReadonlySet<string> = new Set(['vring.unmapped', 'vring.permission', 'vring.chain-length']);
 
 /** Segments of one direction, and how far they have been consumed. */
 export class Kiov implements VringhKiov {
