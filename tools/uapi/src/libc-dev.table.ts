@@ -23,8 +23,10 @@ import * as iommu from './iommu.ts';
 import * as limits from './limits.ts';
 import * as mman from './mman.ts';
 import * as netlink from './netlink.ts';
+import * as nla from './nla.ts';
 import * as pcap from './pcap.ts';
 import * as pci from './pci.ts';
+import * as pci_alias from './pci-alias.ts';
 import * as pci_caps from './pci_caps.ts';
 import * as pci_ext_caps from './pci_ext_caps.ts';
 import * as pci_ids from './pci_ids.ts';
@@ -116,6 +118,8 @@ export const OWN: readonly { readonly exports: Mirror['exports']; readonly reaso
   { exports: strerror, reason: 'glibc: compared with the C library itself' },
   { exports: struct, reason: 'vdpalab' },
   { exports: pcap, reason: 'a file format' },
+  { exports: nla, reason: 'vdpalab: the attribute codec' },
+  { exports: pci_alias, reason: 'vdpalab: module aliases' },
   { exports: pci_ids, reason: 'kernel-internal: include/linux/pci_ids.h' },
   { exports: vhost_iotlb, reason: 'kernel-internal: include/linux/vhost_iotlb.h' },
   { exports: iommu, reason: 'kernel-internal: include/linux/iommu.h' },
