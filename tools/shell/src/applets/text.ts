@@ -85,8 +85,13 @@ const head: Applet = async (given) => {
     shown = true;
     try {
       const bytes = await headBytes(c, fd, o.get('c'), o.get('n') ?? '10');
-      await c.flush();
-      await writeBytes(c.p, 1, bytes);
+      try {
+        await c.flush();
+        await writeBytes(c.p, 1, bytes);
+      } catch (error) {
+        if (refusedWith(error, 'EPIPE')) throw error;
+        return await c.fail(`error writing 'standard output': ${errorText(error)}`);
+      }
     } catch (error) {
       if (refusedWith(error, 'EPIPE')) throw error;
       status = await c.fail(`error reading '${path === '-' ? 'standard input' : path}': ${errorText(error)}`);
@@ -313,7 +318,13 @@ const tr: Applet = async (c) => {
     last = next;
     out += next;
   }
-  c.out(out);
+  try {
+    await writeText(c.p, 1, out);
+  } catch (error) {
+    if (refusedWith(error, 'EPIPE')) throw error;
+    await c.fail(`write error: ${errorText(error)}`);
+    return c.fail('write error'); // once more, when the stream is closed
+  }
   return 0;
 };
 

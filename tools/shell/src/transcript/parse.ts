@@ -82,8 +82,8 @@ export function parseTranscript(text: string, file: string): Transcript {
       return;
     }
     if (current === undefined) throw new TranscriptError(file, index + 1, `'${line}' stands before the first command`);
-    if (line.startsWith('dmesg: ')) current.dmesg.push(line.slice(7));
-    else if (line.startsWith('uevent: ')) current.uevents.push(line.slice(8));
+    if (current.recorded && line.startsWith('dmesg: ')) current.dmesg.push(line.slice(7));
+    else if (current.recorded && line.startsWith('uevent: ')) current.uevents.push(line.slice(8));
     else if (current.recorded) throw new TranscriptError(file, index + 1, `'${line}' stands after the exit status of '${current.command}'`);
     else {
       if (line.startsWith('exit: ')) {

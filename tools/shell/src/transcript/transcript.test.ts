@@ -37,6 +37,10 @@ describe('a transcript', () => {
     expect(parseTranscript('$ cat f\nx\n# no remark\n\nexit: 0\n', 'x').commands[0]?.out).toEqual(['x', '# no remark', '', 'exit: 0']);
   });
 
+  it('may print lines that look like the log', () => {
+    expect(parseTranscript('$ cat f\nuevent: MODALIAS=x\ndmesg: y\nexit: 0\n', 'x').commands[0]).toMatchObject({ out: ['uevent: MODALIAS=x', 'dmesg: y', 'exit: 0'], uevents: [], dmesg: [] });
+  });
+
   it.each([
     ['hello\n$ a\n', "x:1: 'hello' stands before the first command"],
     ['$ a\nexit: 0\nmore\n', "x:3: 'more' stands after the exit status of 'a'"],
