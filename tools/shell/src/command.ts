@@ -28,7 +28,7 @@ export async function runCommand(shell: Shell, node: Command): Promise<number> {
   const builtin = func === undefined ? shell.builtins.get(name) : undefined;
   if (name === 'exec' && argv.length === 1) return execRedirections(e, redirections);
   if (func !== undefined || builtin !== undefined) {
-    return inShell(shell, e, assignments, redirections, () => (func !== undefined ? call(shell, func, argv) : runBuiltin(shell, builtin as Builtin, argv)));
+    return inShell(shell, e, assignments, redirections, mayExec, () => (func !== undefined ? call(shell, func, argv) : runBuiltin(shell, builtin as Builtin, argv)));
   }
   const prepared = async (child: Shell): Promise<number> => {
     const ce = child.expander();
@@ -114,10 +114,19 @@ async function execRedirections(e: Expander, redirections: readonly Redirection[
   return 0;
 }
 
-/** Run something of the shell itself, under redirections and assignments that end with it. */
+/**
+ * Run something of the shell itself, under redirections and assignments that end with it.
+ *
+ * @param own whether the process is a child made for this: it keeps no copy of what it redirects
+ */
 async function inShell(
-  shell: Shell, e: Expander, assignments: readonly Assignment[], redirections: readonly Redirection[], body: () => Promise<number>,
+  shell: Shell, e: Expander, assignments: readonly Assignment[], redirections: readonly Redirection[], own: boolean, body: () => Promise<number>,
 ): Promise<number> {
+  if (own) {
+    await redirect(e, redirections);
+    for (const assignment of assignments) await assign(e, assignment, true);
+    return body();
+  }
   const { vars } = shell.state;
   const before = new Map<string, Variable | undefined>(assignments.map(({ name }) => [name, vars.get(name)]));
   const saved: Saved[] = [];

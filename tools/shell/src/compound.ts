@@ -15,7 +15,7 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
   shell.mayExec = false;
   switch (node.type) {
     case 'Redirected':
-      await redirected(shell, node);
+      await redirected(shell, node, mayExec);
       return;
     case 'Function':
       state.functions.set(node.name.text, { node, source: shell.source });
@@ -101,7 +101,22 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
   }
 }
 
-async function redirected(shell: Shell, node: CommandNode & { type: 'Redirected' }): Promise<void> {
+/** Redirections around a compound command. A child of its own keeps no copy of what it redirects: a copy would hold a device open. */
+async function redirected(shell: Shell, node: CommandNode & { type: 'Redirected' }, own: boolean): Promise<void> {
+  const inChild = async (sub: Shell): Promise<number> => {
+    await redirect(sub.expander(), node.redirects);
+    sub.mayExec = true;
+    await sub.command(node.command);
+    return sub.state.status;
+  };
+  if (own) {
+    await inChild(shell);
+    return;
+  }
+  if (node.command.type === 'Subshell') {
+    shell.state.status = await (await shell.child('bash', async () => {}, inChild)).wait();
+    return;
+  }
   const e = shell.expander();
   const saved: Saved[] = [];
   try {

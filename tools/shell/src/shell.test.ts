@@ -24,3 +24,16 @@ test('a store gets one line at a time from builtins', async () => {
   await sh("printf 'a\\nb\\n' > /proc/knob; echo -n '' > /proc/knob; echo > /proc/knob; echo c | cat > /proc/knob; /bin/printf 'd\\ne\\n' > /proc/knob");
   expect(stores).toEqual(['a\n', 'b\n', '\n', 'c\n', 'd\ne\n']);
 });
+
+test.each([
+  'sleep 2 9>&- &', '(sleep 2; :) 9>&- &', '{ sleep 2; :; } 9>&- &', 'f 9>&- &', 'read x 9>&- < p &', '{ (sleep 2; :) | cat; } 9>&- &', '(exec 9>&-; sleep 2; :) &',
+])('a child that closes a descriptor for itself keeps no copy of it: %s', async (background) => {
+  const { sh, kernel } = await testShell();
+  let released = 0;
+  kernel.k.alloc_chrdev_region('held', 250, 1);
+  kernel.k.cdev_add(250, 0, { release: async () => void released++ }, null, null);
+  kernel.k.devtmpfs_create_node('held', 250, 0, 0o600);
+  kernel.k.proc_create('/proc/released', 0o444, () => `${released}\n`);
+  const text = `f() { sleep 2; :; }; (sleep 2) > p; exec 9<>/dev/held; ${background} sleep 1; cat /proc/released; exec 9>&-; cat /proc/released; wait`;
+  expect(await sh(text)).toMatchObject({ stdout: '0\n1\n', stderr: '' });
+});
