@@ -104,11 +104,22 @@ export function deviceRename(core: Core, dev: Device, name: string): Atomic {
 export async function deviceDel(core: Core, dev: Device): Promise<void> {
   const state = deviceState(core, dev);
   if (!core.added.has(dev) || dev.dead) throw new Error(`device ${dev.name}: deleted, but not added`);
-  const { steps, files } = state;
   await core.k.mutex_lock(dev.lock);
   state.dev.dead = true; // from here on nobody binds it
   core.k.mutex_unlock(dev.lock);
-  await runAll([
+  try {
+    await runAll(leavingSteps(core, dev));
+  } finally {
+    core.added.delete(dev);
+    putDevice(core, dev);
+  }
+}
+
+/** What `device_del` does, in order; every step runs, whatever an earlier one threw. */
+function leavingSteps(core: Core, dev: Device): readonly (() => Promise<void> | void | Atomic)[] {
+  const state = deviceState(core, dev);
+  const { steps, files } = state;
+  return [
     () => busNotify(core, dev, 'DEL_DEVICE'),
     () => steps.undoInOrder(['power', 'child', 'devt', 'class', 'uevent file', 'attributes', 'class attributes']),
     () => files.drain(),
@@ -121,9 +132,7 @@ export async function deviceDel(core: Core, dev: Device): Promise<void> {
     () => files.removeAll(),
     () => steps.undoAll(), // kobject, glue directory, parent
     () => files.drain(),
-  ]);
-  core.added.delete(dev);
-  putDevice(core, dev);
+  ];
 }
 
 function makeVisible(core: Core, state: DeviceState): void {

@@ -57,8 +57,11 @@ export default defineModule({
         device_add: (dev) => deviceAdd(core, dev),
         device_del: (dev) => deviceDel(core, dev),
         device_unregister: async (dev) => {
-          await deviceDel(core, dev);
-          putDevice(core, dev);
+          try {
+            await deviceDel(core, dev);
+          } finally {
+            putDevice(core, dev); // a driver that fails to leave keeps no device alive
+          }
         },
         device_rename: (dev, name) => deviceRename(core, dev, name),
         get_device: (dev) => getDevice(core, dev),
