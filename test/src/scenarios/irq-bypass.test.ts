@@ -1,59 +1,14 @@
 import type { TraceEvent } from '@vdpalab/abi';
-import type { EventfdCtx } from '@vdpalab/fs';
-import type { IrqBypassConsumer } from '@vdpalab/irqbypass';
 import { covers } from '@vdpalab/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { drain, hexOf, sessionFrames, startPair, type Pair, type World } from '../support/index.ts';
+import { drain, FakeVcpu, hexOf, sessionFrames, startPair, type Pair } from '../support/index.ts';
 
 /** Requester id of virtual function 1: 07:00.3. */
 const RID = 0x703;
 
-/**
- * A virtual CPU's end of interrupt bypass: takes interrupts of the producer with the same eventfd itself.
- *
- * Its guest's handler wakes the driver, as the eventfd does when the host relays.
- */
-class FakeVcpu {
-  taken = 0;
-  readonly log: string[] = [];
-  readonly consumer: IrqBypassConsumer;
-  readonly #world: World;
-
-  constructor(world: World, token: EventfdCtx) {
-    this.#world = world;
-    const affinity = (irq: number, on: boolean): void => {
-      const post = (): undefined => {
-        this.taken++;
-        return world.lab.symbol('eventfd_signal')(token, 1);
-      };
-      world.lab.symbol('irq_set_vcpu_affinity')(irq, on ? { post } : null);
-      this.log.push(on ? 'on' : 'off');
-    };
-    this.consumer = {
-      token,
-      add_producer: async ({ irq }) => affinity(irq, true),
-      del_producer: async ({ irq }) => affinity(irq, false),
-    };
-  }
-
-  async attach(): Promise<void> {
-    await this.#world.lab.symbol('irq_bypass_register_consumer')(this.consumer);
-  }
-
-  async detach(): Promise<void> {
-    await this.#world.lab.symbol('irq_bypass_unregister_consumer')(this.consumer);
-  }
-}
-
-/** A virtual CPU for the receive queue of `b`, with a reference of its eventfd. */
-async function vcpuOf({ world, b }: Pair) {
-  const { lab } = world;
-  return await lab.as(b.process, async (p) => {
-    const ctx = lab.symbol('eventfd_ctx_fdget')(p.proc, b.net.calls.rx);
-    return { vcpu: new FakeVcpu(world, ctx), put: () => lab.kernel(async () => lab.symbol('eventfd_ctx_put')(ctx)) };
-  });
-}
+/** A virtual CPU for the receive queue of `b`. */
+const vcpuOf = ({ world, b }: Pair): Promise<FakeVcpu> => FakeVcpu.create(world, b.process, b.net.calls.rx);
 
 /** Of the receive queue's interrupt at virtual function 1. */
 const rxIrq = async ({ world }: Pair) => {
@@ -68,7 +23,7 @@ describe('an interrupt that bypasses the host', () => {
     const pair = await startPair({ traceSink: (event): undefined => void events.push(event) as undefined });
     const { world, b } = pair;
     const { lab } = world;
-    const { vcpu, put } = await vcpuOf(pair);
+    const vcpu = await vcpuOf(pair);
     const frames = sessionFrames().filter((f) => f.length <= 1514).slice(0, 8);
     const irq = (await rxIrq(pair))?.irq;
     const handled = (): number => events.filter((e) => e.type === 'irq_handler' && e.fields['irq'] === irq).length;
@@ -100,7 +55,7 @@ describe('an interrupt that bypasses the host', () => {
     expect(vcpu.log).toEqual(['on', 'off', 'on', 'off']);
     expect(world.hardware(1).counters.interrupts).toBe(3 + 3);
     await lab.kernel(() => vcpu.detach());
-    await put();
+    await vcpu.release();
     expect(await pair.close()).toEqual([]);
   });
 
@@ -109,7 +64,7 @@ describe('an interrupt that bypasses the host', () => {
     const pair = await startPair();
     const { world, b } = pair;
     const { lab } = world;
-    const { vcpu, put } = await vcpuOf(pair);
+    const vcpu = await vcpuOf(pair);
     const { file, calls } = b.net;
     const log = (): string[] => vcpu.log.splice(0);
     await lab.kernel(() => vcpu.attach());
@@ -130,7 +85,7 @@ describe('an interrupt that bypasses the host', () => {
     expect(log()).toEqual(['off']);
     expect(await lab.kernel(async () => lab.symbol('irq_leftovers')().filter((l) => l.includes(world.vf(1))))).toEqual([]);
     await lab.kernel(() => vcpu.detach());
-    await put();
+    await vcpu.release();
     await lab.exitProcess(b.process);
     await lab.as(pair.a.process, () => pair.a.net.stop());
     await lab.exitProcess(pair.a.process);
@@ -150,7 +105,7 @@ describe('an interrupt that bypasses the host', () => {
       } });
       const { world, a } = pair;
       const { lab } = world;
-      const { vcpu, put } = await vcpuOf(pair);
+      const vcpu = await vcpuOf(pair);
       const toggler = await lab.process('toggler');
       // Started together: nothing runs before the receiver below does.
       lab.start(a.process, 'sender', async () => {
@@ -176,7 +131,7 @@ describe('an interrupt that bypasses the host', () => {
       totals.handled += info.count;
       totals.posted += info.posted;
       await lab.exitProcess(toggler);
-      await put();
+      await vcpu.release();
       expect(await pair.close()).toEqual([]);
     }), { numRuns: 15 });
     expect(Math.min(totals.handled, totals.posted)).toBeGreaterThan(0);
