@@ -86,7 +86,7 @@ function sequence(inner: string): string[] | null {
   if (numeric !== /\d/.test(m[2])) return null;
   const [from, to] = numeric ? [Number(m[1]), Number(m[2])] : [m[1].charCodeAt(0), m[2].charCodeAt(0)];
   const step = Math.abs(Number(m[3] ?? 1)) || 1;
-  const width = numeric && /^-?0\d/.test(m[1] + (/^-?0\d/.test(m[2]) ? '' : '')) ? Math.max(m[1].length, m[2].length) : 0;
+  const width = numeric && (/^-?0\d/.test(m[1]) || /^-?0\d/.test(m[2])) ? Math.max(m[1].length, m[2].length) : 0;
   const out: string[] = [];
   for (let n = from; from <= to ? n <= to : n >= to; n += from <= to ? step : -step) {
     out.push(numeric ? (n < 0 ? '-' : '') + String(Math.abs(n)).padStart(width - (n < 0 ? 1 : 0), '0') : String.fromCharCode(n));

@@ -1,6 +1,5 @@
 /** What an applet or a builtin works with: its arguments, its process, its streams. */
 import type { UserProcess } from '@vdpalab/lab';
-import { utf8Decode } from '@vdpalab/uapi';
 import { complain, readText, writeText } from './streams.ts';
 import { errorText, type System } from './system.ts';
 
@@ -97,6 +96,3 @@ export class Program {
     return { texts, failed };
   }
 }
-
-/** Bytes as text that turns back into them. */
-export const bytesToText = utf8Decode;

@@ -152,12 +152,10 @@ export class Shell {
       await this.#pipeline(node);
       return;
     }
-    const mayExec = this.mayExec;
+    this.mayExec = false;
     for (const [i, command] of node.commands.entries()) {
       if (i > 0 && (this.state.status === 0) !== (node.operators[i - 1] === '&&')) continue;
       const last = i === node.commands.length - 1;
-      this.mayExec = false;
-      void mayExec;
       if (!last) this.state.lenient++;
       try {
         await this.#pipeline(command);

@@ -168,7 +168,7 @@ const mkdir: Applet = async (c) => {
       try {
         await c.p.mkdir(part, mode);
       } catch (error) {
-        if (!refusedWith(error, 'EEXIST', 'EPERM', 'EACCES') || (await c.p.stat(part).catch(() => null))?.kind !== 'dir') throw error;
+        if (!refusedWith(error, 'EEXIST', 'EPERM', 'EACCES') || (await quietStat(c, part))?.kind !== 'dir') throw error;
       }
     }
   });
