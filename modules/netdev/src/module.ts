@@ -32,10 +32,10 @@ export default defineModule({
 
   module_init(k, { undo }) {
     const { sched } = k.machine;
-    const skbs = createSkbs(k);
+    const devices: EtherDevice[] = [];
+    const skbs = createSkbs(k, () => devices.length > 0);
     const napi = createNapi(sched, k);
     const byDevice = new Map<Device, EtherDevice>();
-    const devices: EtherDevice[] = [];
     undo.push('frame pages', () => skbs.drain());
 
     const own = (dev: NetDevice): EtherDevice => {

@@ -32,8 +32,12 @@ export interface Skbs {
   readonly drain: () => Atomic;
 }
 
-/** Make the frames of one kernel. */
-export function createSkbs(k: Pick<MmSymbols, 'alloc_pages' | 'free_pages' | 'phys_view'>): Skbs {
+/**
+ * Make the frames of one kernel.
+ *
+ * @param keeps whether pages of freed frames are kept: drivers free frames after their last interface is gone, too
+ */
+export function createSkbs(k: Pick<MmSymbols, 'alloc_pages' | 'free_pages' | 'phys_view'>, keeps: () => boolean): Skbs {
   const pool = new Map<number, PageRun[]>();
   let alive = 0;
 
@@ -41,7 +45,7 @@ export function createSkbs(k: Pick<MmSymbols, 'alloc_pages' | 'free_pages' | 'ph
 
   function give(run: PageRun): void {
     const kept = pool.get(run.pages) ?? [];
-    if (kept.length >= POOL_MAX) {
+    if (kept.length >= POOL_MAX || !keeps()) {
       k.free_pages(run);
       return;
     }
