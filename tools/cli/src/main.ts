@@ -76,7 +76,7 @@ program.command('shell')
   .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption())
   .option('--dmesg', 'show the kernel log as it comes', false)
   .action(async (options: { lab?: string; seed?: number; dmesg: boolean }) => {
-    process.exitCode = await interactive(options);
+    process.exitCode = await interactive({ ...options, input: process.stdin, out, err });
   });
 
 program.command('graph')
