@@ -37,8 +37,12 @@ export class ChainBatch {
   /**
    * @param maxChains most chains of one walk
    * @param maxSegments most segments of one walk; a single chain with more is refused with ENOBUFS
+   * @throws RangeError when there can be no such batch
    */
   constructor(maxChains: number, maxSegments: number) {
+    if (!(maxChains >= 1 && maxChains <= 0xffff && maxSegments >= 0)) {
+      throw new RangeError(`batch: ${maxChains} chains of ${maxSegments} segments`);
+    }
     this.maxChains = maxChains;
     this.maxSegments = maxSegments;
     this.head = new Int32Array(maxChains);

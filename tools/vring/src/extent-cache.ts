@@ -117,6 +117,11 @@ export class ExtentCache implements Extent {
     return (len - 1) >>> 0 <= ((x[EXTENT.last] >>> 0) - into) >>> 0;
   }
 
+  /** Where an address of the cached part lies, in bytes from the start of `memory`. */
+  place(lo: number): number {
+    return ((this.x[EXTENT.target] >>> 0) + ((lo - this.x[EXTENT.lo]) >>> 0)) >>> 0;
+  }
+
   /** The chain at hand is done with: forget a refusal met in it. */
   settle(): undefined {
     this.refusedWant = 0;

@@ -600,3 +600,10 @@ test('openSplitDevice takes the fast device only where the ring is in one piece 
   expect(() => openSplitDevice({ num: 7, desc: 0, avail: 512, used: 640 }, { translate: memory })).toThrow(RangeError);
   expect(() => openSplitDevice({ num: 8, desc: -1, avail: 512, used: 640 }, { translate: memory })).toThrow(RangeError);
 });
+
+test('a batch holds between 1 and 65535 chains', () => {
+  expect(() => new ChainBatch(0, 1)).toThrow(RangeError);
+  expect(() => new ChainBatch(65536, 1)).toThrow(RangeError);
+  expect(() => new ChainBatch(1, -1)).toThrow(RangeError);
+  expect(new ChainBatch(1, 0).maxSegments).toBe(0);
+});

@@ -1,7 +1,8 @@
 /** Device side of a split virtqueue whose three areas are contiguous in memory: views over them, and fused loops. */
 import type { SplitRingAreas } from './areas.ts';
 import { splitAreasFault } from './areas.ts';
-import type { ChainBatch } from './batch.ts';
+import { VHOST_ACCESS_WO, VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE } from '@vdpalab/uapi';
+import type { ChainBatch, Runs } from './batch.ts';
 import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
 import {
   drainDirect, drainDirectRaw, drainTables, drainTablesRaw, push, walkDirect, walkDirectRaw, walkTables, walkTablesRaw,
@@ -9,8 +10,11 @@ import {
 import type { DeviceState } from './fused/state.ts';
 import { DEVICE, SplitViews } from './fused/state.ts';
 import type { SplitDeviceOptions } from './split-device-core.ts';
-import { SplitFrames } from './split-frames.ts';
+import { RECEIVE_MERGEABLE } from './ring.ts';
+import { NUM_BUFFERS_AT, SplitFrames } from './split-frames.ts';
 import { ENTRY_SIZE } from './split-walker.ts';
+
+const ANY_FLAG = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
 
 /** Device side of a split virtqueue, on views laid over its areas. */
 export class SplitDevice extends SplitFrames {
@@ -33,17 +37,12 @@ export class SplitDevice extends SplitFrames {
     batch.clear();
     const want = this.ready(Math.min(budget, batch.maxChains));
     if (want <= 0) return want;
-    const { state, raw } = this;
     this.data.refresh();
     this.tables.refresh();
     let c = 0;
     while (c < want) {
       const from = c;
-      c = raw ? walkDirectRaw(state, batch, c, want - c) : walkDirect(state, batch, c, want - c);
-      const direct = c;
-      if (c < want) c = raw ? walkTablesRaw(state, batch, c, want - c) : walkTables(state, batch, c, want - c);
-      // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
-      this.ringRead += (c - from) * ENTRY_SIZE + (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
+      c = this.walkOn(batch, c, want);
       batch.count = c;
       if (c > from) {
         this.n[DEVICE.lastHead] = batch.head[c - 1];
@@ -57,9 +56,21 @@ export class SplitDevice extends SplitFrames {
     return c;
   }
 
+  /** Let the loops add chains to those a batch has. @returns how many it has then */
+  private walkOn(batch: ChainBatch, from: number, want: number): number {
+    const { state, raw } = this;
+    const direct = raw ? walkDirectRaw(state, batch, from, want - from) : walkDirect(state, batch, from, want - from);
+    const left = want - direct;
+    const c = left === 0 ? direct : raw ? walkTablesRaw(state, batch, direct, left) : walkTables(state, batch, direct, left);
+    // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
+    this.ringRead += (c - from) * ENTRY_SIZE + (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
+    return c;
+  }
+
   override pushMany(batch: ChainBatch): undefined {
-    if (batch.count > 0) push(this.state, batch, batch.count);
-    this.wrote(batch.count);
+    const { count } = batch;
+    if (count > 0) push(this.state, batch, count);
+    this.wrote(count);
     this.flush();
   }
 
@@ -88,6 +99,41 @@ export class SplitDevice extends SplitFrames {
       done++;
     }
     return this.finish(done, err);
+  }
+
+  /** The usual case, a frame that fits one descriptor, without a walk; anything else is left to the plain form. */
+  override receive(frame: Runs, flags: number): number {
+    const { n, state, data } = this;
+    const { availRing, desc } = state.views;
+    const { bytes, count } = frame;
+    const index = this.loadAvailIndex();
+    const last = n[DEVICE.lastAvail];
+    const head = availRing[last & n[DEVICE.mask]];
+    const ready = (index - last) & 0xffff;
+    if (ready === 0 || ready > this.num || head >= this.num || this.raw) return super.receive(frame, flags);
+    const d = head << 2;
+    const word = desc[d + 3];
+    const length = desc[d + 2] >>> 0;
+    if ((word & ANY_FLAG) !== VRING_DESC_F_WRITE || length < bytes || bytes === 0) return super.receive(frame, flags);
+    const lo = desc[d];
+    const hi = desc[d + 1];
+    if (!data.cover(lo, hi, length, VHOST_ACCESS_WO)) return super.receive(frame, flags);
+    const memory = data.memory!;
+    const at = data.place(lo);
+    for (let r = 0, done = 0; r < count; r++) {
+      this.copier.copy(memory, at + done, frame.memory[r], frame.offset[r], frame.length[r]);
+      done += frame.length[r];
+    }
+    if ((flags & RECEIVE_MERGEABLE) !== 0 && bytes >= NUM_BUFFERS_AT + 2) {
+      memory.u8[at + NUM_BUFFERS_AT] = 1;
+      memory.u8[at + NUM_BUFFERS_AT + 1] = 0;
+    }
+    if (this.dirty !== null) this.dirty.mark(lo >>> 0, hi >>> 0, bytes);
+    n[DEVICE.lastHead] = head;
+    n[DEVICE.lastAvail] = (last + 1) & 0xffff;
+    this.ringRead += 2 * ENTRY_SIZE + DESC_SIZE;
+    this.complete(head, bytes);
+    return 1;
   }
 
   protected loadAvailIndex(): number {

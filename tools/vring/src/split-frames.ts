@@ -12,7 +12,7 @@ import { SplitWalker } from './split-walker.ts';
 /** Chains looked at together. */
 const BURST = 32;
 /** `num_buffers` of `struct virtio_net_hdr_v1`: after flags (1), gso_type (1) and four u16 (8). */
-const NUM_BUFFERS_AT = 10;
+export const NUM_BUFFERS_AT = 10;
 
 /** A device side less where its ring lies. */
 export abstract class SplitFrames extends SplitWalker implements RingDevice {
@@ -20,7 +20,7 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
   protected readonly single: ChainBatch;
   private readonly several: ChainBatch;
   private readonly runs: Runs;
-  private readonly copier = new Copier();
+  protected readonly copier = new Copier();
   /** The last `send` ended the call. */
   private refused = false;
   // Chains of the frame being received.

@@ -57,7 +57,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
     if (ready > this.num && this.checkIndexJump) {
       return this.fail(EFAULT, 'vring.index-jump', `Guest moved avail index from ${this.lastAvail} to ${index}`);
     }
-    return Math.max(Math.min(ready, budget), 0);
+    return ready < budget ? ready : budget > 0 ? budget : 0;
   }
 
   /**

@@ -36,7 +36,7 @@ export class Anchor {
   /**
    * Run one slice.
    *
-   * @param kind 0 one descriptor, 1 chain of three, 2 indirect table of three
+   * @param kind index in `KINDS`
    * @param turns rounds of 32 buffers
    * @returns nanoseconds
    */

@@ -7,70 +7,71 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Anchor } from './anchor.ts';
-import type { Subject } from './subject.ts';
-import { BATCH, SHAPES, bulkSubject, singleSubject, walkSubject } from './subject.ts';
+import type { Subject, Turns } from './subject.ts';
+import { BATCH, KINDS, bulkSubject, frameSubject, singleSubject, walkSubject } from './subject.ts';
 
 const SLICE_NS = 1_000_000;
+/** Kinds from here on move frames. */
+const FRAME_KINDS = 3;
 const OUT = fileURLToPath(new URL('../../../../out/bench-vring.json', import.meta.url));
 
 interface Row {
   readonly subject: string;
-  readonly shape: string;
+  readonly kind: string;
   /** Nanoseconds per buffer. */
   readonly ns: number;
-  /** C without an address check. */
-  readonly c: number;
-  /** C with one. */
+  /** C that trusts addresses; `null` for frames, which are always checked. */
+  readonly c: number | null;
+  /** C that checks each address, as the TypeScript rings do. */
   readonly cChecked: number;
 }
 
-function slice(turns: (n: number) => undefined, count: number): number {
+function slice(turns: Turns, count: number): number {
   const from = process.hrtime.bigint();
   turns(count);
   return Number(process.hrtime.bigint() - from);
 }
 
-/** Turns that fill a slice, from a first estimate of nanoseconds per buffer. */
+/** Turns that fill a slice, from what is known of nanoseconds per buffer. */
 function turnsFor(nsPerBuffer: number): number {
-  return Math.max(1, Math.floor(SLICE_NS / (nsPerBuffer * BATCH)));
+  return Math.max(1, Math.floor(SLICE_NS / ((Number.isFinite(nsPerBuffer) ? nsPerBuffer : 100) * BATCH)));
 }
 
 async function measure(anchor: Anchor, subjects: readonly Subject[], rounds: number): Promise<Row[]> {
-  const best = subjects.map(() => SHAPES.map(() => Infinity));
-  const bestC = [SHAPES.map(() => Infinity), SHAPES.map(() => Infinity)];
-  for (const subject of subjects) {
-    for (const turns of subject.turns) for (let w = 0; w < 20; w++) turns(200);
+  const best = subjects.map(() => KINDS.map(() => Infinity));
+  const bestC = [KINDS.map(() => Infinity), KINDS.map(() => Infinity)];
+  for (const { turns } of subjects) {
+    for (let w = 0; w < 20; w++) for (const some of turns) some?.(200);
   }
   for (let round = 0; round < rounds; round++) {
-    for (let shape = 0; shape < SHAPES.length; shape++) {
+    for (let kind = 0; kind < KINDS.length; kind++) {
       for (const checked of [0, 1]) {
-        const known = bestC[checked]![shape]!;
-        const count = turnsFor(Number.isFinite(known) ? known : 50);
-        const ns = (await anchor.slice(shape, checked === 1, count)) / (count * BATCH);
-        bestC[checked]![shape] = Math.min(known, ns);
+        const count = turnsFor(bestC[checked][kind]);
+        const ns = (await anchor.slice(kind, checked === 1, count)) / (count * BATCH);
+        bestC[checked][kind] = Math.min(bestC[checked][kind], ns);
       }
-      for (let k = 0; k < subjects.length; k++) {
-        const known = best[k]![shape]!;
-        const count = turnsFor(Number.isFinite(known) ? known : 100);
-        const ns = slice(subjects[k]!.turns[shape]!, count) / (count * BATCH);
-        best[k]![shape] = Math.min(known, ns);
+      for (const [k, { turns }] of subjects.entries()) {
+        const some = turns[kind];
+        if (some === undefined) continue;
+        const count = turnsFor(best[k][kind]);
+        best[k][kind] = Math.min(best[k][kind], slice(some, count) / (count * BATCH));
       }
     }
   }
-  return subjects.flatMap((subject, k) => SHAPES.map((shape, s) => ({
-    subject: subject.name, shape, ns: best[k]![s]!, c: bestC[0]![s]!, cChecked: bestC[1]![s]!,
-  })));
+  return subjects.flatMap(({ name, turns }, k) => turns.flatMap((some, kind) => (some === undefined ? [] : [{
+    subject: name, kind: KINDS[kind], ns: best[k][kind],
+    c: kind < FRAME_KINDS ? bestC[0][kind] : null,
+    cChecked: kind < FRAME_KINDS ? bestC[1][kind] : Math.min(bestC[0][kind], bestC[1][kind]),
+  }])));
 }
 
 function print(rows: readonly Row[]): undefined {
+  const number = (value: number, width: number, digits: number) => value.toFixed(digits).padStart(width);
   console.log('ns per buffer, queue 256, 32 buffers per turn; ratio = C / TypeScript');
-  for (const row of rows) {
-    const ratio = (row.c / row.ns).toFixed(2);
-    const checked = (row.cChecked / row.ns).toFixed(2);
-    console.log(
-      `${row.subject.padEnd(32)} ${row.shape.padEnd(10)} ${row.ns.toFixed(1).padStart(6)}  ` +
-      `C ${row.c.toFixed(1).padStart(5)} ratio ${ratio}   C checked ${row.cChecked.toFixed(1).padStart(5)} ratio ${checked}`,
-    );
+  console.log(`${' '.repeat(44)}      ns | C, checked  ratio | C, trusting  ratio`);
+  for (const { subject, kind, ns, c, cChecked } of rows) {
+    const trusting = c === null ? '' : `${number(c, 13, 1)} ${number(c / ns, 6, 2)}`;
+    console.log(`${subject.padEnd(29)} ${kind.padEnd(14)} ${number(ns, 7, 1)} |${number(cChecked, 11, 1)} ${number(cChecked / ns, 6, 2)} |${trusting}`);
   }
 }
 
@@ -84,9 +85,9 @@ async function main(): Promise<undefined> {
     return;
   }
   try {
-    const rows = await measure(anchor, [bulkSubject(true), bulkSubject(false), walkSubject(), singleSubject()], rounds);
+    const rows = await measure(anchor, [bulkSubject('bulk', false), bulkSubject('bulk, addresses as they are', true), walkSubject(), singleSubject(), frameSubject()], rounds);
     print(rows);
-    const ratios = rows.map((row) => ({ ...row, ratio: row.c / row.ns, ratioChecked: row.cChecked / row.ns }));
+    const ratios = rows.map((row) => ({ ...row, ratio: row.cChecked / row.ns, ratioTrusting: row.c === null ? null : row.c / row.ns }));
     writeFileSync(OUT, `${JSON.stringify({ node: process.version, rounds, rows: ratios }, null, 2)}\n`);
   } finally {
     await anchor.stop();

@@ -5,7 +5,8 @@
  * buffer. Reads "KIND CHECK TURNS\n" on stdin and answers "NANOSECONDS SUM\n", so that another program can
  * interleave its own slices with these.
  *
- * KIND: 0 one descriptor, 1 a chain of three, 2 an indirect table of three.
+ * KIND: 0 one descriptor, 1 a chain of three, 2 an indirect table of three,
+ *       3 one descriptor into which the device copies a frame, 4 one out of which it copies a frame.
  * CHECK: 0 addresses are trusted, 1 each must lie in RAM.
  */
 #include <stdint.h>
@@ -16,7 +17,11 @@
 
 #define NUM 256u
 #define BATCH 32u
-#define RAM_SIZE (1u << 22)
+#define RAM_SIZE (1u << 24)
+#define FRAME 1500u
+#define SLOTS 4096u	/* buffers of 2 KiB that frames go through: 8 MiB */
+#define BUFFERS 0x100000u
+#define SCRATCH 0xa00000u
 #define BUS_BASE 0x48000000ull
 #define F_NEXT 1u
 #define F_WRITE 2u
@@ -54,7 +59,8 @@ struct device {
 	int broken;
 };
 
-static int add(struct driver *d, const struct seg *segs, uint32_t n, int indirect, int32_t token)
+/* The last `into` of `n` segments are writable. */
+static int add(struct driver *d, const struct seg *segs, uint32_t n, uint32_t into, int indirect, int32_t token)
 {
 	uint32_t head = d->free_head, last = head, used = n;
 
@@ -68,7 +74,7 @@ static int add(struct driver *d, const struct seg *segs, uint32_t n, int indirec
 		for (uint32_t k = 0; k < n; k++) {
 			t[k].addr = segs[k].addr;
 			t[k].len = segs[k].len;
-			t[k].flags = k + 1 < n ? F_NEXT : 0;
+			t[k].flags = (k + 1 < n ? F_NEXT : 0) | (k + into >= n ? F_WRITE : 0);
 			t[k].next = k + 1 < n ? k + 1 : 0;
 		}
 		d->desc[head].addr = d->tables_bus + head * 4 * sizeof(struct desc);
@@ -85,7 +91,7 @@ static int add(struct driver *d, const struct seg *segs, uint32_t n, int indirec
 		for (uint32_t k = 0; k < n; k++) {
 			d->desc[i].addr = segs[k].addr;
 			d->desc[i].len = segs[k].len;
-			d->desc[i].flags = k + 1 < n ? F_NEXT : 0;
+			d->desc[i].flags = (k + 1 < n ? F_NEXT : 0) | (k + into >= n ? F_WRITE : 0);
 			d->desc[i].next = k + 1 < n ? d->next[i] : 0;
 			last = i;
 			i = d->next[i];
@@ -197,7 +203,7 @@ static void turns(struct driver *d, struct device *v, const struct seg *segs, ui
 
 	for (long t = 0; t < count; t++) {
 		for (uint32_t b = 0; b < BATCH; b++)
-			add(d, segs + b * n, n, indirect, (int32_t)b);
+			add(d, segs + b * n, n, 0, indirect, (int32_t)b);
 		if (check)
 			while (take(v, 1) > 0)
 				;
@@ -210,6 +216,54 @@ static void turns(struct driver *d, struct device *v, const struct seg *segs, ui
 }
 
 static uint8_t *ram;
+
+/* Move a frame through one descriptor: into it when `in` is set, else out of it. */
+static inline int move(struct device *v, int in)
+{
+	uint32_t head, len;
+	uint64_t into;
+
+	if (v->avail->idx == v->last_avail)
+		return 0;
+	barrier();
+	head = v->avail->ring[v->last_avail & (NUM - 1)];
+	if (unlikely(head >= NUM))
+		return -22;
+	into = READ_ONCE(v->desc[head].addr) - BUS_BASE;
+	len = READ_ONCE(v->desc[head].len);
+	if (unlikely(READ_ONCE(v->desc[head].flags) != (in ? F_WRITE : 0)) || unlikely(len < FRAME))
+		return -22;
+	if (unlikely(into >= RAM_SIZE) || unlikely(len > RAM_SIZE - into))
+		return -22;
+	if (in)
+		memcpy(v->ram + into, v->ram + SCRATCH, FRAME);
+	else
+		memcpy(v->ram + SCRATCH, v->ram + into, FRAME);
+	v->last_avail++;
+	v->used->ring[v->used_idx & (NUM - 1)].id = head;
+	v->used->ring[v->used_idx & (NUM - 1)].len = in ? FRAME : 0;
+	barrier();
+	v->used->idx = ++v->used_idx;
+	return 1;
+}
+
+static void frames(struct driver *d, struct device *v, int in, long count)
+{
+	static uint32_t slot;
+	uint32_t len;
+
+	for (long t = 0; t < count; t++) {
+		for (uint32_t b = 0; b < BATCH; b++) {
+			struct seg seg = { BUS_BASE + BUFFERS + (slot++ & (SLOTS - 1)) * 2048, in ? 2048 : FRAME };
+
+			add(d, &seg, 1, in, 0, (int32_t)b);
+		}
+		while (move(v, in) > 0)
+			;
+		while (get(d, &len) >= 0)
+			;
+	}
+}
 
 static void setup(struct driver *d, struct device *v, uint32_t at)
 {
@@ -233,8 +287,8 @@ static void setup(struct driver *d, struct device *v, uint32_t at)
 
 int main(void)
 {
-	static struct driver drivers[3];
-	static struct device devices[3];
+	static struct driver drivers[5];
+	static struct device devices[5];
 	static struct seg segs[BATCH * 3];
 	int kind, check;
 	long count;
@@ -243,7 +297,7 @@ int main(void)
 	if (!ram)
 		return 1;
 	memset(ram, 0, RAM_SIZE);
-	for (uint32_t k = 0; k < 3; k++)
+	for (uint32_t k = 0; k < 5; k++)
 		setup(&drivers[k], &devices[k], k * 0x10000);
 	for (uint32_t k = 0; k < BATCH * 3; k++) {
 		segs[k].addr = BUS_BASE + 0x100000 + k * 2048;
@@ -252,10 +306,14 @@ int main(void)
 	while (scanf("%d %d %ld", &kind, &check, &count) == 3) {
 		struct timespec from, to;
 
-		if (kind < 0 || kind > 2)
+		if (kind < 0 || kind > 4)
 			return 1;
 		clock_gettime(CLOCK_MONOTONIC, &from);
-		turns(&drivers[kind], &devices[kind], segs, kind == 0 ? 1 : 3, kind == 2, check, count);
+		if (kind >= 3)
+			frames(&drivers[kind], &devices[kind], kind == 3, count);
+		else
+			turns(&drivers[kind], &devices[kind], segs, kind == 0 ? 1 : 3, kind == 2, check,
+				count);
 		clock_gettime(CLOCK_MONOTONIC, &to);
 		printf("%lld %llu\n", (to.tv_sec - from.tv_sec) * 1000000000ll + (to.tv_nsec - from.tv_nsec),
 			(unsigned long long)devices[kind].sum);

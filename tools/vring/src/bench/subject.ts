@@ -1,41 +1,44 @@
 /** The rings under measurement, set up as `ring.c` sets up its own. */
-import {
-  ChainBatch, RegionTranslate, SplitDevice, SplitDriver, ringMemory,
-} from '../index.ts';
-import type { SplitRingAreas } from '../index.ts';
+import { ChainBatch, Copier, RegionTranslate, Runs, SplitDevice, SplitDriver, ringMemory } from '../index.ts';
+import type { RingMemory, SplitRingAreas, WasmMemory } from '../index.ts';
 
 /** Buffers per turn. */
 export const BATCH = 32;
 const NUM = 256;
-const RAM_SIZE = 1 << 22;
+const RAM_SIZE = 1 << 24;
 const BUS_BASE = 0x4000_0000;
+const FRAME = 1500;
+/** Buffers of 2 KiB that frames go through: 8 MiB. */
+const SLOTS = 4096;
+const BUFFERS = 0x10_0000;
+const SCRATCH = 0xa0_0000;
 
-/** What carries the buffers: 0 one descriptor, 1 a chain of three, 2 an indirect table of three. */
-export const SHAPES = ['one', 'chain3', 'indirect3'] as const;
+/** What the C anchor calls these kinds of work, by number. */
+export const KINDS = ['one', 'chain3', 'indirect3', 'receive 1500', 'transmit 1500'] as const;
+
+/** Run `turns` rounds of {@link BATCH} buffers. */
+export type Turns = (turns: number) => undefined;
+
+/** One way to move buffers through a ring. */
+export interface Subject {
+  readonly name: string;
+  /** Work by kind; absent where this way does not apply. */
+  readonly turns: readonly (Turns | undefined)[];
+}
 
 interface Ring {
   readonly driver: SplitDriver;
   readonly device: SplitDevice;
 }
 
-/** Run `turns` rounds of {@link BATCH} buffers. */
-export type Turns = (turns: number) => undefined;
-
-/** One way to move buffers through a ring, one function per shape. */
-export interface Subject {
-  readonly name: string;
-  readonly turns: readonly Turns[];
+function makeRam(): RingMemory {
+  const { Memory } = (globalThis as unknown as { WebAssembly: { Memory: new (d: object) => WasmMemory } }).WebAssembly;
+  const pages = RAM_SIZE / 65536;
+  return ringMemory(new Memory({ initial: pages, maximum: pages, shared: true }));
 }
 
-function makeRam() {
-  const { Memory } = (globalThis as unknown as {
-    WebAssembly: { Memory: new (d: object) => { readonly buffer: ArrayBufferLike } };
-  }).WebAssembly;
-  return ringMemory(new Memory({ initial: RAM_SIZE / 65536, maximum: RAM_SIZE / 65536, shared: true }));
-}
-
-function makeRing(ram: ReturnType<typeof makeRam>, shape: number, raw: boolean): Ring {
-  const at = shape * 0x10000;
+function makeRing(ram: RingMemory, kind: number, raw = false): Ring {
+  const at = kind * 0x10000;
   const areas: SplitRingAreas = {
     num: NUM,
     desc: { memory: ram, offset: at },
@@ -45,67 +48,70 @@ function makeRing(ram: ReturnType<typeof makeRam>, shape: number, raw: boolean):
   const translate = new RegionTranslate([{ base: BUS_BASE, memory: ram }]);
   const indirect = { area: { memory: ram, offset: at + 0x4800 }, busLo: BUS_BASE + at + 0x4800, busHi: 0, segments: 4 };
   return {
-    driver: new SplitDriver(areas, { indirect: shape === 2 ? indirect : null }),
+    driver: new SplitDriver(areas, { indirect: kind === 2 ? indirect : null }),
     device: new SplitDevice(areas, { translate, raw }),
   };
 }
 
 function makeSegments(): Uint32Array {
   const segments = new Uint32Array(3 * 3 * BATCH);
-  for (let k = 0; k < 3 * BATCH; k++) segments.set([BUS_BASE + 0x10_0000 + k * 2048, 0, 64 + k], 3 * k);
+  for (let k = 0; k < 3 * BATCH; k++) segments.set([BUS_BASE + BUFFERS + k * 2048, 0, 64 + k], 3 * k);
   return segments;
 }
 
+/** Tokens to give and to take. */
+class Tokens {
+  readonly give = Int32Array.from({ length: BATCH }, (_, i) => i);
+  private readonly got = new Int32Array(BATCH);
+  private readonly lengths = new Uint32Array(BATCH);
+
+  takeAll(driver: SplitDriver): undefined {
+    if (driver.getMany(this.got, this.lengths, BATCH) !== BATCH) throw new Error('a buffer was lost');
+  }
+}
+
 /** Driver and device in bulk calls; the device uses each chain up. */
-export function bulkSubject(raw: boolean): Subject {
+export function bulkSubject(name: string, raw: boolean): Subject {
   const ram = makeRam();
   const segments = makeSegments();
-  const tokens = Int32Array.from({ length: BATCH }, (_, i) => i);
-  const got = new Int32Array(BATCH);
-  const lengths = new Uint32Array(BATCH);
+  const tokens = new Tokens();
   const run = ({ driver, device }: Ring, out: number, turns: number): undefined => {
     for (let t = 0; t < turns; t++) {
-      driver.addMany(BATCH, segments, 0, out, 0, tokens, 0);
+      driver.addMany(BATCH, segments, 0, out, 0, tokens.give, 0);
       device.drain(BATCH);
-      if (driver.getMany(got, lengths, BATCH) !== BATCH) throw new Error('a buffer was lost');
+      tokens.takeAll(driver);
     }
   };
-  return {
-    name: raw ? 'bulk, addresses not translated' : 'bulk',
-    turns: SHAPES.map((_, shape) => {
-      const ring = makeRing(ram, shape, raw);
-      return (turns: number) => run(ring, shape === 0 ? 1 : 3, turns);
-    }),
-  };
+  const turns = [1, 3, 3].map((out, kind) => {
+    const ring = makeRing(ram, kind, raw);
+    return (count: number) => run(ring, out, count);
+  });
+  return { name, turns };
 }
 
 /** Driver and device in bulk calls; the device describes chains in arrays, then uses them up. */
 export function walkSubject(): Subject {
   const ram = makeRam();
   const segments = makeSegments();
-  const tokens = Int32Array.from({ length: BATCH }, (_, i) => i);
-  const got = new Int32Array(BATCH);
-  const lengths = new Uint32Array(BATCH);
+  const tokens = new Tokens();
   const batch = new ChainBatch(BATCH, 4 * BATCH);
   let sum = 0;
   const run = ({ driver, device }: Ring, out: number, turns: number): undefined => {
     for (let t = 0; t < turns; t++) {
-      driver.addMany(BATCH, segments, 0, out, 0, tokens, 0);
+      driver.addMany(BATCH, segments, 0, out, 0, tokens.give, 0);
       device.walk(batch, BATCH);
       const { offset, length } = batch;
-      const end = batch.start[batch.count]!;
-      for (let s = 0; s < end; s++) sum = (sum + offset[s]! + length[s]!) | 0;
+      const end = batch.start[batch.count];
+      for (let s = 0; s < end; s++) sum = (sum + offset[s] + length[s]) | 0;
       device.pushMany(batch);
-      if (driver.getMany(got, lengths, BATCH) !== BATCH) throw new Error('a buffer was lost');
+      tokens.takeAll(driver);
     }
   };
-  return {
-    name: 'walk into arrays',
-    turns: SHAPES.map((_, shape) => {
-      const ring = makeRing(ram, shape, false);
-      return (turns: number) => run(ring, shape === 0 ? 1 : 3, turns);
-    }),
-  };
+  const turns = [1, 3, 3].map((out, kind) => {
+    const ring = makeRing(ram, kind);
+    return (count: number) => run(ring, out, count);
+  });
+  return { name: 'walk into arrays', turns };
 }
 
 /** One call per buffer on either side. */
@@ -116,15 +122,58 @@ export function singleSubject(): Subject {
   const run = ({ driver, device }: Ring, out: number, turns: number): undefined => {
     for (let t = 0; t < turns; t++) {
       for (let b = 0; b < BATCH; b++) driver.add(segments, 3 * b * out, out, 0, b);
-      while (device.pop(one) > 0) device.push(one.head[0]!, one.length[0]!);
+      while (device.pop(one) > 0) device.push(one.head[0], 0);
       while (driver.get() >= 0);
     }
   };
-  return {
-    name: 'one call per buffer',
-    turns: SHAPES.map((_, shape) => {
-      const ring = makeRing(ram, shape, false);
-      return (turns: number) => run(ring, shape === 0 ? 1 : 3, turns);
-    }),
+  const turns = [1, 3, 3].map((out, kind) => {
+    const ring = makeRing(ram, kind);
+    return (count: number) => run(ring, out, count);
+  });
+  return { name: 'one call per buffer', turns };
+}
+
+/** Frames of 1500 bytes, copied by the device, through 8 MiB of buffers. */
+export function frameSubject(): Subject {
+  const ram = makeRam();
+  const tokens = new Tokens();
+  const segments = new Uint32Array(3 * BATCH);
+  const frame = new Runs(1);
+  frame.add(ram, SCRATCH, FRAME);
+  const copier = new Copier();
+  const sink = {
+    frame(runs: Runs): boolean {
+      copier.copy(ram, SCRATCH, runs.memory[0], runs.offset[0], runs.length[0]);
+      return true;
+    },
   };
+  let slot = 0;
+  const fill = (length: number): undefined => {
+    for (let b = 0; b < BATCH; b++) {
+      segments[3 * b] = BUS_BASE + BUFFERS + (slot++ & (SLOTS - 1)) * 2048;
+      segments[3 * b + 2] = length;
+    }
+  };
+  const receiving = makeRing(ram, 3);
+  const receive = (turns: number): undefined => {
+    const { driver, device } = receiving;
+    for (let t = 0; t < turns; t++) {
+      fill(2048);
+      driver.addMany(BATCH, segments, 0, 0, 1, tokens.give, 0);
+      while (device.receive(frame, 0) > 0);
+      device.flush();
+      tokens.takeAll(driver);
+    }
+  };
+  const transmitting = makeRing(ram, 4);
+  const transmit = (turns: number): undefined => {
+    const { driver, device } = transmitting;
+    for (let t = 0; t < turns; t++) {
+      fill(FRAME);
+      driver.addMany(BATCH, segments, 0, 1, 0, tokens.give, 0);
+      device.transmit(sink, BATCH);
+      tokens.takeAll(driver);
+    }
+  };
+  return { name: 'frames', turns: [undefined, undefined, undefined, receive, transmit] };
 }

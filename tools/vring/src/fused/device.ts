@@ -113,6 +113,12 @@ export function drainTables(state: DeviceState, count: number): number {
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
+  let tbLo = tx[0];
+  let tbHi = tx[1];
+  let tbLast = tx[2];
+  let tbAt = tx[4];
+  let tbAccess = tx[3];
+  let words = tables.words;
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
@@ -122,14 +128,15 @@ export function drainTables(state: DeviceState, count: number): number {
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
     if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tx[0]) >>> 0;
-    if ((tx[3] & 1) === 0 || tableHi !== tx[1] || at > tx[2] >>> 0 || (size - 1) >>> 0 > (tx[2] - at) >>> 0) {
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      at = (tableLo - tx[0]) >>> 0;
+      tbLo = tx[0]; tbHi = tx[1]; tbLast = tx[2]; tbAt = tx[4]; tbAccess = tx[3];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
     }
-    at = (tx[4] + at) >>> 0;
+    at = (tbAt + at) >>> 0;
     if ((at & 3) !== 0) break;
-    const words = tables.words;
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;
@@ -273,6 +280,12 @@ export function drainTablesRaw(state: DeviceState, count: number): number {
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
+  let tbLo = tx[0];
+  let tbHi = tx[1];
+  let tbLast = tx[2];
+  let tbAt = tx[4];
+  let tbAccess = tx[3];
+  let words = tables.words;
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
@@ -282,14 +295,15 @@ export function drainTablesRaw(state: DeviceState, count: number): number {
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
     if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tx[0]) >>> 0;
-    if ((tx[3] & 1) === 0 || tableHi !== tx[1] || at > tx[2] >>> 0 || (size - 1) >>> 0 > (tx[2] - at) >>> 0) {
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      at = (tableLo - tx[0]) >>> 0;
+      tbLo = tx[0]; tbHi = tx[1]; tbLast = tx[2]; tbAt = tx[4]; tbAccess = tx[3];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
     }
-    at = (tx[4] + at) >>> 0;
+    at = (tbAt + at) >>> 0;
     if ((at & 3) !== 0) break;
-    const words = tables.words;
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;
@@ -478,6 +492,12 @@ export function walkTables(state: DeviceState, batch: ChainBatch, first: number,
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
+  let tbLo = tx[0];
+  let tbHi = tx[1];
+  let tbLast = tx[2];
+  let tbAt = tx[4];
+  let tbAccess = tx[3];
+  let words = tables.words;
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
@@ -487,14 +507,15 @@ export function walkTables(state: DeviceState, batch: ChainBatch, first: number,
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
     if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tx[0]) >>> 0;
-    if ((tx[3] & 1) === 0 || tableHi !== tx[1] || at > tx[2] >>> 0 || (size - 1) >>> 0 > (tx[2] - at) >>> 0) {
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      at = (tableLo - tx[0]) >>> 0;
+      tbLo = tx[0]; tbHi = tx[1]; tbLast = tx[2]; tbAt = tx[4]; tbAccess = tx[3];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
     }
-    at = (tx[4] + at) >>> 0;
+    at = (tbAt + at) >>> 0;
     if ((at & 3) !== 0) break;
-    const words = tables.words;
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;
@@ -688,6 +709,12 @@ export function walkTablesRaw(state: DeviceState, batch: ChainBatch, first: numb
   const most = n[4];
   const { tables } = state;
   const tx = tables.x;
+  let tbLo = tx[0];
+  let tbHi = tx[1];
+  let tbLast = tx[2];
+  let tbAt = tx[4];
+  let tbAccess = tx[3];
+  let words = tables.words;
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
@@ -697,14 +724,15 @@ export function walkTablesRaw(state: DeviceState, batch: ChainBatch, first: numb
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
     if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tx[0]) >>> 0;
-    if ((tx[3] & 1) === 0 || tableHi !== tx[1] || at > tx[2] >>> 0 || (size - 1) >>> 0 > (tx[2] - at) >>> 0) {
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      at = (tableLo - tx[0]) >>> 0;
+      tbLo = tx[0]; tbHi = tx[1]; tbLast = tx[2]; tbAt = tx[4]; tbAccess = tx[3];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
     }
-    at = (tx[4] + at) >>> 0;
+    at = (tbAt + at) >>> 0;
     if ((at & 3) !== 0) break;
-    const words = tables.words;
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;

@@ -3,7 +3,7 @@ import type { DriverState } from './state.ts';
 
 /** Buffers of one segment. There are `count` > 0 free descriptors; `flags` are the descriptor's. */
 export function putOnes(
-  state: DriverState, count: number, segments: Uint32Array, start: number, flags: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, flags: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   const { n, slots } = state;
@@ -63,7 +63,7 @@ export function putOnes(
 
 /** Buffers of `total` > 1 segments, the last `into` of them device-writable. There are `count * total` > 0 free descriptors. */
 export function putChains(
-  state: DriverState, count: number, segments: Uint32Array, start: number, into: number, total: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, into: number, total: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   const { n, slots } = state;
@@ -140,7 +140,7 @@ export function putChains(
 
 /** Buffers of `total` > 1 segments in indirect tables, the last `into` of them device-writable. There are `count` > 0 free descriptors. */
 export function putTables(
-  state: DriverState, count: number, segments: Uint32Array, start: number, into: number, total: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, into: number, total: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   const { n, slots } = state;
@@ -216,7 +216,7 @@ export function putTables(
  *
  * @returns how many were taken: fewer when the entry behind them is not a buffer's
  */
-export function take(state: DriverState, tokens: Int32Array, lengths: Uint32Array, count: number): number {
+export function take(state: DriverState, tokens: Int32Array, lengths: Int32Array, count: number): number {
   const { n, slots } = state;
   const { usedRing } = state.views;
   const num = n[0];

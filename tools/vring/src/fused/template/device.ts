@@ -178,6 +178,12 @@ export function ${body.name}Tables${translated ? '' : 'Raw'}(${body.parameters})
   const most = n[${N.maxChain}];
   const { tables } = state;
   const tx = tables.x;
+  let tbLo = tx[${EXTENT.lo}];
+  let tbHi = tx[${EXTENT.hi}];
+  let tbLast = tx[${EXTENT.last}];
+  let tbAt = tx[${EXTENT.target}];
+  let tbAccess = tx[${EXTENT.access}];
+  let words = tables.words;
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
@@ -187,14 +193,15 @@ export function ${body.name}Tables${translated ? '' : 'Raw'}(${body.parameters})
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
     if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tx[${EXTENT.lo}]) >>> 0;
-    if ((tx[${EXTENT.access}] & 1) === 0 || tableHi !== tx[${EXTENT.hi}] || at > tx[${EXTENT.last}] >>> 0 || (size - 1) >>> 0 > (tx[${EXTENT.last}] - at) >>> 0) {
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      at = (tableLo - tx[${EXTENT.lo}]) >>> 0;
+      tbLo = tx[${EXTENT.lo}]; tbHi = tx[${EXTENT.hi}]; tbLast = tx[${EXTENT.last}]; tbAt = tx[${EXTENT.target}]; tbAccess = tx[${EXTENT.access}];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
     }
-    at = (tx[${EXTENT.target}] + at) >>> 0;
+    at = (tbAt + at) >>> 0;
     if ((at & 3) !== 0) break;
-    const words = tables.words;
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;

@@ -28,7 +28,7 @@ const LEAVE = (head: string) => `n[${N.freeHead}] = ${head};
 const PUT_ONES = `
 /** Buffers of one segment. There are \`count\` > 0 free descriptors; \`flags\` are the descriptor's. */
 export function putOnes(
-  state: DriverState, count: number, segments: Uint32Array, start: number, flags: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, flags: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   ${LOCALS}
@@ -51,7 +51,7 @@ export function putOnes(
 const PUT_CHAINS = `
 /** Buffers of \`total\` > 1 segments, the last \`into\` of them device-writable. There are \`count * total\` > 0 free descriptors. */
 export function putChains(
-  state: DriverState, count: number, segments: Uint32Array, start: number, into: number, total: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, into: number, total: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   ${LOCALS}
@@ -87,7 +87,7 @@ export function putChains(
 const PUT_TABLES = `
 /** Buffers of \`total\` > 1 segments in indirect tables, the last \`into\` of them device-writable. There are \`count\` > 0 free descriptors. */
 export function putTables(
-  state: DriverState, count: number, segments: Uint32Array, start: number, into: number, total: number,
+  state: DriverState, count: number, segments: Int32Array, start: number, into: number, total: number,
   tokens: Int32Array, tokenStart: number,
 ): undefined {
   ${LOCALS}
@@ -132,7 +132,7 @@ const TAKE = `
  *
  * @returns how many were taken: fewer when the entry behind them is not a buffer's
  */
-export function take(state: DriverState, tokens: Int32Array, lengths: Uint32Array, count: number): number {
+export function take(state: DriverState, tokens: Int32Array, lengths: Int32Array, count: number): number {
   const { n, slots } = state;
   const { usedRing } = state.views;
   const num = n[${N.num}];
