@@ -1,143 +1,110 @@
-/** Links over NETLINK_ROUTE. Mirrors `net/core/rtnetlink.c` (Linux 6.1): get and set of what exists, no creation. */
+/** NETLINK_ROUTE, links only. Mirrors `net/core/rtnetlink.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
-import type { Atomic } from '@vdpalab/abi';
-import type { FsSymbols } from '@vdpalab/fs';
-import type { NetlinkKernelSock } from '@vdpalab/netlink';
-import {
-  AF_UNSPEC, ARPHRD_ETHER, CAP_NET_ADMIN, IFF_UP, IFLA_ADDRESS, IFLA_BROADCAST, IFLA_CARRIER, IFLA_GROUP, IFLA_IFNAME,
-  IFLA_LINKMODE, IFLA_MAX_MTU, IFLA_MIN_MTU, IFLA_MTU, IFLA_NUM_RX_QUEUES, IFLA_NUM_TX_QUEUES, IFLA_OPERSTATE, IFLA_PARENT_DEV_BUS_NAME,
-  IFLA_PARENT_DEV_NAME, IFLA_PROMISCUITY, IFLA_QDISC, IFLA_STATS64, IFLA_TXQLEN, IFLA_VF_INFO, IFLA_VF_MAC, IFLA_VFINFO_LIST, IF_OPER_DOWN,
-  IF_OPER_UP, ifinfomsg, NETLINK_ROUTE, nlaList, NLM_F_DUMP, NlaBuilder, RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK,
-} from '@vdpalab/uapi';
-import type { EtherDevice } from './device.ts';
+import type { Process } from '@vdpalab/fs';
+import type { NetlinkKernelSock, NetlinkReply } from '@vdpalab/netlink';
+import * as uapi from '@vdpalab/uapi';
+import { linkNotification, linkPayload } from './link-message.ts';
+import { extMask, findDevice, readRequest } from './link-request.ts';
+import type { LinkRequest } from './link-request.ts';
+import type { NetDev } from './net-device.ts';
+import { setLink } from './set-link.ts';
+import { withRtnl } from './table.ts';
+import type { NetWorld } from './table.ts';
 
-/** What links can be told. */
-export interface LinkActions {
-  readonly devices: () => readonly EtherDevice[];
-  readonly setUp: (dev: EtherDevice, up: boolean) => Promise<void>;
-  readonly setMtu: (dev: EtherDevice, mtu: number) => Promise<void>;
-  readonly setAddress: (dev: EtherDevice, addr: Uint8Array) => Promise<void>;
-  readonly rename: (dev: EtherDevice, name: string) => Promise<void>;
-}
+const GENMSG_SIZE = 4;
 
-/** Words of `struct rtnl_link_stats64` that are kept, by index; all others are 0. */
-function stats64(dev: EtherDevice): Uint8Array {
-  const s = dev.stats;
-  const words = [s.rx_packets, s.tx_packets, s.rx_bytes, s.tx_bytes, s.rx_errors, s.tx_errors, s.rx_dropped, s.tx_dropped, 0, 0, s.rx_length_errors];
-  const view = new DataView(new ArrayBuffer(8 * 25));
-  words.forEach((word, i) => view.setBigUint64(8 * i, BigInt(word), true));
-  return new Uint8Array(view.buffer);
-}
-
-/** The body of one RTM_NEWLINK. */
-export function linkMessage(dev: EtherDevice, change = 0): Uint8Array {
-  const msg = new NlaBuilder();
-  msg.raw(ifinfomsg.encode({
-    ifi_family: AF_UNSPEC, ifi_type: ARPHRD_ETHER, ifi_index: dev.ifindex, ifi_flags: dev.shownFlags | (dev.operstate === 'up' ? 0x10000 : 0), ifi_change: change,
-  }));
-  msg.putString(IFLA_IFNAME, dev.name);
-  msg.putU32(IFLA_TXQLEN, 1000);
-  msg.putU8(IFLA_OPERSTATE, dev.operstate === 'up' ? IF_OPER_UP : IF_OPER_DOWN);
-  msg.putU8(IFLA_LINKMODE, 0);
-  msg.putU32(IFLA_MTU, dev.mtu);
-  msg.putU32(IFLA_MIN_MTU, dev.min_mtu);
-  msg.putU32(IFLA_MAX_MTU, dev.max_mtu);
-  msg.putU32(IFLA_GROUP, 0);
-  msg.putU32(IFLA_PROMISCUITY, 0);
-  msg.putU32(IFLA_NUM_TX_QUEUES, 1);
-  msg.putU32(IFLA_NUM_RX_QUEUES, 1);
-  msg.putU8(IFLA_CARRIER, dev.carrier ? 1 : 0);
-  msg.putString(IFLA_QDISC, dev.up ? 'pfifo_fast' : 'noop');
-  msg.put(IFLA_ADDRESS, dev.dev_addr);
-  msg.put(IFLA_BROADCAST, new Uint8Array(6).fill(0xff));
-  msg.put(IFLA_STATS64, stats64(dev));
-  if (dev.parent !== null) {
-    msg.putString(IFLA_PARENT_DEV_NAME, dev.parent.name);
-    if (dev.parent.bus !== null) msg.putString(IFLA_PARENT_DEV_BUS_NAME, dev.parent.bus.name);
-  }
-  return msg.bytes();
-}
-
-/** A request taken apart. */
-interface LinkRequest {
-  readonly index: number;
-  readonly flags: number;
-  readonly change: number;
-  readonly attrs: ReadonlyMap<number, Uint8Array>;
-}
-
-function parse(payload: Uint8Array): LinkRequest {
-  if (payload.length < ifinfomsg.size) throw new KernelError('EINVAL', 'rtnetlink.short', `a link request of ${payload.length} bytes`);
-  const head = ifinfomsg.decode(payload);
-  const attrs = new Map(nlaList(payload.subarray(ifinfomsg.size)).attrs.map((a) => [a.type, a.payload] as const));
-  return { index: head.ifi_index, flags: head.ifi_flags, change: head.ifi_change, attrs };
-}
-
-const u32 = (bytes: Uint8Array, what: string): number => {
-  if (bytes.length < 4) throw new KernelError('ERANGE', 'rtnetlink.attribute', `${what}: ${bytes.length} bytes`);
-  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(0, true);
-};
-const text = (bytes: Uint8Array): string => String.fromCharCode(...bytes).replace(/\0.*$/s, '');
-
-/** The kernel's end of NETLINK_ROUTE. */
-export function routeSocket(k: Pick<FsSymbols, 'capable'>, links: LinkActions): NetlinkKernelSock {
-  function find(request: LinkRequest): EtherDevice {
-    const name = request.attrs.get(IFLA_IFNAME);
-    const dev = request.index > 0
-      ? links.devices().find((d) => d.ifindex === request.index)
-      : name === undefined ? undefined : links.devices().find((d) => d.name === text(name));
-    if (request.index <= 0 && name === undefined) throw new KernelError('EINVAL', 'rtnetlink.link.handle', 'neither index nor name');
-    if (dev === undefined) throw new KernelError('ENODEV', 'rtnetlink.link.find', `no interface ${request.index > 0 ? `with index ${request.index}` : text(name as Uint8Array)}`);
-    return dev;
-  }
-
-  /** `do_setvfinfo` of each VF listed. */
-  async function setVfs(dev: EtherDevice, list: Uint8Array): Promise<void> {
-    for (const info of nlaList(list).attrs.filter((a) => a.type === IFLA_VF_INFO)) {
-      for (const attr of nlaList(info.payload).attrs) {
-        if (attr.type !== IFLA_VF_MAC) throw new KernelError('EOPNOTSUPP', 'rtnetlink.vf.attribute', `${dev.name}: VF attribute ${attr.type}`);
-        const op = dev.netdev_ops.ndo_set_vf_mac;
-        if (op === undefined) throw new KernelError('EOPNOTSUPP', 'rtnetlink.vf.op', `${dev.name}: the driver sets up no VFs`);
-        await op(dev, u32(attr.payload, 'VF'), attr.payload.slice(4, 10));
-      }
-    }
-  }
-
-  async function set(request: LinkRequest): Promise<void> {
-    if (!k.capable(CAP_NET_ADMIN)) throw new KernelError('EPERM', 'rtnetlink.capable', 'links are changed with CAP_NET_ADMIN');
-    const dev = find(request);
-    const { attrs } = request;
-    const address = attrs.get(IFLA_ADDRESS);
-    if (address !== undefined) {
-      if (address.length < 6) throw new KernelError('EINVAL', 'rtnetlink.address', `${dev.name}: an address of ${address.length} bytes`);
-      await links.setAddress(dev, address.slice(0, 6));
-    }
-    const mtu = attrs.get(IFLA_MTU);
-    if (mtu !== undefined) await links.setMtu(dev, u32(mtu, 'mtu'));
-    const name = attrs.get(IFLA_IFNAME);
-    if (name !== undefined && request.index > 0 && text(name) !== dev.name) await links.rename(dev, text(name));
-    const vfs = attrs.get(IFLA_VFINFO_LIST);
-    if (vfs !== undefined) await setVfs(dev, vfs);
-    if (((request.flags | request.change) & IFF_UP) !== 0) {
-      const wanted = (request.change & IFF_UP) === 0 ? dev.up : (request.flags & IFF_UP) !== 0;
-      if (wanted !== dev.up) await links.setUp(dev, wanted);
-    }
-  }
-
+/** The kernel's side of the protocol. */
+export function routeSocket(world: NetWorld): NetlinkKernelSock {
   return {
-    protocol: NETLINK_ROUTE,
-    async input(type, flags, payload, _, reply) {
-      const message = (dev: EtherDevice): Atomic => reply.message(RTM_NEWLINK, linkMessage(dev));
+    protocol: uapi.NETLINK_ROUTE,
+    async input(type, flags, payload, proc, reply) {
+      checkPermission(type, proc);
       switch (type) {
-        case RTM_GETLINK:
-          if ((flags & NLM_F_DUMP) === NLM_F_DUMP) for (const dev of links.devices()) message(dev);
-          else message(find(parse(payload)));
+        case uapi.RTM_GETLINK:
+          if ((flags & uapi.NLM_F_DUMP) === uapi.NLM_F_DUMP) await withRtnl(world, async () => dumpLinks(world, payload, reply));
+          else await withRtnl(world, async () => getLink(world, readRequest(payload), reply));
           return;
-        case RTM_NEWLINK: return await set(parse(payload));
-        case RTM_DELLINK: throw new KernelError('EOPNOTSUPP', 'rtnetlink.link.delete', 'hardware interfaces go with their driver');
-        default: throw new KernelError('EOPNOTSUPP', 'rtnetlink.type', `message type ${type}`);
+        case uapi.RTM_NEWLINK:
+          await withRtnl(world, () => newLink(world, readRequest(payload), flags));
+          return;
+        case uapi.RTM_SETLINK:
+          await withRtnl(world, () => changeLink(world, readRequest(payload)));
+          return;
+        case uapi.RTM_DELLINK:
+          await withRtnl(world, async () => deleteLink(world, readRequest(payload)));
+          return;
+        default:
+          throw new KernelError('EOPNOTSUPP', 'rtnetlink.type', `rtnetlink message ${type} is not served`);
       }
     },
   };
 }
 
+/** Tell RTNLGRP_LINK of a device. @see `rtmsg_ifinfo` */
+export function notifyLink(world: Pick<NetWorld, 'k'>, dev: NetDev, change: number, gone: boolean): undefined {
+  const { k } = world;
+  const payload = linkPayload(dev, change, 0, k.nlmsg_builder());
+  const type = gone ? uapi.RTM_DELLINK : uapi.RTM_NEWLINK;
+  return k.netlink_broadcast(uapi.NETLINK_ROUTE, uapi.RTNLGRP_LINK, linkNotification(type, payload));
+}
+
+/** All but reading needs CAP_NET_ADMIN: the last two bits of a message's number say what it does. */
+function checkPermission(type: number, proc: Process): undefined {
+  const kind = type & 3;
+  if (kind === 2 || proc.cred.caps.has(uapi.CAP_NET_ADMIN)) return;
+  throw new KernelError('EPERM', 'rtnetlink.cap', `${proc.comm}: changing a link needs CAP_NET_ADMIN`);
+}
+
+/** @throws ENODEV EINVAL @see `rtnl_getlink` */
+function getLink(world: NetWorld, request: LinkRequest, reply: NetlinkReply): undefined {
+  const dev = deviceOf(world, request);
+  if (dev === null) throw noDevice(request);
+  return reply.message(uapi.RTM_NEWLINK, linkPayload(dev, 0, extMask(request), world.k.nlmsg_builder()));
+}
+
+/** @see `rtnl_dump_ifinfo` */
+function dumpLinks({ devices, k }: NetWorld, payload: Uint8Array, reply: NetlinkReply): undefined {
+  // Old tools send no more than a family.
+  const mask = payload.length < uapi.ifinfomsg.size && payload.length >= 1 && payload.length <= GENMSG_SIZE ? 0 : extMask(readRequest(payload));
+  for (const dev of devices.list()) reply.message(uapi.RTM_NEWLINK, linkPayload(dev, 0, mask, k.nlmsg_builder()));
+}
+
+/**
+ * Change an interface that exists; none can be made.
+ *
+ * @throws EEXIST with NLM_F_EXCL; EOPNOTSUPP with NLM_F_REPLACE, or for a new one; ENODEV without NLM_F_CREATE
+ * @see `__rtnl_newlink`
+ */
+async function newLink(world: NetWorld, request: LinkRequest, flags: number): Promise<void> {
+  const { head, name } = request;
+  const dev = head.ifi_index > 0 || name !== null ? deviceOf(world, request) : null;
+  if (dev === null) {
+    if ((flags & uapi.NLM_F_CREATE) === 0) throw noDevice(request);
+    throw new KernelError('EOPNOTSUPP', 'rtnetlink.link.kind', 'no kind of interface can be made here', { extack: 'Unknown device type' });
+  }
+  if ((flags & uapi.NLM_F_EXCL) !== 0) throw new KernelError('EEXIST', 'rtnetlink.link.exists', `interface ${dev.name} exists`);
+  if ((flags & uapi.NLM_F_REPLACE) !== 0) throw new KernelError('EOPNOTSUPP', 'rtnetlink.link.replace', `${dev.name}: not replaced`);
+  await setLink(world, dev, request);
+}
+
+/** @throws ENODEV EINVAL @see `rtnl_setlink` */
+async function changeLink(world: NetWorld, request: LinkRequest): Promise<void> {
+  const dev = deviceOf(world, request);
+  if (dev === null) throw noDevice(request);
+  await setLink(world, dev, request);
+}
+
+/** @throws EOPNOTSUPP: these devices are their drivers' @see `rtnl_delete_link` */
+function deleteLink(world: NetWorld, request: LinkRequest): never {
+  const dev = deviceOf(world, request);
+  if (dev === null) throw noDevice(request);
+  throw new KernelError('EOPNOTSUPP', 'rtnetlink.link.delete', `${dev.name} goes with its driver only`);
+}
+
+function deviceOf({ devices }: NetWorld, request: LinkRequest): NetDev | null {
+  return findDevice(request, (n) => devices.index(n), (n) => devices.name(n));
+}
+
+function noDevice({ head, name }: LinkRequest): KernelError {
+  return new KernelError('ENODEV', 'rtnetlink.link.absent', `no interface ${head.ifi_index > 0 ? head.ifi_index : name ?? ''}`);
+}

@@ -1,50 +1,87 @@
-/** Files of /sys/class/net/N. Mirrors `net/core/net-sysfs.c` (Linux 6.1). */
-import type { Attribute, Class, Device } from '@vdpalab/driver-core';
-import { ARPHRD_ETHER } from '@vdpalab/uapi';
-import type { EtherDevice } from './device.ts';
-import type { NetStats } from './header.ts';
+/** /sys/class/net. Mirrors `net/core/net-sysfs.c` (Linux 6.1). */
+import { KernelError } from '@vdpalab/abi';
+import type { Attribute, AttributeGroup, Device } from '@vdpalab/driver-core';
+import { ARPHRD_ETHER, CAP_NET_ADMIN, ETH_ALEN, IF_OPER_DOWN } from '@vdpalab/uapi';
+import { changeFlags, isRunning, setMtu } from './link.ts';
+import { formatMac } from './net-device.ts';
+import type { NetDev } from './net-device.ts';
+import { TX_QUEUE_LEN } from './qdisc.ts';
+import { linkStats } from './stats.ts';
+import { withRtnl } from './table.ts';
+import type { NetWorld } from './table.ts';
 
-/** `52:54:00:00:00:0a` */
-export const macText = (addr: Uint8Array): string => Array.from(addr, (b) => b.toString(16).padStart(2, '0')).join(':');
+const OPERSTATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const;
 
-const counters = [
-  'rx_packets', 'tx_packets', 'rx_bytes', 'tx_bytes', 'rx_errors', 'tx_errors', 'rx_dropped', 'tx_dropped', 'rx_length_errors',
-] as const satisfies readonly (keyof NetStats)[];
-
-/** The class, over what the core does with a store. */
-export function netClass(of: (dev: Device) => EtherDevice, setMtu: (dev: EtherDevice, mtu: number) => Promise<void>, number: (text: string) => number): Class {
-  const file = (name: string, show: (dev: EtherDevice) => string | number): Attribute<Device> => ({
-    name, mode: 0o444, show: async (dev) => `${show(of(dev))}\n`,
-  });
-  return {
-    name: 'net',
-    dev_uevent: (dev) => [`INTERFACE=${of(dev).name}`, `IFINDEX=${of(dev).ifindex}`],
-    dev_groups: [
-      {
-        attrs: [
-          file('addr_assign_type', (d) => d.addr_assign_type),
-          file('addr_len', () => 6),
-          file('address', (d) => macText(d.dev_addr)),
-          file('broadcast', () => 'ff:ff:ff:ff:ff:ff'),
-          {
-            name: 'carrier', mode: 0o644,
-            show: async (dev) => `${of(dev).carrier ? 1 : 0}\n`,
-          },
-          file('dormant', () => 0),
-          file('flags', (d) => `0x${d.flags.toString(16)}`),
-          file('ifindex', (d) => d.ifindex),
-          file('iflink', (d) => d.ifindex),
-          {
-            name: 'mtu', mode: 0o644,
-            show: async (dev) => `${of(dev).mtu}\n`,
-            store: (dev, text) => setMtu(of(dev), number(text)),
-          },
-          file('operstate', (d) => d.operstate),
-          file('tx_queue_len', () => 1000),
-          file('type', () => ARPHRD_ETHER),
-        ],
-      },
-      { name: 'statistics', attrs: counters.map((name) => file(name, (d) => d.stats[name])) },
-    ],
+/** Attributes of every network device. */
+export function deviceGroups(world: NetWorld): AttributeGroup<Device>[] {
+  const alive = (dev: Device): NetDev => {
+    const found = world.byDevice.get(dev);
+    if (found?.reg_state === 'registered') return found;
+    throw new KernelError('EINVAL', 'netdev.sysfs.gone', `${dev.name}: not registered`);
   };
+  const text = (name: string, show: (dev: NetDev) => string | number, mode = 0o444): Attribute<Device> =>
+    ({ name, mode, show: async (dev) => `${show(alive(dev))}\n` });
+  /** @see `netdev_store` */
+  const stored = (attr: Attribute<Device>, set: (dev: NetDev, value: number) => Promise<void>): Attribute<Device> => ({
+    ...attr,
+    async store(dev, value) {
+      if (!world.k.capable(CAP_NET_ADMIN)) throw new KernelError('EPERM', 'netdev.sysfs.cap', `${dev.name}: ${attr.name} needs CAP_NET_ADMIN`);
+      const number = parse(value);
+      if (number === null) throw new KernelError('EINVAL', 'netdev.sysfs.number', `${dev.name}: ${JSON.stringify(value)} is not a number`);
+      await withRtnl(world, () => set(alive(dev), number));
+    },
+  });
+  const running = (name: string, show: (dev: NetDev) => string | number, mode = 0o444): Attribute<Device> => text(name, (dev) => {
+    if (isRunning(dev)) return show(dev);
+    throw new KernelError('EINVAL', 'netdev.sysfs.down', `${dev.name} is down`);
+  }, mode);
+  return [
+    {
+      attrs: [
+        text('addr_assign_type', (dev) => dev.addr_assign_type),
+        text('addr_len', () => ETH_ALEN),
+        text('address', (dev) => formatMac(dev.dev_addr)),
+        text('broadcast', () => formatMac(new Uint8Array(ETH_ALEN).fill(0xff))),
+        stored(running('carrier', (dev) => (dev.carrier ? 1 : 0), 0o644), noCarrierChange),
+        text('carrier_changes', (dev) => dev.carrier_changes),
+        text('dev_id', () => '0x0'),
+        text('dev_port', () => 0),
+        stored(text('flags', (dev) => `0x${dev.flags.toString(16)}`, 0o644), (dev, value) => changeFlags(world, dev, value)),
+        text('ifindex', (dev) => dev.ifindex),
+        text('iflink', (dev) => dev.ifindex),
+        stored(text('mtu', (dev) => dev.mtu, 0o644), (dev, value) => setMtu(world, dev, value)),
+        text('operstate', (dev) => OPERSTATES[isRunning(dev) ? dev.operstate : IF_OPER_DOWN]!),
+        running('speed', noSettings),
+        running('duplex', noSettings),
+        text('tx_queue_len', () => TX_QUEUE_LEN),
+        text('type', () => ARPHRD_ETHER),
+      ],
+    },
+    {
+      name: 'statistics',
+      attrs: Object.keys(linkStats(null)).map((name) => text(name, (dev) => String(linkStats(dev)[name as keyof ReturnType<typeof linkStats>]))),
+    },
+  ];
+}
+
+/** Lines of a network device's uevents. @see `netdev_uevent` */
+export function ueventLines(dev: NetDev): string[] {
+  return [`INTERFACE=${dev.name}`, `IFINDEX=${dev.ifindex}`];
+}
+
+/** @throws EOPNOTSUPP: the carrier is the device's @see `carrier_store` */
+async function noCarrierChange(dev: NetDev): Promise<void> {
+  throw new KernelError('EOPNOTSUPP', 'netdev.carrier.fixed', `${dev.name}: its driver changes no carrier`);
+}
+
+/** @throws EINVAL: drivers here know no link settings @see `speed_show` */
+function noSettings(dev: NetDev): never {
+  throw new KernelError('EINVAL', 'netdev.settings.absent', `${dev.name}: its driver knows no link settings`);
+}
+
+/** `kstrtoul` */
+function parse(text: string): number | null {
+  const m = /^\+?(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\n?$/.exec(text);
+  if (m === null) return null;
+  return /^0[0-7]+$/.test(m[1]!) ? Number.parseInt(m[1]!, 8) : Number(m[1]);
 }

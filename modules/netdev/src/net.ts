@@ -1,0 +1,95 @@
+/** The parts of the module, put together. */
+import type { AttributeGroup, Device } from '@vdpalab/driver-core';
+import { packetFamily } from './af-packet.ts';
+import { createCarrier } from './carrier.ts';
+import type { NetDevice, NetdevSymbols } from './header.ts';
+import type { Kernel } from './kernel.ts';
+import { closeDevice, openDevice, setMacAddress, setMtu } from './link.ts';
+import { createNapi } from './napi.ts';
+import { NetDev } from './net-device.ts';
+import { PacketSockets } from './packet-socket.ts';
+import { createRegister } from './register.ts';
+import { notifyLink, routeSocket } from './rtnetlink.ts';
+import { createSkbs } from './skb.ts';
+import { deviceGroups, ueventLines } from './sysfs.ts';
+import { DeviceTable, withRtnl } from './table.ts';
+import type { NetWorld } from './table.ts';
+
+const KERN_INFO = 6;
+
+/** Register the class, the socket family and the netlink protocol, and make the symbols. */
+export function createNet(k: Kernel): NetdevSymbols {
+  const skbs = createSkbs(k);
+  const groups: AttributeGroup<Device>[] = [];
+  const byDevice = new Map<Device, NetDev>();
+  const world: NetWorld = {
+    k, skbs, byDevice,
+    cls: {
+      name: 'net', dev_groups: groups,
+      dev_uevent(dev) {
+        const found = byDevice.get(dev);
+        return found === undefined ? [] : ueventLines(found);
+      },
+    },
+    sockets: new PacketSockets(skbs, k),
+    devices: new DeviceTable(),
+    rtnl: k.mutex_init('rtnl_mutex'),
+    notify: (dev, change, gone = false) => notifyLink({ k }, dev, change, gone),
+  };
+  groups.push(...deviceGroups(world));
+  const { devices, sockets } = world;
+  k.class_register(world.cls);
+  k.sock_register(packetFamily({ k, sockets, skbs, deviceByIndex: (ifindex) => devices.index(ifindex) }));
+  k.netlink_kernel_create(routeSocket(world));
+
+  const carrier = createCarrier(world, own);
+  const { leftovers: deviceLeftovers, ...register } = createRegister(world, carrier, own);
+  const { leftovers: napiLeftovers, ...napi } = createNapi(k.machine.sched, k);
+  return {
+    ...register, ...carrier.symbols, ...napi, ...skbs.symbols,
+    netdevs: () => devices.list(),
+    dev_get_by_name: (name) => devices.name(name),
+    dev_get_by_index: (ifindex) => devices.index(ifindex),
+    dev_open: (dev) => withRtnl(world, () => openDevice(world, own(dev))),
+    dev_close: (dev) => withRtnl(world, () => closeDevice(world, own(dev))),
+    dev_set_mtu: (dev, mtu) => withRtnl(world, () => setMtu(world, own(dev), mtu)),
+    dev_set_mac_address: (dev, addr) => withRtnl(world, () => setMacAddress(world, own(dev), addr)),
+    netif_stop_queue: (dev) => {
+      own(dev).queue_stopped = true;
+    },
+    netif_start_queue: (dev) => {
+      own(dev).queue_stopped = false;
+    },
+    netif_wake_queue(handle) {
+      const dev = own(handle);
+      dev.queue_stopped = false;
+      return dev.qdisc.schedule();
+    },
+    netif_receive_skb(handle) {
+      const skb = skbs.own(handle);
+      const dev = own(skb.dev);
+      sockets.incoming(skb, dev);
+      return skbs.symbols.kfree_skb(skb);
+    },
+    dev_queue_xmit(handle) {
+      const skb = skbs.own(handle);
+      return own(skb.dev).qdisc.send(skb);
+    },
+    netdev_info: (handle, text) => {
+      const dev = own(handle);
+      const where = dev.dev.parent === null ? '' : `${dev.dev.parent.driver?.name ?? dev.dev.parent.bus?.name ?? ''} ${dev.dev.parent.name} `;
+      const state = dev.reg_state === 'registered' ? dev.name : `${dev.name} (${dev.reg_state})`;
+      return k._printk(KERN_INFO, `${where}${state}: ${text}`);
+    },
+    netdev_leftovers: () => [
+      ...deviceLeftovers(), ...napiLeftovers(), ...skbs.leftovers(),
+      ...[...sockets.all].map(({ comm, tp_drops }) => `packet socket of ${comm}, ${tp_drops} frames lost`),
+    ],
+  };
+}
+
+/** The device behind a handle. */
+function own(dev: NetDevice | null): NetDev {
+  if (dev instanceof NetDev) return dev;
+  throw new Error('netdev: not a network device of this kernel');
+}
