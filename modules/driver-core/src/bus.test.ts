@@ -1,7 +1,7 @@
 import { KernelError } from '@vdpalab/abi';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
-import { addDevice, bootDriverCore, errnoOf, toyBus, toyDriver } from './testing/kernel.ts';
+import { addDevice, bootDriverCore, toyBus, toyDriver } from './testing/kernel.ts';
 
 test('a bus has the files Linux gives it, and its coming and going are announced', async () => {
   const kernel = await bootDriverCore();

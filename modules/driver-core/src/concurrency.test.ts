@@ -1,7 +1,8 @@
 import { isKernelError } from '@vdpalab/abi';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import type { Device } from './header.ts';
-import { addDevice, bootDriverCore, errnoOf, toyBus, toyDriver } from './testing/kernel.ts';
+import { addDevice, bootDriverCore, toyBus, toyDriver } from './testing/kernel.ts';
 
 test('taking a driver away waits for a write to its bind file that is probing', async () => {
   const kernel = await bootDriverCore();

@@ -1,7 +1,8 @@
 import { KernelError } from '@vdpalab/abi';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import type { Device } from './header.ts';
-import { addDevice, bootDriverCore, errnoOf, toyBus, toyDriver } from './testing/kernel.ts';
+import { addDevice, bootDriverCore, toyBus, toyDriver } from './testing/kernel.ts';
 
 test('a device without parent lies at /sys/devices with the files of the recording', async () => {
   const kernel = await bootDriverCore();

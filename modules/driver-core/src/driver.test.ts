@@ -1,8 +1,9 @@
 import { KernelError } from '@vdpalab/abi';
 import type { ErrnoName } from '@vdpalab/abi';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import type { BusNotify } from './header.ts';
-import { addDevice, bootDriverCore, errnoOf, toyBus, toyDriver } from './testing/kernel.ts';
+import { addDevice, bootDriverCore, toyBus, toyDriver } from './testing/kernel.ts';
 
 function refusing(errno: ErrnoName) {
   return async (): Promise<void> => {

@@ -1,7 +1,8 @@
 import { defineModule, param } from '@vdpalab/abi';
 import type { KernelSymbols } from '@vdpalab/abi';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
-import { addDevice, bootDriverCore, errnoOf, toyBus, toyDriver } from './testing/kernel.ts';
+import { addDevice, bootDriverCore, toyBus, toyDriver } from './testing/kernel.ts';
 
 const bus = toyBus({ name: 'vdpa' });
 

@@ -1,5 +1,6 @@
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
-import { addDevice, bootDriverCore, errnoOf } from './testing/kernel.ts';
+import { addDevice, bootDriverCore } from './testing/kernel.ts';
 
 describe('renaming a device of a class', () => {
   it('moves its directory and its link, announces it, and leaves nothing when the device goes', async () => {

@@ -1,5 +1,5 @@
 import { KernelError } from '@vdpalab/abi';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import {
   VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FAILED, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_ID_BLOCK, VIRTIO_ID_NET,
   VIRTIO_NET_F_MAC,
@@ -7,7 +7,7 @@ import {
 import type { VdpaDevice } from '@vdpalab/vdpa-core';
 import { describe, expect, it } from 'vitest';
 import ifcvf from './module.ts';
-import { BDF, bootIfcvf, errnoOf } from './testing/bench.ts';
+import { BDF, bootIfcvf } from './testing/bench.ts';
 import type { Bench, BenchOptions } from './testing/bench.ts';
 
 const bit = (n: number): bigint => 1n << BigInt(n);

@@ -1,6 +1,7 @@
+import { errnoOfSync } from '@vdpalab/testing';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { bootIommu, errnoOf } from './testing/kernel.ts';
+import { bootIommu } from './testing/kernel.ts';
 
 describe('the DMA API behind an IOMMU', () => {
   it('hands out addresses from the top of the first 4 GiB down', async () => {
@@ -58,7 +59,7 @@ describe('the DMA API behind an IOMMU', () => {
     const dev = await kernel.device('a', 0x100);
     k.dma_set_mask_and_coherent(dev, 0xff_ffff);
     expect(k.dma_map_single(dev, 0x5000, 4096, 'DMA_TO_DEVICE')).toBe(0xff_f000);
-    expect(errnoOf(() => k.dma_set_mask_and_coherent(dev, 0xffff))).toBe('EIO');
+    expect(errnoOfSync(() => k.dma_set_mask_and_coherent(dev, 0xffff))).toBe('EIO');
     k.dma_set_mask_and_coherent(dev, 0xffff_ffff);
     // 17 MiB fill what is above the interrupt window; the next one goes below it.
     const big = k.dma_map_single(dev, 0, 0x100_0000, 'DMA_TO_DEVICE');
@@ -82,10 +83,10 @@ describe('the DMA API behind an IOMMU', () => {
     const dev = await kernel.device('a', 0x100);
     k.dma_set_mask_and_coherent(dev, 0xff_ffff);
     const pages = k.nr_free_pages();
-    expect(errnoOf(() => k.dma_map_single(dev, 0, 0x200_0000, 'DMA_TO_DEVICE'))).toBe('ENOMEM');
+    expect(errnoOfSync(() => k.dma_map_single(dev, 0, 0x200_0000, 'DMA_TO_DEVICE'))).toBe('ENOMEM');
     k.dma_map_single(dev, 0, 0x80_0000, 'DMA_TO_DEVICE');
-    expect(errnoOf(() => k.dma_alloc_coherent(dev, 0x80_0000))).toBe('ENOMEM');
-    expect(errnoOf(() => k.dma_alloc_coherent(dev, 2 ** 40))).toBe('ENOMEM');
+    expect(errnoOfSync(() => k.dma_alloc_coherent(dev, 0x80_0000))).toBe('ENOMEM');
+    expect(errnoOfSync(() => k.dma_alloc_coherent(dev, 2 ** 40))).toBe('ENOMEM');
     expect([k.nr_free_pages(), k.dma_mappings(dev).length]).toEqual([pages, 1]);
   });
 
@@ -95,7 +96,7 @@ describe('the DMA API behind an IOMMU', () => {
     const dev = await kernel.device('a', 0x100);
     const { table } = k.iommu_group_get(dev)!.default_domain!;
     table!.map(0xffff_f000, 0, 4096, 3);
-    expect(errnoOf(() => k.dma_map_single(dev, 0, 16, 'DMA_TO_DEVICE'))).toBe('EEXIST');
+    expect(errnoOfSync(() => k.dma_map_single(dev, 0, 16, 'DMA_TO_DEVICE'))).toBe('EEXIST');
     table!.unmap(0xffff_f000, 4096);
     expect([k.dma_map_single(dev, 0, 16, 'DMA_TO_DEVICE'), k.dma_mappings(dev).length]).toEqual([0xffff_f000, 1]);
   });
@@ -163,8 +164,8 @@ describe('the DMA API without an IOMMU', () => {
     const kernel = await bootIommu({ iommu: false, ramBytes: 64 << 20 });
     const { k } = kernel;
     const dev = await kernel.device('a', 0x100);
-    expect(errnoOf(() => k.dma_set_mask_and_coherent(dev, 0xff_ffff))).toBe('EIO');
-    expect(errnoOf(() => k.dma_map_single(dev, 0xffff_fff8, 16, 'DMA_TO_DEVICE'))).toBe('ENOMEM');
+    expect(errnoOfSync(() => k.dma_set_mask_and_coherent(dev, 0xff_ffff))).toBe('EIO');
+    expect(errnoOfSync(() => k.dma_map_single(dev, 0xffff_fff8, 16, 'DMA_TO_DEVICE'))).toBe('ENOMEM');
     const mem = k.dma_alloc_coherent(dev, 100);
     expect(mem.dma).toBe(mem.run.pa);
     k.dma_free_coherent(dev, mem);

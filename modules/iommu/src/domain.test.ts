@@ -1,7 +1,7 @@
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOfSync } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import { faultLine } from './fault.ts';
-import { bootIommu, errnoOf } from './testing/kernel.ts';
+import { bootIommu } from './testing/kernel.ts';
 
 describe('an unmanaged domain', () => {
   it('maps pages, tells where they are, and unmaps over holes', async () => {
@@ -12,7 +12,7 @@ describe('an unmanaged domain', () => {
     expect(domain).toMatchObject({ type: 'unmanaged', aperture_end: 2 ** 48 - 1, force_aperture: true, mapped: 0 });
     k.iommu_map(domain, 0x10_0000, 0x5000, 0x3000, 3 | 4);
     expect([domain.mapped, k.iommu_iova_to_phys(domain, 0x10_1234), k.iommu_iova_to_phys(domain, 0x10_3000)]).toEqual([0x3000, 0x6234, null]);
-    expect(errnoOf(() => k.iommu_map(domain, 0x10_2000, 0x5000, 0x2000, 3))).toBe('EEXIST');
+    expect(errnoOfSync(() => k.iommu_map(domain, 0x10_2000, 0x5000, 0x2000, 3))).toBe('EEXIST');
     expect([k.iommu_unmap(domain, 0x10_1000, 0x1000), k.iommu_unmap(domain, 0x10_0000, 0x10000)]).toEqual([0x1000, 0x2000]);
     expect(k.iommu_leftovers()).toEqual(['an unmanaged iommu domain: 0 bytes mapped, 0 groups attached']);
     k.iommu_map(domain, 0, 0, 0x1000, 1);
@@ -25,7 +25,7 @@ describe('an unmanaged domain', () => {
     const kernel = await bootIommu({ iommuBits: 39 });
     const { k } = kernel;
     const domain = k.iommu_domain_alloc(await kernel.device('a', 0x100));
-    const map = (iova: number, pa: number, size: number, prot: number): string => errnoOf(() => k.iommu_map(domain, iova, pa, size, prot));
+    const map = (iova: number, pa: number, size: number, prot: number): string => errnoOfSync(() => k.iommu_map(domain, iova, pa, size, prot));
     expect([map(1, 0, 4096, 3), map(0, 1, 4096, 3), map(0, 0, 1, 3), map(0, 0, 0, 3), map(0, 0, 4096, 4), map(2 ** 39 - 4096, 0, 8192, 3)])
       .toEqual(['EINVAL', 'EINVAL', 'EINVAL', 'EINVAL', 'EINVAL', 'EFAULT']);
     expect([k.iommu_unmap(domain, 1, 4096), domain.mapped]).toEqual([0, 0]);
@@ -38,15 +38,15 @@ describe('an unmanaged domain', () => {
     const domain = k.iommu_domain_alloc(a);
     const other = k.iommu_domain_alloc(a);
     k.iommu_attach_device(domain, a);
-    expect(errnoOf(() => k.iommu_attach_device(other, a))).toBe('EBUSY');
-    expect(errnoOf(() => k.iommu_attach_group(other, k.iommu_group_get(a)!))).toBe('EBUSY');
+    expect(errnoOfSync(() => k.iommu_attach_device(other, a))).toBe('EBUSY');
+    expect(errnoOfSync(() => k.iommu_attach_group(other, k.iommu_group_get(a)!))).toBe('EBUSY');
     expect(() => k.iommu_domain_free(domain)).toThrow('while 1 groups use it');
     k.iommu_detach_device(other, a); // not attached: nothing to do
     expect(k.iommu_group_get(a)!.domain).toBe(domain);
     k.iommu_detach_device(domain, a);
     expect(k.iommu_group_get(a)!.domain).toBe(k.iommu_group_get(a)!.default_domain);
     await kernel.device('b', 0x101, a);
-    expect(errnoOf(() => k.iommu_attach_device(domain, a))).toBe('EINVAL');
+    expect(errnoOfSync(() => k.iommu_attach_device(domain, a))).toBe('EINVAL');
     k.iommu_attach_group(domain, k.iommu_group_get(a)!);
     expect(k.iommu_group_get(a)!.domain).toBe(domain);
   });
@@ -61,7 +61,7 @@ describe('an unmanaged domain', () => {
     await kernel.remove(dev);
     k.iommu_detach_device(domain, dev);
     k.iommu_detach_group(domain, group);
-    expect(errnoOf(() => k.iommu_attach_device(domain, dev))).toBe('ENODEV');
+    expect(errnoOfSync(() => k.iommu_attach_device(domain, dev))).toBe('ENODEV');
     k.iommu_domain_free(domain);
     expect(kernel.hw.iommu!.tables()).toEqual([]);
   });
@@ -71,7 +71,7 @@ describe('an unmanaged domain', () => {
     const { k } = kernel;
     const dev = await kernel.device('a', 0x100);
     const identity = k.iommu_group_get(dev)!.domain!;
-    expect(errnoOf(() => k.iommu_map(identity, 0, 0, 4096, 3))).toBe('EINVAL');
+    expect(errnoOfSync(() => k.iommu_map(identity, 0, 0, 4096, 3))).toBe('EINVAL');
     expect([k.iommu_unmap(identity, 0, 4096), k.iommu_iova_to_phys(identity, 77), identity.mapped]).toEqual([0, 77, 0]);
   });
 });

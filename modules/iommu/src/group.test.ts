@@ -1,8 +1,9 @@
 import { KernelError } from '@vdpalab/abi';
 import { O_RDONLY, O_WRONLY } from '@vdpalab/uapi';
+import { errnoOfSync } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import type { IommuKernel } from './testing/kernel.ts';
-import { bootIommu, errnoOf } from './testing/kernel.ts';
+import { bootIommu } from './testing/kernel.ts';
 
 const GROUPS = '/sys/kernel/iommu_groups';
 
@@ -161,8 +162,8 @@ describe('a machine without an IOMMU', () => {
     expect(k.device_iommu_capable(dev, 'IOMMU_CAP_CACHE_COHERENCY')).toBe(false);
     k.iommu_device_use_default_domain(dev);
     k.iommu_device_unuse_default_domain(dev);
-    expect(errnoOf(() => k.iommu_domain_alloc(dev))).toBe('ENODEV');
-    expect(errnoOf(() => k.iommu_attach_device({} as never, dev))).toBe('ENODEV');
+    expect(errnoOfSync(() => k.iommu_domain_alloc(dev))).toBe('ENODEV');
+    expect(errnoOfSync(() => k.iommu_attach_device({} as never, dev))).toBe('ENODEV');
     k.iommu_detach_device({} as never, dev);
     expect(() => k.iommu_group_claim_dma_owner({} as never, 1)).toThrow('no IOMMU');
     expect(await ls(kernel, GROUPS)).toEqual([]);

@@ -1,6 +1,6 @@
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOfSync } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
-import { bootIommu, errnoOf } from './testing/kernel.ts';
+import { bootIommu } from './testing/kernel.ts';
 import type { IommuKernel } from './testing/kernel.ts';
 
 /** Whether a device's write to an address arrives. */
@@ -18,12 +18,12 @@ describe('ownership of a group', () => {
     k.iommu_device_use_default_domain(a);
     k.iommu_device_use_default_domain(b);
     expect([group.owner_cnt, k.iommu_group_dma_owner_claimed(group)]).toEqual([2, true]);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
     k.iommu_device_unuse_default_domain(a);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
     expect(k.iommu_leftovers()).toEqual(['iommu group 0: claimed by 1 host drivers']);
     k.iommu_device_unuse_default_domain(b);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('ok');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('ok');
   });
 
   it('is exclusive to user space, and keeps host drivers away', async () => {
@@ -35,15 +35,15 @@ describe('ownership of a group', () => {
     const group = k.iommu_group_get(a)!;
     // One function on a host driver: the group is not viable until that is gone.
     k.iommu_device_use_default_domain(b);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM');
     k.iommu_device_unuse_default_domain(b);
     k.iommu_group_claim_dma_owner(group, 'vfio');
     expect([group.owner, group.owner_cnt]).toEqual(['vfio', 1]);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'other'))).toBe('EPERM');
-    expect(errnoOf(() => k.iommu_device_use_default_domain(b))).toBe('EBUSY');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'other'))).toBe('EPERM');
+    expect(errnoOfSync(() => k.iommu_device_use_default_domain(b))).toBe('EBUSY');
     expect(k.iommu_leftovers()).toEqual(['iommu group 0: owned by user space']);
     k.iommu_group_release_dma_owner(group);
-    expect(errnoOf(() => k.iommu_device_use_default_domain(b))).toBe('ok');
+    expect(errnoOfSync(() => k.iommu_device_use_default_domain(b))).toBe('ok');
   });
 
   it('puts a wall in front of memory until a domain is attached, and again after', async () => {
@@ -62,7 +62,7 @@ describe('ownership of a group', () => {
 
     const domain = k.iommu_domain_alloc(dev);
     k.iommu_attach_group(domain, group);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'other'))).toBe('EPERM');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'other'))).toBe('EPERM');
     k.iommu_map(domain, 0x7000, run.pa, 4096, 3);
     expect([writes(kernel, 0x100, 0x7000), writes(kernel, 0x100, dma)]).toEqual([true, false]);
 
@@ -83,9 +83,9 @@ describe('ownership of a group', () => {
     const group = k.iommu_group_get(dev)!;
     const domain = k.iommu_domain_alloc(dev);
     k.iommu_attach_device(domain, dev);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EBUSY');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EBUSY');
     k.iommu_detach_device(domain, dev);
-    expect(errnoOf(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('ok');
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('ok');
   });
 
   it('keeps a second host driver away while the first one\'s user has attached a domain', async () => {
@@ -95,9 +95,9 @@ describe('ownership of a group', () => {
     k.iommu_device_use_default_domain(dev);
     const domain = k.iommu_domain_alloc(dev);
     k.iommu_attach_device(domain, dev);
-    expect(errnoOf(() => k.iommu_device_use_default_domain(dev))).toBe('EBUSY');
+    expect(errnoOfSync(() => k.iommu_device_use_default_domain(dev))).toBe('EBUSY');
     k.iommu_detach_device(domain, dev);
-    expect(errnoOf(() => k.iommu_device_use_default_domain(dev))).toBe('ok');
+    expect(errnoOfSync(() => k.iommu_device_use_default_domain(dev))).toBe('ok');
   });
 
   it('is never given back twice', async () => {

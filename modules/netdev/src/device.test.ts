@@ -1,7 +1,8 @@
 import { KernelError } from '@vdpalab/abi';
 import { IFF_UP, O_RDONLY, O_WRONLY } from '@vdpalab/uapi';
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
-import { bootNet, errnoOf, frame, mac } from './testing/kernel.ts';
+import { bootNet, frame, mac } from './testing/kernel.ts';
 import type { NetKernel } from './testing/kernel.ts';
 
 async function cat(kernel: NetKernel, path: string): Promise<string> {

@@ -1,8 +1,9 @@
 import type { Process } from '@vdpalab/fs';
 import * as uapi from '@vdpalab/uapi';
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import type { NetDevice } from './header.ts';
-import { bootNet, errnoOf, frame, htons, linkAddress, mac } from './testing/kernel.ts';
+import { bootNet, frame, htons, linkAddress, mac } from './testing/kernel.ts';
 import type { NetKernel } from './testing/kernel.ts';
 
 const OTHER = '02:00:00:00:00:02';

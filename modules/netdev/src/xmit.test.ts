@@ -1,6 +1,7 @@
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import type { NetDevice, SkBuff } from './header.ts';
-import { bootNet, errnoOf, frame } from './testing/kernel.ts';
+import { bootNet, frame } from './testing/kernel.ts';
 import type { NetKernel } from './testing/kernel.ts';
 
 /** Send one frame. @returns the errno, or 'ok' */

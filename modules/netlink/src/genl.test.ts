@@ -1,8 +1,9 @@
 import { KernelError, defineModule } from '@vdpalab/abi';
 import * as uapi from '@vdpalab/uapi';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import type { GenlInfo, NlaPolicy } from './header.ts';
-import { Client, attrs, bootNetlink, errnoOf, message, readAck, resolve, toyFamily } from './testing/client.ts';
+import { Client, attrs, bootNetlink, message, readAck, resolve, toyFamily } from './testing/client.ts';
 
 test('the controller finds a family by name and by number, with its commands and groups', async () => {
   const { k, user } = await bootNetlink();

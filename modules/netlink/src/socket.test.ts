@@ -1,8 +1,9 @@
 import { KernelError } from '@vdpalab/abi';
 import * as uapi from '@vdpalab/uapi';
 import fc from 'fast-check';
+import { errnoOf } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
-import { Client, attrs, bootNetlink, errnoOf, message, readAck, resolve, split, toyFamily } from './testing/client.ts';
+import { Client, attrs, bootNetlink, message, readAck, resolve, split, toyFamily } from './testing/client.ts';
 
 const sockaddr = (nl_pid: number, nl_groups = 0, nl_family: number = uapi.AF_NETLINK): Uint8Array => uapi.sockaddr_nl.encode({ nl_family, nl_pid, nl_groups });
 

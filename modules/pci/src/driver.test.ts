@@ -1,7 +1,8 @@
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import { KernelError } from '@vdpalab/abi';
 import type { PciDeviceId } from './header.ts';
-import { bootPci, errnoOf, pciId, toyDriver } from './testing/kernel.ts';
+import { bootPci, pciId, toyDriver } from './testing/kernel.ts';
 
 const PF = '/sys/devices/pci0000:00/0000:00:01.0/0000:07:00.0';
 const NET = pciId(0x1af4, 0x1041);

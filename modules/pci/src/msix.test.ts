@@ -1,6 +1,7 @@
+import { errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import { faultInjector } from './testing/faults.ts';
-import { bootPci, errnoOf } from './testing/kernel.ts';
+import { bootPci } from './testing/kernel.ts';
 import type { PciKernel } from './testing/kernel.ts';
 
 const PF = '/sys/bus/pci/devices/0000:07:00.0';

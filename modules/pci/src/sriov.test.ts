@@ -1,10 +1,10 @@
 import type { PciHost } from '@vdpalab/abi';
 import type { PciBusHost } from '@vdpalab/machine';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import type { PciDriver } from './header.ts';
 import { faultInjector } from './testing/faults.ts';
-import { bootPci, errnoOf, n3000, oneCard, pciId, toyDriver } from './testing/kernel.ts';
+import { bootPci, n3000, oneCard, pciId, toyDriver } from './testing/kernel.ts';
 import type { PciKernel } from './testing/kernel.ts';
 
 const PORT = '/sys/devices/pci0000:00/0000:00:01.0';

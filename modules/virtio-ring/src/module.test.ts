@@ -1,5 +1,5 @@
 import { KernelError } from '@vdpalab/abi';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOfSync } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import {
   VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_IN_ORDER, VIRTIO_F_ORDER_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC,
@@ -7,7 +7,7 @@ import {
 } from '@vdpalab/uapi';
 import { beforeEach, describe, expect, it } from 'vitest';
 import type { Virtqueue } from './header.ts';
-import { bits, bootRing, errnoOf, serve, usual } from './testing/bench.ts';
+import { bits, bootRing, serve, usual } from './testing/bench.ts';
 import type { Bench } from './testing/bench.ts';
 
 let b: Bench;
@@ -48,9 +48,9 @@ describe('a buffer', () => {
     const page = b.page();
     for (let i = 0; i < 8; i++) b.k.virtqueue_add_sgs(vq, [], [page], i);
     const mapped = b.k.dma_mappings(b.dev).length;
-    expect(errnoOf(() => b.k.virtqueue_add_sgs(vq, [], [page], 'x'))).toBe('ENOSPC');
+    expect(errnoOfSync(() => b.k.virtqueue_add_sgs(vq, [], [page], 'x'))).toBe('ENOSPC');
     expect(b.kicks).toBe(0);
-    expect(errnoOf(() => b.k.virtqueue_add_sgs(vq, [page], [], 'x'))).toBe('ENOSPC');
+    expect(errnoOfSync(() => b.k.virtqueue_add_sgs(vq, [page], [], 'x'))).toBe('ENOSPC');
     expect(b.kicks).toBe(1);
     expect(b.k.dma_mappings(b.dev)).toHaveLength(mapped);
   });
@@ -58,7 +58,7 @@ describe('a buffer', () => {
   it('of more pieces than there are free descriptors is refused whole', () => {
     const page = b.page();
     for (let i = 0; i < 6; i++) b.k.virtqueue_add_sgs(vq, [], [page], i);
-    expect(errnoOf(() => b.k.virtqueue_add_sgs(vq, [page], [page, page], 'x'))).toBe('ENOSPC');
+    expect(errnoOfSync(() => b.k.virtqueue_add_sgs(vq, [page], [page, page], 'x'))).toBe('ENOSPC');
     expect(vq.num_free).toBe(2);
   });
 
@@ -88,7 +88,7 @@ describe('a buffer', () => {
     vq = b.create();
     const idle = b.k.dma_mappings(b.dev).length;
     left = 3;
-    expect(errnoOf(() => b.k.virtqueue_add_sgs(vq, [b.page(), b.page()], [b.page()], 'x'))).toBe('ENOMEM');
+    expect(errnoOfSync(() => b.k.virtqueue_add_sgs(vq, [b.page(), b.page()], [b.page()], 'x'))).toBe('ENOMEM');
     expect([b.k.dma_mappings(b.dev).length, vq.num_free]).toEqual([idle, 8]);
     b.k.virtqueue_add_sgs(vq, [b.page()], [], 'y');
     expect(serve(b.device(vq))).not.toBeNull();
@@ -123,7 +123,7 @@ describe('a device that breaks the protocol', () => {
     expect(b.k.virtqueue_get_buf(vq)).toBeNull();
     expect(vq.broken).toBe(true);
     expect(b.dmesg().at(-1)).toContain(`vq0:${message}`);
-    expect(errnoOf(() => b.k.virtqueue_add_sgs(vq, [b.page()], [], 'x'))).toBe('EIO');
+    expect(errnoOfSync(() => b.k.virtqueue_add_sgs(vq, [b.page()], [], 'x'))).toBe('EIO');
   };
 
   it('by an index out of range breaks the queue', () => {
@@ -214,7 +214,7 @@ describe('a queue', () => {
     });
     small = true;
     expect(b.k.virtqueue_get_vring_size(b.create({ num: 1024 }))).toBe(128);
-    expect(errnoOf(() => b.create({ num: 1024, may_reduce_num: false }))).toBe('ENOMEM');
+    expect(errnoOfSync(() => b.create({ num: 1024, may_reduce_num: false }))).toBe('ENOMEM');
     // Tables for indirect buffers are a comfort.
     const plain = b.create({ num: 128, features: usual | bits(VIRTIO_RING_F_INDIRECT_DESC) });
     b.k.virtqueue_add_sgs(plain, [b.page()], [b.page()], 'x');

@@ -5,6 +5,7 @@
  * @packageDocumentation
  */
 export { covers, coversTranscript } from '@vdpalab/features';
+export { errnoOf, errnoOfSync } from './errno.ts';
 export { startModule, unused } from './start-module.ts';
 export type { RunningModule, Startable, Started } from './start-module.ts';
 export { bootBuiltins } from './kernel/boot.ts';

@@ -2,7 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
-import { bootBuiltins } from '@vdpalab/testing';
+import { bootBuiltins, errnoOf } from '@vdpalab/testing';
 import type { BootOptions, BootedKernel } from '@vdpalab/testing';
 import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 import type { BusType, Device, DeviceDriver, DeviceInit, Uevent } from '../header.ts';
@@ -29,17 +29,6 @@ export interface TestKernel extends BootedKernel {
   readonly dmesg: () => string[];
   /** Run a task of a root process with a shell. */
   readonly sh: <T>(body: (sh: Shell) => Promise<T>) => Promise<T>;
-}
-
-/** The errno of what fails, or 'ok'. */
-export async function errnoOf(body: () => Promise<unknown>): Promise<string> {
-  try {
-    await body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }
 
 /** Boot. */

@@ -1,5 +1,4 @@
 /** An N3000 function that ifcvf takes, and a bus driver of the test's own, for the tests of this package. */
-import { isKernelError } from '@vdpalab/abi';
 import type { LogLine } from '@vdpalab/abi';
 import { createMachine, createPciHost, N3000Function } from '@vdpalab/machine';
 import type { HwMachine } from '@vdpalab/machine';
@@ -105,15 +104,4 @@ export async function bootIfcvf(options: BenchOptions = {}): Promise<Bench> {
       await kernel.settle();
     },
   };
-}
-
-/** The errno of what fails, or 'ok'. */
-export async function errnoOf(body: () => unknown): Promise<string> {
-  try {
-    await body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }

@@ -1,5 +1,4 @@
 /** A machine with an IOMMU, its kernel up to this module, and devices that DMA. */
-import { isKernelError } from '@vdpalab/abi';
 import type { LogLine } from '@vdpalab/abi';
 import type { Device, DeviceInit } from '@vdpalab/driver-core';
 import { createMachine } from '@vdpalab/machine';
@@ -49,15 +48,4 @@ export async function bootIommu(
       await k.device_unregister(dev);
     }),
   };
-}
-
-/** The errno of what throws, or 'ok'. */
-export function errnoOf(body: () => unknown): string {
-  try {
-    body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }

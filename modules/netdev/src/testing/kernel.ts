@@ -1,5 +1,4 @@
 /** A kernel with network devices of a toy driver, and users at sysfs, packet sockets and rtnetlink. */
-import { isKernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import { bootBuiltins } from '@vdpalab/testing';
 import type { BootedKernel, BootOptions } from '@vdpalab/testing';
@@ -74,17 +73,6 @@ export function frame(to: string, protocol: number, length = 60, from = '02:00:0
   bytes.set([...mac(to), ...mac(from), protocol >>> 8, protocol & 0xff]);
   for (let i = 14; i < length; i++) bytes[i] = i;
   return bytes;
-}
-
-/** The errno of what fails, or 'ok'. */
-export async function errnoOf(body: () => Promise<unknown> | unknown): Promise<string> {
-  try {
-    await body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }
 
 /** A link address in bytes. @param protocol in host byte order */

@@ -1,5 +1,4 @@
 /** A kernel with netlink, and a process that talks to it, for the tests of this package. */
-import { isKernelError } from '@vdpalab/abi';
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import { bootBuiltins } from '@vdpalab/testing';
@@ -124,17 +123,6 @@ export async function resolve(client: Client, name: string): Promise<number> {
 /** Attributes of a generic netlink message's payload. */
 export function attrs(payload: Uint8Array): uapi.NlaTable {
   return new uapi.NlaTable(uapi.nlaList(payload.subarray(uapi.GENL_HDRLEN)).attrs);
-}
-
-/** The errno of what fails, or 'ok'. */
-export async function errnoOf(body: () => Promise<unknown>): Promise<string> {
-  try {
-    await body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }
 
 /** Boot. */

@@ -4,7 +4,7 @@ import type { KernelSymbols, LogLine, PciHost } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import { createMachine, createPciHost } from '@vdpalab/machine';
 import type { HwMachine, N3000FunctionConfig, PciConfig, PciSystem } from '@vdpalab/machine';
-import { bootBuiltins } from '@vdpalab/testing';
+import { bootBuiltins, errnoOf } from '@vdpalab/testing';
 import type { BootedKernel, BootOptions } from '@vdpalab/testing';
 import { O_RDONLY, O_WRONLY } from '@vdpalab/uapi';
 import type { PciDeviceId, PciDriver } from '../header.ts';
@@ -85,17 +85,6 @@ export async function bootPci(boot: PciBoot = {}): Promise<PciKernel> {
     dmesg: () => log.splice(0).map(({ text }) => text),
     sh: (body, as) => kernel.user((proc) => body(shell(kernel.k, proc)), as),
   };
-}
-
-/** The errno of what fails, or 'ok'. */
-export async function errnoOf(body: () => Promise<unknown>): Promise<string> {
-  try {
-    await body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
 }
 
 /** An id that takes one vendor and device, whatever the subsystem. */

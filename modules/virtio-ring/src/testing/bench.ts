@@ -1,5 +1,4 @@
 /** A virtqueue on real memory behind a real IOMMU, and a device at the other end, for the tests of this package. */
-import { isKernelError } from '@vdpalab/abi';
 import type { KernelSymbols, LogLine } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type {} from '@vdpalab/iommu';
@@ -111,15 +110,3 @@ export function serve(device: SplitDevice, written = 0): { readonly segments: nu
   device.push(device.lastHead, written);
   return { segments: lengths.length, lengths };
 }
-
-/** The errno of what fails, or 'ok'. */
-export function errnoOf(body: () => unknown): string {
-  try {
-    body();
-    return 'ok';
-  } catch (error) {
-    if (!isKernelError(error)) throw error;
-    return error.errno;
-  }
-}
-
