@@ -1,0 +1,26 @@
+/** Access to the registers of a legacy virtio PCI function. Name the Linux 6.1 file it mirrors here. */
+import { defineModule } from '@vdpalab/abi';
+
+const KERN_INFO = 6;
+
+export default defineModule({
+  name: 'virtio_pci_legacy_dev',
+  license: 'GPL v2',
+  description: 'Access to the registers of a legacy virtio PCI function',
+  imports: ['_printk'],
+  exportsGpl: ['virtio_pci_legacy_dev_loaded'],
+
+  module_init(k, { undo }) {
+    let loaded = true; // state is born here: a second load, and a second lab, start afresh
+    undo.push('virtio_pci_legacy_dev state', () => {
+      loaded = false;
+    });
+    k._printk(KERN_INFO, 'virtio_pci_legacy_dev: loaded');
+    return {
+      ksymtab: { virtio_pci_legacy_dev_loaded: () => loaded },
+      module_exit: () => {
+        k._printk(KERN_INFO, 'virtio_pci_legacy_dev: unloaded');
+      },
+    };
+  },
+});
