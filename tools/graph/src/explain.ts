@@ -1,7 +1,7 @@
 /** Answers as text for people. */
 import { abridge } from '@vdpalab/kmod';
 import type { ModuleEdge, SymbolNode } from './module-graph.ts';
-import type { Cycle, Impacted, Why } from './questions.ts';
+import type { Cycle, GraphDiff, Impacted, Why } from './questions.ts';
 
 function edgeText(e: ModuleEdge): string {
   if (e.kind === 'soft') return `${e.from} asks for ${e.to} (softdep)`;
@@ -27,8 +27,30 @@ export function cyclesText(all: readonly Cycle[]): string {
   return all.map((c) => `${c.modules.length} modules: ${[...c.example.map((e) => e.from), c.example.at(-1)?.to].join(' -> ')}\n`).join('');
 }
 
-/** Who exports a symbol and who uses it. */
-export function symbolText(s: SymbolNode): string {
-  const traits = [`owner ${s.owner}`, s.gpl ? 'GPL only' : 'any licence', ...(s.namespace === '' ? [] : [`namespace ${s.namespace}`]), `crc 0x${s.crc.toString(16).padStart(8, '0')}`];
-  return `${s.name}: ${traits.join(', ')}\n  used by ${s.users.length === 0 ? 'nobody' : s.users.join(', ')}\n`;
+const hex = (crc: number): string => `0x${crc.toString(16).padStart(8, '0')}`;
+
+/** Who exports each symbol and who uses it. */
+export function symbolsText(found: readonly SymbolNode[]): string {
+  return found.map((s) => {
+    const traits = [`owner ${s.owner}`, s.gpl ? 'GPL only' : 'any licence', ...(s.namespace === '' ? [] : [`namespace ${s.namespace}`]), `crc ${hex(s.crc)}`];
+    return `${s.name}: ${traits.join(', ')}\n  used by ${s.users.length === 0 ? 'nobody' : s.users.join(', ')}\n`;
+  }).join('');
+}
+
+/** One line per owner with its exports that nobody needs. */
+export function unusedText(found: readonly SymbolNode[]): string {
+  if (found.length === 0) return 'every exported symbol is needed\n';
+  const owners = new Map<string, string[]>();
+  for (const { owner, name } of found) owners.set(owner, [...(owners.get(owner) ?? []), name]);
+  return [...owners].map(([owner, names]) => `${owner}: ${names.join(' ')}\n`).join('');
+}
+
+/** One line per difference. */
+export function diffText(d: GraphDiff): string {
+  const lines = [
+    ...d.added.map((name) => `+ ${name}`), ...d.removed.map((name) => `- ${name}`),
+    ...d.newEdges.map((e) => `+ ${edgeText(e)}`), ...d.lostEdges.map((e) => `- ${edgeText(e)}`),
+    ...d.changedSymbols.map((s) => `~ ${s.name}: ${hex(s.from)} -> ${hex(s.to)}`), ...d.lostAliases.map((alias) => `- alias ${alias}`),
+  ];
+  return lines.length === 0 ? 'no difference\n' : `${lines.join('\n')}\n`;
 }

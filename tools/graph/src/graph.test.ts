@@ -2,9 +2,9 @@ import { treeModule } from '@vdpalab/kmod';
 import type { ModuleTree, TreeModule } from '@vdpalab/kmod';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { cyclesText, impactText, symbolText, whyText } from './explain.ts';
+import { cyclesText, diffText, impactText, symbolsText, unusedText, whyText } from './explain.ts';
 import { moduleGraph, nodeOf } from './module-graph.ts';
-import { cycles, diff, impact, symbol, unusedExports, why, withoutImplied } from './questions.ts';
+import { cycles, diff, impact, symbols, unusedExports, why, withoutImplied } from './questions.ts';
 
 const tree = (modules: readonly TreeModule[], builtin: ModuleTree['builtin'] = []): ModuleTree => ({ modules, builtin, order: modules.map((m) => m.path) });
 const exp = (name: string, more: Partial<{ crc: number; gpl: boolean; namespace: string }> = {}) => ({ name, crc: 0, gpl: true, namespace: '', ...more });
@@ -127,13 +127,19 @@ describe('cycles', () => {
 
 describe('symbols', () => {
   it('have an owner, traits and users', () => {
-    expect(symbol(graph, 'vhost_dev_init')).toMatchObject({ owner: 'vhost', users: ['vhost_vdpa'], crc: 0xabc });
-    expect(symbolText(symbol(graph, 'vhost_unused')!)).toBe('vhost_unused: owner vhost, GPL only, namespace VHOST, crc 0x00000000\n  used by nobody\n');
-    expect(symbol(graph, 'nowhere')).toBeUndefined();
+    expect(symbols(graph, 'vhost_dev_init')).toMatchObject([{ owner: 'vhost', users: ['vhost_vdpa'], crc: 0xabc }]);
+    expect(symbolsText(symbols(graph, 'vhost_unused'))).toBe('vhost_unused: owner vhost, GPL only, namespace VHOST, crc 0x00000000\n  used by nobody\n');
+    expect(symbols(graph, 'nowhere')).toEqual([]);
+  });
+
+  it('are found by shell patterns', () => {
+    expect(symbols(graph, 'vhost_dev_*').map((s) => s.name)).toEqual(['vhost_dev_init', 'vhost_dev_ioctl', 'vhost_dev_stop']);
   });
 
   it('that nobody uses are listed', () => {
     expect(unusedExports(graph).map((s) => s.name)).toEqual(['vhost_unused']);
+    expect(unusedText(unusedExports(graph))).toBe('vhost: vhost_unused\n');
+    expect(unusedText([])).toBe('every exported symbol is needed\n');
   });
 });
 
@@ -151,6 +157,11 @@ describe('a comparison of two trees', () => {
     expect(d.lostEdges.map((e) => `${e.from} ${e.to}`)).toEqual(['vhost vhost_iotlb']);
     expect(d.changedSymbols).toEqual([{ name: 'vhost_dev_init', from: 0xabc, to: 0xdef }]);
     expect(d.lostAliases).toEqual(['pci:v1', 'pci:v2', 'pci:v3']);
+    expect(diffText(d).split('\n')).toEqual([
+      '+ vduse', '- ifcvf', '+ vhost needs vdpa: vdpa_alloc_device', '- vhost needs vhost_iotlb: vhost_iotlb_alloc',
+      '~ vhost_dev_init: 0x00000abc -> 0x00000def', '- alias pci:v1', '- alias pci:v2', '- alias pci:v3', '',
+    ]);
+    expect(diffText(diff(graph, graph))).toBe('no difference\n');
     expect(diff(graph, graph)).toEqual({ added: [], removed: [], newEdges: [], lostEdges: [], changedSymbols: [], lostAliases: [] });
   });
 });

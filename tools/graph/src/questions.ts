@@ -1,4 +1,5 @@
 /** What people ask of a module tree. */
+import { fnmatch } from '@vdpalab/kmod';
 import { nodeOf } from './module-graph.ts';
 import type { ModuleEdge, ModuleGraph, SymbolNode } from './module-graph.ts';
 
@@ -139,9 +140,9 @@ function components(names: readonly string[], edges: readonly ModuleEdge[]): str
   return out;
 }
 
-/** Who exports a symbol and who uses it; `undefined` when nobody exports it. */
-export function symbol(graph: ModuleGraph, name: string): SymbolNode | undefined {
-  return graph.symbols.get(name);
+/** Who exports the symbols that match a shell pattern, and who uses them; by name. */
+export function symbols(graph: ModuleGraph, pattern: string): readonly SymbolNode[] {
+  return [...graph.symbols.values()].filter((s) => fnmatch(pattern, s.name)).sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
 /** Exported symbols that no module of the tree needs, by owner and name. */

@@ -301,7 +301,7 @@ export class Lab {
 }
 
 /** The modules a lab file asks for: all built-ins, and those of the tree that are not left out. */
-function selectModules(config: LabConfig, folder: string): BuiltModule[] {
+export function selectModules(config: LabConfig, folder: string): BuiltModule[] {
   const { only, without, extra } = config.modules;
   const plain = (name: string): string => name.replaceAll('-', '_');
   const isIn = (list: readonly string[], m: BuiltModule): boolean =>

@@ -1,0 +1,82 @@
+/** What `vdpalab graph` answers about a module tree: ours as a lab file selects it. */
+import { readFileSync } from 'node:fs';
+import { dirname } from 'node:path';
+import {
+  cycles, cyclesText, diff, diffText, impact, impactText, moduleGraph, symbols, symbolsText, unusedExports, unusedText, why, whyText,
+  type ModuleGraph,
+} from '@vdpalab/graph';
+import { treeOf } from '@vdpalab/kmod';
+import { labSchema, parseLabFile, selectModules } from '@vdpalab/lab';
+
+/** Which tree is asked, and how the answer is written. */
+export interface QuestionOptions {
+  /** Lab file whose `modules:` selects the tree. */
+  readonly lab?: string;
+  /** Built-in modules and the edges to them are part of the tree. */
+  readonly builtin?: boolean;
+  /** Softdeps count as needs. */
+  readonly softdeps?: boolean;
+  readonly json?: boolean;
+}
+
+/** A question about something that is not in the tree. */
+export class QuestionError extends Error {}
+
+/** The graph of the modules a lab file selects; of all without one. */
+export function graphFor(options: Pick<QuestionOptions, 'lab' | 'builtin'>): ModuleGraph {
+  const { lab, builtin = false } = options;
+  const config = lab === undefined ? labSchema.parse({}) : parseLabFile(readFileSync(lab, 'utf8'), lab);
+  const infos = selectModules(config, lab === undefined ? process.cwd() : dirname(lab)).map((m) => m.info);
+  return moduleGraph(treeOf(infos, config.release), { builtin });
+}
+
+/** The answer as JSON where that was asked for, as text otherwise. */
+function answer(options: QuestionOptions, data: unknown, text: () => string): string {
+  return options.json === true ? `${JSON.stringify(data, null, 2)}\n` : text();
+}
+
+/** Names that are not in the tree become errors of the caller. */
+function asked<T>(question: () => T): T {
+  try {
+    return question();
+  } catch (error) {
+    throw error instanceof RangeError ? new QuestionError(error.message) : error;
+  }
+}
+
+/** `graph why FROM TO` */
+export function whyAnswer(from: string, to: string, options: QuestionOptions): string {
+  const found = asked(() => why(graphFor(options), from, to, options.softdeps));
+  return answer(options, found, () => whyText(from, to, found));
+}
+
+/** `graph impact MODULE` */
+export function impactAnswer(module: string, options: QuestionOptions): string {
+  const found = asked(() => impact(graphFor(options), module));
+  return answer(options, found, () => impactText(module, found));
+}
+
+/** `graph cycles` */
+export function cyclesAnswer(options: QuestionOptions): string {
+  const found = cycles(graphFor(options), options.softdeps);
+  return answer(options, found, () => cyclesText(found));
+}
+
+/** `graph symbols PATTERN` @throws QuestionError when no export matches */
+export function symbolsAnswer(pattern: string, options: QuestionOptions): string {
+  const found = symbols(graphFor({ builtin: true, ...options }), pattern);
+  if (found.length === 0) throw new QuestionError(`no module of this tree exports ${pattern}`);
+  return answer(options, found, () => symbolsText(found));
+}
+
+/** `graph unused-exports` */
+export function unusedExportsAnswer(options: QuestionOptions): string {
+  const found = unusedExports(graphFor(options));
+  return answer(options, found, () => unusedText(found));
+}
+
+/** `graph diff LAB LAB`: the trees two lab files select. */
+export function diffAnswer(before: string, after: string, options: QuestionOptions): string {
+  const found = diff(graphFor({ ...options, lab: before }), graphFor({ ...options, lab: after }));
+  return answer(options, found, () => diffText(found));
+}

@@ -1,0 +1,97 @@
+/** The `vdpalab` command line: its commands, arguments and options. */
+import { writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { labJsonSchema } from '@vdpalab/lab';
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { addGraph } from './commands/graph-command.ts';
+import { recordScript } from './commands/record.ts';
+import { runTranscript } from './commands/run.ts';
+import { interactive } from './commands/shell.ts';
+
+/** The scenario `npm start` runs. */
+const flagship = fileURLToPath(new URL('../../../test/scenarios/flagship.txt', import.meta.url));
+
+/** Something differs, or was left behind. */
+const DIFFERS = 1;
+
+/** Where the command prints, and how it says its exit status. */
+export interface CommandIo {
+  readonly out: (text: string) => void;
+  readonly err: (text: string) => void;
+  readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
+  readonly exit: (status: number) => void;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError('not a whole number');
+  return Number(text);
+}
+
+const labOption = () => new Option('--lab <file>', 'lab file, instead of the transcript\'s own');
+const seedOption = () => new Option('--seed <number>', 'chooses among what may run, instead of the lab file\'s').argParser(wholeNumber);
+
+/** The whole command. Reads nothing and prints nothing until it is parsed. */
+export function vdpalab({ out, err, input, exit }: CommandIo): Command {
+  const program = new Command('vdpalab')
+    .description("Linux's vDPA world, from the module loader to the DMA engine, in one process")
+    .version('0.1.0')
+    .showHelpAfterError();
+
+  program.command('run')
+    .description('play transcripts and compare what each command does with what they say')
+    .argument('<file...>')
+    .addOption(labOption()).addOption(seedOption())
+    .option('-v, --verbose', 'print everything, not only what differs')
+    .option('--report <file>', 'write an HTML report of the run')
+    .option('--trace <file>', 'write every kick, DMA and interrupt with its cause, as JSON lines')
+    .action(async (files: string[], options: { lab?: string; seed?: number; verbose?: boolean; report?: string; trace?: string }) => {
+      let good = true;
+      for (const file of files) {
+        const { commands, equal, left } = await runTranscript(file, { ...options, out, err });
+        good &&= commands === equal && left.length === 0;
+      }
+      exit(good ? 0 : DIFFERS);
+    });
+
+  program.command('flagship')
+    .description('run the main job: modules, virtual functions, both bus drivers, recorded frames bit for bit')
+    .addOption(seedOption())
+    .option('--report <file>', 'where to write the HTML report', 'out/report.html')
+    .option('--quiet', 'print only the summary')
+    .action(async (options: { seed?: number; report: string; quiet?: boolean }) => {
+      const { commands, equal, left } = await runTranscript(flagship, { ...options, verbose: options.quiet !== true, out, err });
+      err(`report: ${options.report}\n`);
+      exit(commands === equal && left.length === 0 ? 0 : DIFFERS);
+    });
+
+  program.command('record')
+    .description('run the commands of a script or transcript and print the transcript')
+    .argument('<script>')
+    .addOption(labOption()).addOption(seedOption())
+    .action(async (script: string, options: { lab?: string; seed?: number }) => {
+      const left = await recordScript(script, { ...options, out });
+      for (const what of left) err(`left behind: ${what}\n`);
+      exit(left.length === 0 ? 0 : DIFFERS);
+    });
+
+  program.command('shell')
+    .description('type commands into a lab')
+    .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption())
+    .option('--dmesg', 'show the kernel log as it comes', false)
+    .action(async (options: { lab?: string; seed?: number; dmesg: boolean }) => {
+      exit(await interactive({ ...options, input, out, err }));
+    });
+
+  addGraph(program, out);
+
+  program.command('schema')
+    .description('print the JSON Schema of lab files, for editors')
+    .option('-o, --output <file>', 'write it there')
+    .action((options: { output?: string }) => {
+      const text = `${JSON.stringify(labJsonSchema(), null, 2)}\n`;
+      if (options.output === undefined) out(text);
+      else writeFileSync(options.output, text);
+    });
+
+  return program;
+}
