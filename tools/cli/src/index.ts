@@ -4,4 +4,5 @@ export { recordScript } from './commands/record.ts';
 export { labFor, labSummary, runTranscript, type RunOptions, type RunSummary } from './commands/run.ts';
 export { devicePicture, graphFormats, modulePicture, render, type GraphFormat } from './graph.ts';
 export { programs } from './programs/index.ts';
+export { vdpalab, type CommandIo } from './program.ts';
 export { reportHtml, type Report, type ReportCommand } from './report.ts';

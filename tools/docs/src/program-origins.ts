@@ -1,0 +1,29 @@
+/** What each program of a lab is modelled on. */
+
+/** Programs with one origin. */
+export interface ProgramOrigin {
+  readonly as: string;
+  readonly programs: readonly string[];
+}
+
+const words = (text: string): readonly string[] => text.trim().split(/\s+/);
+
+/** Every program, in the order of the page. */
+export const origins: readonly ProgramOrigin[] = [
+  { as: 'kmod 30', programs: words('insmod rmmod lsmod modprobe modinfo depmod kmod') },
+  { as: 'iproute2 6.1', programs: words('vdpa ip') },
+  { as: 'pciutils', programs: words('lspci') },
+  { as: 'util-linux', programs: words('dmesg hexdump hd mount') },
+  { as: 'bash 5.2', programs: words('sh bash') },
+  {
+    as: 'coreutils 9.1',
+    programs: words(`ls cat head tail wc tee paste nl tac sort uniq cut tr od stat readlink realpath basename dirname mkdir rmdir rm cp mv ln
+      unlink touch chmod chown mktemp uname id whoami sleep date env printenv seq timeout sync true false nproc echo printf`),
+  },
+  { as: 'grep, sed, findutils, diffutils, debianutils, ncurses, bsdmainutils, hostname', programs: words('grep egrep fgrep sed find xargs cmp diff which clear rev hostname') },
+  { as: 'busybox, shadow', programs: words('busybox su') },
+  { as: 'tcpdump, tcpreplay: reduced to sending and taking captures', programs: words('tcpreplay tcpdump') },
+  { as: "the lab's own: what modprobe would do, and why each step is there", programs: words('modplan') },
+  { as: "the lab's own: a virtio network driver in a process, over vhost-vdpa", programs: words('vhost-net') },
+  { as: "the lab's own: whether two captures hold the same frames, bit for bit", programs: words('pcapcmp') },
+];
