@@ -9,5 +9,7 @@ export { Shell, type AppletTable } from './shell.ts';
 export { ShellState } from './state.ts';
 export { diffLines, normalize, sameOutput, volatileParts } from './transcript/compare.ts';
 export { parseTranscript, TranscriptError, type Transcript, type TranscriptCommand } from './transcript/parse.ts';
+export { commandNeeds, type CommandNeeds } from './transcript/needs.ts';
+export { noSetup, parseSetup, strayLines, type Setup } from './transcript/setup.ts';
 export { formatUevent, playedLines, Player, record, replay, verdictText, type Played, type Verdict } from './transcript/run.ts';
 export { labSystem, type System } from './system.ts';

@@ -1,10 +1,9 @@
 /** `vdpalab graph`: draw a lab, as it boots or after a script. */
-import { readFileSync } from 'node:fs';
 import { createLab } from '@vdpalab/lab';
-import { parseTranscript, Player } from '@vdpalab/shell';
+import { Player } from '@vdpalab/shell';
 import { devicePicture, modulePicture, render, type GraphFormat } from '../graph.ts';
 import { programs } from '../programs/index.ts';
-import { labFor } from './run.ts';
+import { labFor, openTranscript } from './run.ts';
 
 /** How a picture is made. */
 export interface GraphOptions {
@@ -19,12 +18,10 @@ export interface GraphOptions {
 
 /** @returns the picture as a text */
 export async function graphOf(options: GraphOptions): Promise<string> {
-  const script = options.after === undefined ? null : parseTranscript(readFileSync(options.after, 'utf8'), options.after);
-  const lab = script === null || options.after === undefined
-    ? await createLab(options.lab === undefined ? {} : { file: options.lab })
-    : await labFor(script, options.after, options);
+  const script = options.after === undefined ? null : openTranscript(options.after);
+  const lab = script === null ? await createLab(options.lab === undefined ? {} : { file: options.lab }) : await labFor(script, options);
   const player = await Player.open(lab, { applets: programs });
-  for (const { command, line } of script?.commands ?? []) {
+  for (const { command, line } of script?.transcript.commands ?? []) {
     if (options.until !== undefined && line >= options.until) break;
     await player.play(command);
   }

@@ -1,9 +1,11 @@
 /** `vdpalab run`: play transcripts, and say per command whether it did what the transcript says. */
-import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createLab, type Lab } from '@vdpalab/lab';
 import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
-import { parseTranscript, playedLines, Player, replay, verdictText, type Transcript, type Verdict } from '@vdpalab/shell';
+import {
+  noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Setup, type Transcript, type Verdict,
+} from '@vdpalab/shell';
 import { jsonLines } from '@vdpalab/trace';
 import { devicePicture, modulePicture, render } from '../graph.ts';
 import { programs } from '../programs/index.ts';
@@ -40,9 +42,31 @@ interface Moment {
   readonly score: number;
 }
 
-/** A lab for a transcript: its own file, or the caller's. */
-export async function labFor(transcript: Transcript, file: string, options: Pick<RunOptions, 'lab' | 'seed'>, traceSink?: TraceSink): Promise<Lab> {
-  const path = options.lab ?? (transcript.lab === null ? undefined : resolve(dirname(file), transcript.lab));
+/** A transcript and `FILE.setup` beside it, where there is one. */
+export interface OpenTranscript {
+  readonly file: string;
+  readonly transcript: Transcript;
+  readonly setup: Setup;
+}
+
+/**
+ * Read a transcript with its set-up.
+ *
+ * @throws TranscriptError for what is no transcript; Error with the code ENOENT for a file that is not there
+ */
+export function openTranscript(file: string): OpenTranscript {
+  const transcript = parseTranscript(readFileSync(file, 'utf8'), file);
+  const beside = `${file}.setup`;
+  const setup = existsSync(beside) ? parseSetup(readFileSync(beside, 'utf8')) : noSetup;
+  const [stray] = strayLines(setup, transcript);
+  if (stray !== undefined) throw new TranscriptError(beside, stray, `no command of ${basename(file)} is on this line`);
+  return { file, transcript, setup };
+}
+
+/** A lab for a transcript: the caller's, its own, or its set-up's. */
+export async function labFor({ file, transcript, setup }: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed'>, traceSink?: TraceSink): Promise<Lab> {
+  const named = transcript.lab ?? setup.lab;
+  const path = options.lab ?? (named === null ? undefined : resolve(dirname(file), named));
   return createLab({ ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }), ...(traceSink === undefined ? {} : { traceSink }) });
 }
 
@@ -68,16 +92,13 @@ async function picture(lab: Lab): Promise<Moment> {
   return { modules: await render(modulePicture(lab, true), 'svg'), devices: await render(devices, 'svg'), score: devices.nodes.length };
 }
 
-async function play(file: string, transcript: Transcript, lab: Lab, options: RunOptions): Promise<RunSummary> {
+async function play({ file, transcript, setup }: OpenTranscript, lab: Lab, options: RunOptions): Promise<RunSummary> {
   const player = await Player.open(lab, { applets: programs });
   let modules = 0;
-  let moment: Moment | null = null;
+  let moment: Moment | null = null as Moment | null; // set in a callback, which TypeScript does not follow
   let section = '';
-  const verdicts: Verdict[] = [];
-  for (const wanted of transcript.commands) {
-    const [verdict] = await replay(player, { ...transcript, commands: [wanted] });
-    if (verdict === undefined) continue;
-    verdicts.push(verdict);
+  const verdicts = await replay(player, transcript, async (verdict) => {
+    const { wanted } = verdict;
     modules = Math.max(modules, lab.loader.modules().length);
     if (wanted.section !== section) {
       section = wanted.section;
@@ -89,7 +110,7 @@ async function play(file: string, transcript: Transcript, lab: Lab, options: Run
       const { nodes } = await lab.layers();
       if (moment === null || nodes.length > moment.score) moment = await picture(lab);
     }
-  }
+  }, setup);
   await player.close();
   const summary = labSummary(lab, verdicts.length, modules);
   const left = await lab.close();
@@ -121,11 +142,11 @@ function writeReport(path: string, file: string, summary: readonly (readonly [st
  * @throws LabFileError | TranscriptError | Error for what cannot be read
  */
 export async function runTranscript(file: string, options: RunOptions): Promise<RunSummary> {
-  const transcript = parseTranscript(readFileSync(file, 'utf8'), file);
+  const opened = openTranscript(file);
   const started = performance.now();
   const trace = options.trace === undefined ? null : openSync(options.trace, 'w');
-  const lab = await labFor(transcript, file, options, trace === null ? undefined : jsonLines((line) => void writeSync(trace, line)));
-  const summary = await play(file, transcript, lab, options);
+  const lab = await labFor(opened, options, trace === null ? undefined : jsonLines((line) => void writeSync(trace, line)));
+  const summary = await play(opened, lab, options);
   if (trace !== null) closeSync(trace);
   options.err(`${basename(file)}: ${((performance.now() - started) / 1000).toFixed(2)} s\n`);
   return summary;

@@ -51,6 +51,20 @@ interface Open {
   recorded: boolean;
 }
 
+/** 1-based lines of the commands whose `exit: N` follows: what stands in between is their output, whatever it looks like. */
+function recordedCommands(lines: readonly string[]): ReadonlySet<number> {
+  const recorded = new Set<number>();
+  let open = 0;
+  lines.forEach((line, index) => {
+    if (line.startsWith('$ ')) open = index + 1;
+    else if (line.startsWith('exit: ') && open > 0) {
+      recorded.add(open);
+      open = 0;
+    }
+  });
+  return recorded;
+}
+
 /** How a recording that is whole ends. */
 const END = '[end of transcript]';
 
@@ -68,13 +82,14 @@ export function parseTranscript(text: string, file: string): Transcript {
   let section = '';
   let lab: string | null = null;
   const covers: string[] = [];
+  const ends = recordedCommands(lines);
   lines.forEach((line, index) => {
     const current = commands.at(-1);
     if (line.startsWith('$ ')) {
       commands.push({ command: line.slice(2), line: index + 1, section, out: [], dmesg: [], uevents: [], recorded: false });
       return;
     }
-    const between = current === undefined || current.recorded || current.out.length === 0;
+    const between = current === undefined || current.recorded || !ends.has(current.line);
     if (between && isRemark(line)) {
       if (line.startsWith('## ')) section = line.slice(3);
       lab = /^# lab: (\S+)$/.exec(line)?.[1] ?? lab;

@@ -5,6 +5,7 @@ import { Session, type SessionOptions } from '../session.ts';
 import { labSystem } from '../system.ts';
 import { diffLines, normalize, sameOutput } from './compare.ts';
 import type { Transcript, TranscriptCommand } from './parse.ts';
+import { noSetup, type Setup } from './setup.ts';
 
 /** What a command did. */
 export interface Played {
@@ -28,16 +29,6 @@ export function formatUevent(event: Uevent): string {
   const subsystem = event.env.find((line) => line.startsWith('SUBSYSTEM='))?.slice('SUBSYSTEM='.length) ?? '';
   const rest = event.env.filter((line) => !/^(ACTION|DEVPATH|SEQNUM|SUBSYSTEM)=/.test(line));
   return [`${event.action}@${event.devpath}`, `SUBSYSTEM=${subsystem}`, ...rest].join(' ');
-}
-
-/** Uevents reduced to the variables that the wanted line in their place names: a transcript leaves out what it does not care for. */
-export function asWanted(wanted: readonly string[], got: readonly string[]): string[] {
-  return got.map((line, i) => {
-    const want = wanted[i];
-    if (want === undefined || want.includes('...')) return line;
-    const keys = new Set(want.split(' ').map((word) => word.split('=')[0]));
-    return line.split(' ').filter((word) => !/^[A-Z_]+=/.test(word) || keys.has(word.split('=')[0])).join(' ');
-  });
 }
 
 /** Text as transcript lines. @param prefix put before each */
@@ -96,17 +87,21 @@ export class Player {
 }
 
 /** Play a transcript's commands and compare each with what it says. */
-export async function replay(player: Player, transcript: Transcript, onVerdict: (verdict: Verdict) => void = () => {}): Promise<Verdict[]> {
+export async function replay(
+  player: Player, transcript: Transcript, onVerdict: (verdict: Verdict) => void | Promise<void> = () => {}, setup: Setup = noSetup,
+): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
+  if (setup.script !== '') await player.play(setup.script);
   for (const wanted of transcript.commands) {
+    for (const unshown of setup.before.get(wanted.line) ?? []) await player.play(unshown);
     const played = await player.play(wanted.command);
+    for (const unshown of setup.after) await player.play(unshown);
     const outEqual = sameOutput(wanted.out, played.out, wanted.command);
     const dmesgEqual = sameOutput(wanted.dmesg, played.dmesg);
-    const uevents = asWanted(wanted.uevents, played.uevents);
-    const ueventsEqual = sameOutput(wanted.uevents, uevents);
-    const verdict: Verdict = { ...played, uevents, wanted, outEqual, dmesgEqual, ueventsEqual, equal: outEqual && dmesgEqual && ueventsEqual };
+    const ueventsEqual = sameOutput(wanted.uevents, played.uevents);
+    const verdict: Verdict = { ...played, wanted, outEqual, dmesgEqual, ueventsEqual, equal: outEqual && dmesgEqual && ueventsEqual };
     verdicts.push(verdict);
-    onVerdict(verdict);
+    await onVerdict(verdict);
   }
   return verdicts;
 }
@@ -117,12 +112,15 @@ export function playedLines(command: string, played: Played): string[] {
 }
 
 /** Play a script's commands and write what they did; remarks, headings and blank lines stay where they are. */
-export async function record(player: Player, script: Transcript, onLines: (lines: readonly string[]) => void): Promise<void> {
+export async function record(player: Player, script: Transcript, onLines: (lines: readonly string[]) => void, setup: Setup = noSetup): Promise<void> {
   let at = 0;
+  if (setup.script !== '') await player.play(setup.script);
   for (const wanted of script.commands) {
+    for (const unshown of setup.before.get(wanted.line) ?? []) await player.play(unshown);
     const before = script.lines.slice(at, wanted.line - 1);
     if (before.length > 0) onLines(before);
     onLines(playedLines(wanted.command, await player.play(wanted.command)));
+    for (const unshown of setup.after) await player.play(unshown);
     at = wanted.line + wanted.out.length + wanted.dmesg.length + wanted.uevents.length;
   }
   const after = script.lines.slice(at);
