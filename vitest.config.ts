@@ -21,7 +21,8 @@ export default defineConfig({
     pool: 'forks',
     isolate: false,
     maxWorkers: 2,
-    reporters: ['default', './tools/features/src/reporter.ts', ...(process.env['CI'] === undefined ? [] : [['json', { outputFile: 'out/vitest.json' }] as const])],
+    setupFiles: ['./tools/explain/src/dev/setup.ts'],
+    reporters: ['default', './tools/features/src/reporter.ts', './tools/explain/src/dev/reporter.ts', ...(process.env['CI'] === undefined ? [] : [['json', { outputFile: 'out/vitest.json' }] as const])],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     coverage: {

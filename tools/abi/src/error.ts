@@ -14,6 +14,16 @@ export type ErrnoName =
 const brand = Symbol.for('vdpalab.KernelError');
 
 /**
+ * Key of the global object under which a test run puts what is to see every refusal as it is made.
+ *
+ * Global, because modules loaded from built files have a copy of this class of their own.
+ */
+export const REFUSAL_OBSERVER: unique symbol = Symbol.for('vdpalab.KernelError.observer') as never;
+
+/** Sees a refusal as it is made. */
+export type RefusalObserver = (error: KernelError) => void;
+
+/**
  * A refusal by the kernel: the errno user space sees, the rule that refused, and the values compared.
  *
  * Told apart by a brand ({@link isKernelError}), because a module and a tool may hold two copies of this class.
@@ -38,6 +48,7 @@ export class KernelError extends Error {
     this.errno = errno;
     this.rule = rule;
     this.extack = options?.extack;
+    (globalThis as { [REFUSAL_OBSERVER]?: RefusalObserver })[REFUSAL_OBSERVER]?.(this);
   }
 }
 
