@@ -194,14 +194,14 @@ interface Pair {
 function resolve(pkg: Package, made: Call, seen: Set<Func>): Pair[] | null {
   const [errno, rule] = made.args;
   if (errno === undefined || rule === undefined) return null;
-  return bind(pkg, made, { errno: parts(errno, made), rule: parts(rule, made) }, seen);
+  return bind(pkg, { errno: parts(errno, made), rule: parts(rule, made) }, seen);
 }
 
 /** Alternatives of an expression, each a list of texts and of parameters still to be bound. */
 type Piece = string | { readonly param: number; readonly of: Func; readonly property: string | null } | null;
 type Alternatives = readonly (readonly Piece[])[];
 
-function bind(pkg: Package, at: Call, args: { readonly errno: Alternatives; readonly rule: Alternatives }, seen: Set<Func>): Pair[] | null {
+function bind(pkg: Package, args: { readonly errno: Alternatives; readonly rule: Alternatives }, seen: Set<Func>): Pair[] | null {
   const open = [...args.rule, ...args.errno].flat().find((p): p is Exclude<Piece, string | null> => typeof p === 'object' && p !== null);
   if (open === undefined) {
     const errnos = args.errno.flatMap((a) => (a.length === 1 && typeof a[0] === 'string' ? [a[0]] : []));
@@ -214,13 +214,13 @@ function bind(pkg: Package, at: Call, args: { readonly errno: Alternatives; read
   if (calls.length === 0) {
     // an errno that is only handed on
     return args.rule.some((a) => a.some((p) => typeof p === 'object')) ? null
-      : bind(pkg, at, { rule: args.rule, errno: args.errno.filter((a) => a.every((p) => typeof p === 'string')) }, seen);
+      : bind(pkg, { rule: args.rule, errno: args.errno.filter((a) => a.every((p) => typeof p === 'string')) }, seen);
   }
   const pairs: Pair[] = [];
   for (const call of calls) {
     if (call.file !== func.file && !mayMean(call.file, func)) continue;
     const put = (all: Alternatives): Alternatives => all.flatMap((pieces) => substitute(pieces, func, call));
-    const found = bind(pkg, call, { errno: put(args.errno), rule: put(args.rule) }, new Set([...seen, func]));
+    const found = bind(pkg, { errno: put(args.errno), rule: put(args.rule) }, new Set([...seen, func]));
     if (found === null) {
       if (sameShape(call, func)) return null;
       continue;
