@@ -1,6 +1,7 @@
 /** What the DMA API keeps of a device. */
 import type { IommuTable } from '@vdpalab/abi';
 import type { Device, DeviceDma } from '@vdpalab/driver-core';
+import type { DmaMapOps } from './header.ts';
 import type { IovaSpace } from './iova.ts';
 
 /** One live mapping. */
@@ -22,18 +23,24 @@ export interface DmaIova {
   readonly pages: number;
 }
 
+/** Requester id of a device that is not behind the platform's IOMMU. */
+const NO_REQUESTER = -1;
+
 /** A device that may DMA: `struct device`'s `dma_mask`, `dma_ops` and the debug entries of `kernel/dma/debug.c`. */
 export class DmaState implements DeviceDma {
   readonly rid: number;
   readonly pasid: number | null;
+  /** `dma_ops`; null for the platform's. */
+  readonly ops: DmaMapOps | null;
   /** Largest address the device reaches; 32 bits until the driver says otherwise. */
   mask = 0xffff_ffff;
   /** By bus address; without an IOMMU one address may be mapped several times. */
   readonly mappings = new Map<number, DmaMapping | DmaMapping[]>();
 
-  constructor(rid: number, pasid: number | null) {
+  constructor(rid: number, pasid: number | null, ops: DmaMapOps | null = null) {
     this.rid = rid;
     this.pasid = pasid;
+    this.ops = ops;
   }
 
   /** Remember a mapping. */
@@ -72,14 +79,23 @@ export class DmaDevices {
 
   /** Let a device DMA as this requester. */
   add(dev: Device, rid: number, pasid: number | null): undefined {
-    if (dev.dma !== null) throw new Error(`${dev.name}: probed twice by the iommu`);
-    dev.dma = new DmaState(rid, pasid);
-    this.devices.add(dev);
+    return this.put(dev, new DmaState(rid, pasid));
+  }
+
+  /** Let a device that no requester id stands for DMA by its own means; null: not any more. */
+  setOps(dev: Device, ops: DmaMapOps | null): undefined {
+    return ops === null ? this.remove(dev) : this.put(dev, new DmaState(NO_REQUESTER, null, ops));
   }
 
   remove(dev: Device): undefined {
     dev.dma = null;
     this.devices.delete(dev);
+  }
+
+  private put(dev: Device, state: DmaState): undefined {
+    if (dev.dma !== null) throw new Error(`${dev.name}: probed twice by the iommu`);
+    dev.dma = state;
+    this.devices.add(dev);
   }
 
   /** Devices with live mappings. */

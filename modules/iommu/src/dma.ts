@@ -4,7 +4,7 @@ import type { Ram } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { MmSymbols } from '@vdpalab/mm';
 import { DmaState } from './dma-state.ts';
-import type { DmaIova } from './dma-state.ts';
+import type { DmaDevices, DmaIova } from './dma-state.ts';
 import type { Domain } from './domain.ts';
 import type { DmaDirection, IommuSymbols } from './header.ts';
 import { hex, offsetInPage, PAGE_SIZE } from './page.ts';
@@ -22,7 +22,7 @@ const prot: Readonly<Record<DmaDirection, number>> = {
 
 type DmaSymbols = Pick<IommuSymbols,
   'dma_set_mask_and_coherent' | 'dma_alloc_coherent' | 'dma_free_coherent' | 'dma_map_single' | 'dma_unmap_single'
-  | 'dma_mappings'>;
+  | 'set_dma_ops' | 'dma_mappings'>;
 
 /** What the DMA API needs. */
 export interface DmaDeps {
@@ -30,14 +30,20 @@ export interface DmaDeps {
   /** The domain that DMA API mappings of a device live in; `null` when its bus addresses are physical. */
   readonly domainOf: (dev: Device) => Domain | null;
   readonly mm: Pick<MmSymbols, 'alloc_pages' | 'free_pages'>;
+  readonly devices: Pick<DmaDevices, 'setOps'>;
 }
 
 /** Make the DMA API of one kernel. */
-export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
+export function createDmaApi({ ram, domainOf, mm, devices }: DmaDeps): DmaSymbols {
   /** @returns the bus address of `[pa, pa + size)` */
-  function map(dev: Device, pa: number, size: number, access: number, coherent: boolean): number {
+  function map(dev: Device, pa: number, size: number, dir: DmaDirection, coherent: boolean): number {
     const state = stateOf(dev);
     if (!(size > 0)) throw new Error(`${dev.name}: DMA mapping of ${size} bytes`);
+    if (state.ops !== null) {
+      const dma = state.ops.map_page(dev, pa, size, dir);
+      state.add({ dma, size, coherent, iova: null });
+      return dma;
+    }
     const domain = domainOf(dev);
     if (domain === null) {
       if (pa + size - 1 > state.mask) {
@@ -50,7 +56,7 @@ export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
     const offset = offsetInPage(pa);
     const iova = take(dev, state, domain, Math.ceil((offset + size) / PAGE_SIZE));
     try {
-      iova.table.map(iova.firstPage * PAGE_SIZE, pa - offset, iova.pages * PAGE_SIZE, access);
+      iova.table.map(iova.firstPage * PAGE_SIZE, pa - offset, iova.pages * PAGE_SIZE, prot[dir]);
     } catch (error) {
       iova.space.free(iova.firstPage, iova.pages);
       throw error;
@@ -60,12 +66,14 @@ export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
     return dma;
   }
 
-  function unmap(dev: Device, dma: number, size: number, coherent: boolean): undefined {
-    const mapping = stateOf(dev).take(dma, size, coherent);
+  function unmap(dev: Device, dma: number, size: number, dir: DmaDirection, coherent: boolean): undefined {
+    const state = stateOf(dev);
+    const mapping = state.take(dma, size, coherent);
     if (mapping === null) {
       const kind = coherent ? 'coherent memory' : 'a mapping';
       throw new Error(`DMA-API: ${dev.name}: frees ${kind} it has not: address ${hex(dma)}, ${size} bytes`);
     }
+    if (state.ops !== null) return state.ops.unmap_page(dev, dma, size, dir);
     if (mapping.iova === null) return;
     const { table, space, firstPage, pages } = mapping.iova;
     table.unmap(firstPage * PAGE_SIZE, pages * PAGE_SIZE);
@@ -75,6 +83,10 @@ export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
   return {
     dma_set_mask_and_coherent(dev, mask) {
       const state = stateOf(dev);
+      if (state.ops !== null) {
+        state.mask = mask;
+        return;
+      }
       const needed = domainOf(dev) === null ? Math.max(MASK_24, lastAddress(ram)) : MASK_24;
       if (mask < needed) {
         throw new KernelError('EIO', 'dma.mask.unsupported',
@@ -85,18 +97,19 @@ export function createDmaApi({ ram, domainOf, mm }: DmaDeps): DmaSymbols {
     dma_alloc_coherent(dev, size) {
       const run = mm.alloc_pages(Math.ceil(size / PAGE_SIZE));
       try {
-        return { dma: map(dev, run.pa, size, prot.DMA_BIDIRECTIONAL, true), run, size };
+        return { dma: map(dev, run.pa, size, 'DMA_BIDIRECTIONAL', true), run, size };
       } catch (error) {
         mm.free_pages(run);
         throw error;
       }
     },
     dma_free_coherent(dev, { dma, size, run }) {
-      unmap(dev, dma, size, true);
+      unmap(dev, dma, size, 'DMA_BIDIRECTIONAL', true);
       mm.free_pages(run);
     },
-    dma_map_single: (dev, pa, size, dir) => map(dev, pa, size, prot[dir], false),
-    dma_unmap_single: (dev, dma, size) => unmap(dev, dma, size, false),
+    dma_map_single: (dev, pa, size, dir) => map(dev, pa, size, dir, false),
+    dma_unmap_single: (dev, dma, size, dir) => unmap(dev, dma, size, dir, false),
+    set_dma_ops: (dev, ops) => devices.setOps(dev, ops),
     dma_mappings: (dev) => (dev.dma === null ? [] : stateOf(dev).list()),
   };
 }

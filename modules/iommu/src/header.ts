@@ -54,6 +54,23 @@ export interface DmaCoherent {
   readonly size: number;
 }
 
+/** `struct dma_map_ops`: a device's own way from pages to bus addresses, in place of the platform's. */
+export interface DmaMapOps {
+  /** Coherent memory too comes through here, DMA_BIDIRECTIONAL. @returns the bus address of `[pa, pa + size)`. @throws ENOMEM */
+  readonly map_page: (dev: Device, pa: number, size: number, dir: DmaDirection) => number;
+  readonly unmap_page: (dev: Device, dma: number, size: number, dir: DmaDirection) => Atomic;
+}
+
+/** `struct iova_domain`: bus addresses to hand out, in granules. */
+export interface IovaDomain {
+  /** Bytes of one address: 1, or a page. */
+  readonly granule: number;
+  /** First granule that may be handed out. */
+  readonly start_pfn: number;
+  /** Granules handed out now. */
+  readonly used: number;
+}
+
 export interface IommuSymbols {
   /** Whether the machine has an IOMMU. */
   iommu_present: () => boolean;
@@ -97,6 +114,15 @@ export interface IommuSymbols {
   /** Make `[pa, pa + size)` reachable for the device. @returns its bus address. @throws ENOMEM without IOVA space */
   dma_map_single: (dev: Device, pa: number, size: number, dir: DmaDirection) => number;
   dma_unmap_single: (dev: Device, dma: number, size: number, dir: DmaDirection) => Atomic;
+  /** Give a device that is on no bus of the platform a DMA API of its own; null takes it away. */
+  set_dma_ops: (dev: Device, ops: DmaMapOps | null) => Atomic;
+  /** An empty space of 2^32 granules. */
+  init_iova_domain: (granule: number, start_pfn: number) => IovaDomain;
+  /** Take `size` granules as high as possible, at or below `limit_pfn`, aligned to their size. @returns the first, or null when there is no room */
+  alloc_iova: (iovad: IovaDomain, size: number, limit_pfn: number) => number | null;
+  /** Give back the range that begins at `pfn`; nothing when there is none. */
+  free_iova: (iovad: IovaDomain, pfn: number) => Atomic;
+  put_iova_domain: (iovad: IovaDomain) => Atomic;
   /** Live mappings of a device, for tests and leak reports. */
   dma_mappings: (dev: Device) => readonly { dma: number; size: number; coherent: boolean }[];
 

@@ -14,6 +14,7 @@ import { createGroupSysfs } from './group-sysfs.ts';
 import { createGroups } from './group.ts';
 import type { Groups } from './group.ts';
 import type { IommuSymbols } from './header.ts';
+import { iovaDomains } from './iova-domain.ts';
 import { createOwnership } from './ownership.ts';
 import { createProbe } from './probe.ts';
 
@@ -51,8 +52,9 @@ function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: Def
     }),
     ...createAttach(groups, domains),
     ...createOwnership(groups, domains),
+    ...iovaDomains,
     ...createDmaApi({
-      ram: k.machine.ram, mm: k,
+      ram: k.machine.ram, mm: k, devices: dmaDevices,
       domainOf(dev) {
         const domain = groups.of(dev)?.default_domain ?? null;
         return domain?.type === 'DMA' ? domain : null;
@@ -78,7 +80,8 @@ function withoutUnit(k: IommuNeeds): IommuSymbols {
     throw new Error('iommu: the machine has no IOMMU, so there are no groups and domains');
   };
   return {
-    ...createDmaApi({ ram: k.machine.ram, mm: k, domainOf: () => null }),
+    ...iovaDomains,
+    ...createDmaApi({ ram: k.machine.ram, mm: k, devices: dmaDevices, domainOf: () => null }),
     ...mapping,
     iommu_present: () => false,
     iommu_probe_device: (dev, rid, _peer, pasid) => dmaDevices.add(dev, rid, pasid ?? null),

@@ -16,6 +16,7 @@ export default defineModule({
   ],
   exports: [
     'dma_set_mask_and_coherent', 'dma_alloc_coherent', 'dma_free_coherent', 'dma_map_single', 'dma_unmap_single',
+    'set_dma_ops',
   ],
   exportsGpl: [
     'iommu_present',
@@ -24,6 +25,7 @@ export default defineModule({
     'iommu_detach_group', 'iommu_map', 'iommu_unmap', 'iommu_iova_to_phys', 'device_iommu_capable',
     'iommu_device_use_default_domain', 'iommu_device_unuse_default_domain', 'iommu_group_claim_dma_owner',
     'iommu_group_release_dma_owner', 'iommu_group_dma_owner_claimed',
+    'init_iova_domain', 'alloc_iova', 'free_iova', 'put_iova_domain',
     'dma_mappings', 'iommu_faults', 'iommu_leftovers',
   ],
 

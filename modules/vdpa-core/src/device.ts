@@ -10,7 +10,7 @@ const models: readonly VdpaModel[] = ['virtio', 'vfio', 'vhost'];
 export class VdpaDeviceState implements VdpaDevice {
   /** Set right after construction, by whoever makes the device object around this. */
   dev!: Device;
-  readonly dma_dev: Device;
+  readonly #dmaDev: Device | null;
   readonly config: VdpaConfigOps;
   readonly cf_lock: RwSemaphore;
   readonly index: number;
@@ -26,7 +26,7 @@ export class VdpaDeviceState implements VdpaDevice {
 
   constructor(index: number, init: VdpaDeviceInit, declared: ReadonlySet<VdpaModel>, lock: RwSemaphore) {
     this.index = index;
-    this.dma_dev = init.dma_dev;
+    this.#dmaDev = init.dma_dev;
     this.config = init.config;
     this.cf_lock = lock;
     this.use_va = init.use_va ?? false;
@@ -34,6 +34,10 @@ export class VdpaDeviceState implements VdpaDevice {
     this.nas = init.nas;
     this.models = declared;
     this.priv = init.priv;
+  }
+
+  get dma_dev(): Device {
+    return this.#dmaDev ?? this.dev;
   }
 }
 

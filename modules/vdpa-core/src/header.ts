@@ -140,7 +140,8 @@ export interface VdpaDevice {
 export interface VdpaDeviceInit {
   /** Parent in sysfs; null puts it at /sys/devices. */
   readonly parent: Device | null;
-  readonly dma_dev: Device;
+  /** Null: the vDPA device itself, whose parent gives it a DMA API. */
+  readonly dma_dev: Device | null;
   readonly config: VdpaConfigOps;
   readonly ngroups: number;
   readonly nas: number;

@@ -1,16 +1,17 @@
 /** Host side of split rings over an IOTLB. Mirrors `drivers/vhost/vringh.c` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
 import type { Vringh } from './header.ts';
-import { Kiov, Ring, kiovLength, transfer } from './ring.ts';
+import { Ring } from './ring.ts';
+import { advance, pull, push } from './transfer.ts';
 
 export default defineModule({
   name: 'vringh',
   license: 'GPL',
   imports: ['machine', '_printk', 'vhost_iotlb_itree_first'],
   exports: [
-    'vringh_init_iotlb', 'vringh_set_iotlb', 'vringh_set_last_idx', 'vringh_getdesc_iotlb', 'vringh_iov_pull_iotlb',
-    'vringh_iov_push_iotlb', 'vringh_kiov_init', 'vringh_kiov_length', 'vringh_abandon_iotlb', 'vringh_complete_iotlb',
-    'vringh_notify_enable_iotlb', 'vringh_notify_disable_iotlb', 'vringh_need_notify_iotlb',
+    'vringh_init_iotlb', 'vringh_set_iotlb', 'vringh_getdesc_iotlb', 'vringh_iov_pull_iotlb', 'vringh_iov_push_iotlb',
+    'vringh_kiov_advance', 'vringh_abandon_iotlb', 'vringh_complete_iotlb', 'vringh_notify_enable_iotlb',
+    'vringh_notify_disable_iotlb', 'vringh_need_notify_iotlb',
   ],
 
   module_init(k) {
@@ -25,12 +26,10 @@ export default defineModule({
           own(vrh).setIotlb(iotlb);
           return undefined;
         },
-        vringh_set_last_idx: (vrh, lastAvail, lastUsed) => own(vrh).device.restore({ lastAvail, lastUsed }),
         vringh_getdesc_iotlb: (vrh, riov, wiov) => own(vrh).next(riov, wiov),
-        vringh_iov_pull_iotlb: (_, riov, dst) => transfer(k, riov, dst.length, (memory, at) => dst.set(memory, at)),
-        vringh_iov_push_iotlb: (_, wiov, src) => transfer(k, wiov, src.length, (memory, at) => memory.set(src.subarray(at, at + memory.length))),
-        vringh_kiov_init: () => new Kiov(),
-        vringh_kiov_length: kiovLength,
+        vringh_iov_pull_iotlb: (vrh, riov, dst) => pull(own(vrh).data, riov, dst),
+        vringh_iov_push_iotlb: (vrh, wiov, src) => push(own(vrh).data, wiov, src),
+        vringh_kiov_advance: advance,
         vringh_abandon_iotlb: (vrh, num) => own(vrh).device.unpop(num),
         vringh_complete_iotlb: (vrh, head, len) => own(vrh).device.push(head, len),
         vringh_notify_enable_iotlb: (vrh) => own(vrh).device.enableNotify(),

@@ -1,13 +1,12 @@
-/** One ring and the segments of its chains. Mirrors `struct vringh` of `drivers/vhost/vringh.c` (Linux 6.1). */
+/** One ring. Mirrors `struct vringh` of `drivers/vhost/vringh.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, ErrnoName } from '@vdpalab/abi';
 import { errnoName, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
-import { ChainBatch, GatheredSplitDevice } from '@vdpalab/vring';
-import type { RingMemory } from '@vdpalab/vring';
+import { ChainBatch, ExtentCache, GatheredSplitDevice } from '@vdpalab/vring';
 import type { Vringh, VringhKiov } from './header.ts';
 import { IotlbTranslate, type TranslateSymbols } from './translate.ts';
 
-/** Most segments of one chain. */
+/** Most pieces of one chain. */
 const SEGMENTS_MAX = 1024;
 
 /** What rings take. */
@@ -20,48 +19,14 @@ const KERN_NOTICE = 5;
 /** Checks whose failure Linux leaves to the caller to speak of. */
 const QUIET: ReadonlySet<string> = new Set(['vring.unmapped', 'vring.permission', 'vring.chain-length']);
 
-/** Segments of one direction, and how far they have been consumed. */
-export class Kiov implements VringhKiov {
-  readonly segments: { pa: number; len: number }[] = [];
-  consumed = 0;
-
-  clear(): void {
-    this.segments.length = 0;
-    this.consumed = 0;
-  }
-}
-
-/** Bytes not consumed yet. */
-export function kiovLength(iov: VringhKiov): number {
-  return iov.segments.reduce((sum, segment) => sum + segment.len, 0) - iov.consumed;
-}
-
-/**
- * Go through what is left of the segments, at most `bytes`, and consume it.
- *
- * @param piece called with each stretch of memory and its offset in the transfer
- * @returns bytes consumed
- */
-export function transfer(k: Pick<RingSymbols, 'machine'>, iov: VringhKiov, bytes: number, piece: (memory: Uint8Array, at: number) => void): number {
-  let skip = iov.consumed;
-  let done = 0;
-  for (const { pa, len } of iov.segments) {
-    const from = Math.min(skip, len);
-    skip -= from;
-    const take = Math.min(len - from, bytes - done);
-    if (take > 0) piece(k.machine.ram.view(pa + from, take), done);
-    done += Math.max(take, 0);
-  }
-  iov.consumed += done;
-  return done;
-}
-
 /** `struct vringh` */
 export class Ring implements Vringh {
   readonly num: number;
+  readonly device: GatheredSplitDevice;
+  /** Where data was found last. */
+  readonly data: ExtentCache;
   readonly #k: RingSymbols;
   readonly #translate: IotlbTranslate;
-  readonly device: GatheredSplitDevice;
   readonly #batch = new ChainBatch(1, SEGMENTS_MAX);
 
   /** @throws EINVAL for a size that is no power of two up to 32768, or an address of 2^53 and above */
@@ -75,8 +40,9 @@ export class Ring implements Vringh {
     this.num = num;
     this.#k = k;
     this.#translate = new IotlbTranslate(k);
+    this.data = new ExtentCache(this.#translate);
     this.device = new GatheredSplitDevice({ num, desc: Number(desc), avail: Number(avail), used: Number(used) }, {
-      eventIdx: (features & (1n << BigInt(VIRTIO_RING_F_EVENT_IDX))) !== 0n, translate: this.#translate, maxChain: SEGMENTS_MAX,
+      eventIdx: (features & (1n << BigInt(VIRTIO_RING_F_EVENT_IDX))) !== 0n, translate: this.#translate, maxChain: SEGMENTS_MAX, raw: true,
     });
   }
 
@@ -84,8 +50,16 @@ export class Ring implements Vringh {
     return this.device.save().lastAvail;
   }
 
+  set last_avail_idx(lastAvail: number) {
+    this.device.restore({ ...this.device.save(), lastAvail });
+  }
+
   get last_used_idx(): number {
     return this.device.save().lastUsed;
+  }
+
+  set last_used_idx(lastUsed: number) {
+    this.device.restore({ ...this.device.save(), lastUsed });
   }
 
   /** The table that its addresses mean, from now on. */
@@ -98,32 +72,19 @@ export class Ring implements Vringh {
    *
    * @param riov filled with what the device may read; null when the chain must have nothing of that kind
    * @returns its head; -1 when there is none
-   * @throws EINVAL ELOOP EPROTO ENOBUFS EPERM EFAULT
+   * @throws EINVAL ELOOP EPROTO ENOBUFS EFAULT
    */
   next(riov: VringhKiov | null, wiov: VringhKiov | null): number {
     const batch = this.#batch;
     const taken = this.device.walk(batch, 1);
     if (taken === 0) return -1;
     if (taken < 0) throw this.#refusal(-taken);
-    const [start, split, end] = [batch.start[0] ?? 0, batch.split[0] ?? 0, batch.start[1] ?? 0];
+    const [start, split, end] = [batch.start[0] as number, batch.split[0] as number, batch.start[1] as number]; // of a walk that took one
     if (riov === null && split > start) throw this.#unexpected('readable');
     if (wiov === null && end > split) throw this.#unexpected('writable');
-    for (const [iov, from, to] of [[riov, start, split], [wiov, split, end]] as const) {
-      if (iov === null) continue;
-      iov.consumed = 0;
-      iov.segments.length = 0;
-      for (let s = from; s < to; s++) {
-        iov.segments.push({ pa: this.#physical(batch.memory[s] ?? null, batch.offset[s] ?? 0), len: batch.length[s] ?? 0 });
-      }
-    }
-    return batch.head[0] ?? -1;
-  }
-
-  /** Memory of segments is a RAM region, see {@link IotlbTranslate}. */
-  #physical(memory: RingMemory | null, offset: number): number {
-    const region = this.#k.machine.ram.regions.find((r) => (r as RingMemory) === memory);
-    if (region === undefined) throw new Error('vringh: a segment that is in no RAM region');
-    return region.base + offset;
+    if (riov !== null) fill(riov, batch, start, split);
+    if (wiov !== null) fill(wiov, batch, split, end);
+    return batch.head[0] as number;
   }
 
   #unexpected(kind: string): KernelError {
@@ -135,5 +96,13 @@ export class Ring implements Vringh {
     const { rule, reason } = this.device;
     if (!QUIET.has(rule)) this.#k._printk(KERN_NOTICE, `vringh:${reason}`);
     return new KernelError((errnoName(errno) ?? 'EINVAL') as ErrnoName, rule, reason); // one of those above
+  }
+}
+
+function fill(iov: VringhKiov, batch: ChainBatch, from: number, to: number): void {
+  iov.consumed = 0;
+  iov.segments.length = 0;
+  for (let s = from; s < to; s++) {
+    iov.segments.push({ lo: batch.addrLo[s] as number, hi: batch.addrHi[s] as number, len: batch.length[s] as number }); // s is of the walk
   }
 }
