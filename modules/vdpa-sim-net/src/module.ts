@@ -1,26 +1,27 @@
-/** vDPA simulator of a network device. Name the Linux 6.1 file it mirrors here. */
+/** vDPA network device simulator. Mirrors `drivers/vdpa/vdpa_sim/vdpa_sim_net.c` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
-
-const KERN_INFO = 6;
+import { managementOf } from './management.ts';
 
 export default defineModule({
   name: 'vdpa_sim_net',
   license: 'GPL v2',
-  description: 'vDPA simulator of a network device',
-  imports: ['_printk'],
-  exportsGpl: ['vdpa_sim_net_loaded'],
+  description: 'vDPA Device Simulator for networking device',
+  author: 'Jason Wang <jasowang@redhat.com>',
+  version: '0.1',
+  imports: [
+    'queue_work', 'vringh_iov_pull_iotlb', 'device_del', '_vdpa_register_device', 'vdpa_mgmtdev_unregister', 'put_device', 'vdpasim_create',
+    'vringh_getdesc_iotlb', 'vringh_iov_push_iotlb', 'vringh_need_notify_iotlb', 'device_initialize', 'device_add',
+    '_vdpa_unregister_device', 'vdpa_mgmtdev_register', 'vringh_complete_iotlb', 'system_wq',
+  ],
 
-  module_init(k, { undo }) {
-    let loaded = true; // state is born here: a second load, and a second lab, start afresh
-    undo.push('vdpa_sim_net state', () => {
-      loaded = false;
-    });
-    k._printk(KERN_INFO, 'vdpa_sim_net: loaded');
-    return {
-      ksymtab: { vdpa_sim_net_loaded: () => loaded },
-      module_exit: () => {
-        k._printk(KERN_INFO, 'vdpa_sim_net: unloaded');
-      },
-    };
+  async module_init(k, { undo }) {
+    const device = k.device_initialize({ name: 'vdpasim_net' });
+    undo.push('device vdpasim_net', () => k.put_device(device));
+    await k.device_add(device);
+    undo.push('vdpasim_net in sysfs', () => k.device_del(device));
+    const mdev = managementOf(k, device);
+    await k.vdpa_mgmtdev_register(mdev);
+    undo.push('management device vdpasim_net', () => k.vdpa_mgmtdev_unregister(mdev));
+    return { ksymtab: {}, module_exit: () => undefined };
   },
 });

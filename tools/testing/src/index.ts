@@ -24,3 +24,7 @@ export type { ToolAnswer, ToolCalls } from './vdpa-parent/vdpa-tool.ts';
 export { vhostSession } from './vdpa-parent/sessions.ts';
 export type { SessionCalls, SessionInit, Step } from './vdpa-parent/sessions.ts';
 export { toyVirtioDriver } from './vdpa-parent/virtio-driver.ts';
+export { toyBusDriver } from './vdpa-parent/toy-bus-driver.ts';
+export type { ToyBusDriver } from './vdpa-parent/toy-bus-driver.ts';
+export { DirectRings, RING_IOVA } from './vdpa-parent/direct-rings.ts';
+export type { DirectQueue, RingDevice, RingKernel } from './vdpa-parent/direct-rings.ts';
