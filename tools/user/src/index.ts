@@ -3,5 +3,6 @@ export * from './genl.ts';
 export * from './netlink-socket.ts';
 export * from './scratch.ts';
 export * from './vdpa.ts';
+export * from './vhosttest/vhosttest.ts';
 export * from './vhost-vdpa.ts';
 export * from './virtio-user-net.ts';

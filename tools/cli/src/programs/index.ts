@@ -2,6 +2,7 @@
 import { applets, type AppletTable } from '@vdpalab/shell';
 import { pcapcmp } from './pcapcmp.ts';
 import { vhostNet } from './vhost-net.ts';
+import { vhosttest } from './vhosttest.ts';
 
 /** Every program a lab started from the command has. */
-export const programs: AppletTable = new Map([...applets, ['vhost-net', vhostNet], ['pcapcmp', pcapcmp]]);
+export const programs: AppletTable = new Map([...applets, ['vhost-net', vhostNet], ['vhosttest', vhosttest], ['pcapcmp', pcapcmp]]);

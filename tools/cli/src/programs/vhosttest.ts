@@ -1,0 +1,25 @@
+/** `vhosttest DEVICE`: ask a vhost-vdpa device everything its interface has, one line for each answer. */
+import type { Applet } from '@vdpalab/shell';
+import { vhostTest } from '@vdpalab/user';
+
+/** The program. */
+export const vhosttest: Applet = async (c) => {
+  const [device, ...rest] = c.args;
+  if (device === undefined || rest.length > 0) {
+    await c.err('usage: vhosttest DEVICE\n');
+    return 2;
+  }
+  const host = {
+    p: c.p,
+    out: (text: string) => c.out(text),
+    inChild: async (body: (child: typeof c.p) => Promise<void>) => {
+      const child = c.system.fork(c.p, c.name);
+      try {
+        await c.system.join(c.system.start(child, c.name, () => body(child)));
+      } finally {
+        await c.system.exit(child);
+      }
+    },
+  };
+  return await vhostTest(host, device);
+};
