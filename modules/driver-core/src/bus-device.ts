@@ -5,7 +5,7 @@ import type { BusNotify, BusType, Device } from './header.ts';
 import { overrideAttribute } from './override.ts';
 import { busState } from './state.ts';
 import type { Core, DeviceState } from './state.ts';
-import { sysfs_streq } from './streq.ts';
+import { chomp } from './streq.ts';
 
 /** Put a device on its bus; the step `bus` takes it off, still bound. */
 export function busAddDevice(core: Core, state: DeviceState, dir: DirNode, bus: BusType): void {
@@ -15,7 +15,7 @@ export function busAddDevice(core: Core, state: DeviceState, dir: DirNode, bus: 
   const undo: (() => void)[] = [];
   const undoAll = (): void => undo.toReversed().forEach((step) => step());
   try {
-    undo.push(() => owner.devices.del(dev));
+    undo.push(() => owner.del(dev));
     const own = bus.driver_override === true ? [{ attrs: [overrideAttribute] }] : [];
     undo.push(files.groups(dir, [...own, ...(bus.dev_groups ?? [])], dev));
     k.kernfs_create_link(owner.devicesDir, dev.name, dir);
@@ -26,7 +26,7 @@ export function busAddDevice(core: Core, state: DeviceState, dir: DirNode, bus: 
     undoAll();
     throw error;
   }
-  owner.devices.add(dev);
+  owner.add(dev);
   state.steps.did('bus', undoAll);
 }
 
@@ -43,5 +43,5 @@ export async function busNotify(core: Core, dev: Device, action: BusNotify): Pro
 
 /** The device of that name on the bus; a newline at the end of the name does not count. */
 export function busFindDeviceByName(core: Core, bus: BusType, name: string): Device | null {
-  return busState(core, bus).devices.items().find((dev) => sysfs_streq(dev.name, name)) ?? null;
+  return busState(core, bus).find(chomp(name));
 }

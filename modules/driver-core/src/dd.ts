@@ -99,7 +99,7 @@ export async function deviceReleaseDriver(core: Core, dev: Device, drv?: DeviceD
 /** Unbind every device of a driver, the one bound last first. */
 export async function driverDetach(core: Core, drv: DeviceDriver): Promise<void> {
   const { devices } = driverState(core, drv);
-  for (let dev = devices.items().at(-1); dev !== undefined; dev = devices.items().at(-1)) await deviceReleaseDriver(core, dev, drv);
+  while (devices.size > 0) for (const dev of devices.items().reverse()) await deviceReleaseDriver(core, dev, drv);
 }
 
 /** Probe; a probe that wants to be asked later is put on the deferred list. */

@@ -155,7 +155,18 @@ export interface Kobject {
   readonly subsystem: string | null;
 }
 
+/** `struct ida`: small numbers, handed out lowest first. */
+export interface Ida {
+  /** Numbers taken now. */
+  readonly size: number;
+}
+
 export interface DriverCoreSymbols {
+  ida_init: () => Ida;
+  /** @returns the lowest free number. @throws ENOSPC when all up to `max` are taken */
+  ida_alloc_max: (ida: Ida, max: number) => number;
+  ida_free: (ida: Ida, n: number) => Atomic;
+
   bus_register: (bus: BusType) => Promise<void>;
   bus_unregister: (bus: BusType) => Promise<void>;
   /** Devices on the bus, oldest first. */

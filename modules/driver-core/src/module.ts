@@ -10,6 +10,7 @@ import { deviceAttach, deviceDriverAttach, deviceReleaseDriver } from './dd.ts';
 import { deviceUevent } from './device-uevent.ts';
 import { deviceAdd, deviceDel, deviceInitialize, deviceRename, getDevice, putDevice } from './device.ts';
 import { driverRegister, driverUnregister } from './driver.ts';
+import { IdaState, idaState } from './ida.ts';
 import { KERN, imports } from './kernel.ts';
 import { driverSetOverride } from './override.ts';
 import { devPrintk } from './printk.ts';
@@ -21,7 +22,7 @@ export default defineModule({
   description: 'Buses, drivers, devices, classes and uevents',
   builtin: true,
   imports,
-  exports: ['dev_err', 'dev_warn', 'dev_info', 'dev_name', 'dev_set_drvdata', 'dev_get_drvdata'],
+  exports: ['ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dev_warn', 'dev_info', 'dev_name', 'dev_set_drvdata', 'dev_get_drvdata'],
   exportsGpl: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_drivers', 'find_bus', 'bus_find_device_by_name', 'bus_rescan_devices',
     'bus_register_notifier', 'bus_unregister_notifier',
@@ -43,6 +44,10 @@ export default defineModule({
 
     return {
       ksymtab: {
+        ida_init: () => new IdaState(),
+        ida_alloc_max: (ida, max) => idaState(ida).alloc(max),
+        ida_free: (ida, n) => idaState(ida).free(n),
+
         bus_register: (bus) => busRegister(core, bus),
         bus_unregister: (bus) => busUnregister(core, bus),
         bus_devices: (bus) => busState(core, bus).devices.items(),

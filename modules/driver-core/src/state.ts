@@ -7,6 +7,7 @@ import type { Kernel } from './kernel.ts';
 import { KList } from './klist.ts';
 import type { ModuleDirs } from './module-sysfs.ts';
 import { Steps } from './steps.ts';
+import { chomp } from './streq.ts';
 import type { Uevents } from './uevent.ts';
 
 /** The fields of a device, all writable: only the core writes the read-only ones. */
@@ -36,6 +37,8 @@ export class BusState {
   readonly files: SysfsFiles;
   readonly steps = new Steps();
   readonly devices: KList<Device>;
+  /** Devices by name, a newline at its end left out. Names are different but for that. */
+  readonly #byName = new Map<string, Set<Device>>();
   readonly drivers: KList<DeviceDriver>;
   readonly notifiers = new Set<BusNotifier>();
   autoprobe = true;
@@ -51,6 +54,25 @@ export class BusState {
     this.drivers = new KList(k, `drivers of bus ${bus.name}`);
     this.devicesDir = k.kernfs_create_dir(dir, 'devices');
     this.driversDir = k.kernfs_create_dir(dir, 'drivers');
+  }
+
+  add(dev: Device): void {
+    this.devices.add(dev);
+    const name = chomp(dev.name);
+    this.#byName.set(name, (this.#byName.get(name) ?? new Set()).add(dev));
+  }
+
+  del(dev: Device): void {
+    this.devices.del(dev);
+    const name = chomp(dev.name);
+    const same = this.#byName.get(name);
+    if (same?.delete(dev) === true && same.size === 0) this.#byName.delete(name);
+  }
+
+  /** The oldest device of that name, which has no newline at its end. */
+  find(name: string): Device | null {
+    const [oldest] = this.#byName.get(name) ?? [];
+    return oldest ?? null;
   }
 }
 

@@ -1,6 +1,6 @@
 /** vDPA devices: allocation, names, the configuration lock. Mirrors `drivers/vdpa/vdpa.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
-import type { BusType, Device, DriverCoreSymbols } from '@vdpalab/driver-core';
+import type { BusType, Device, DriverCoreSymbols, Ida } from '@vdpalab/driver-core';
 import type { RwSemaphore, SchedSymbols } from '@vdpalab/sched';
 import type { VdpaConfigOps, VdpaDevice, VdpaDeviceInit, VdpaMgmtDev, VdpaModel } from './header.ts';
 
@@ -63,36 +63,27 @@ export function checkInit(init: VdpaDeviceInit): ReadonlySet<VdpaModel> {
   return new Set(declared as readonly VdpaModel[]); // each was found among them
 }
 
-/** Numbers of devices: lowest free first. */
-class Indexes {
-  readonly #taken = new Set<number>();
+/** What devices take. */
+type DeviceSymbols =
+  & Pick<DriverCoreSymbols, 'device_initialize' | 'ida_init' | 'ida_alloc_max' | 'ida_free'> & Pick<SchedSymbols, 'init_rwsem'>;
 
-  take(): number {
-    let n = 0;
-    while (this.#taken.has(n)) n++;
-    this.#taken.add(n);
-    return n;
-  }
-
-  free(n: number): void {
-    this.#taken.delete(n);
-  }
-}
+const INT_MAX = 0x7fff_ffff;
 
 /** All vDPA devices of one kernel, by their bus device. */
 export class VdpaDevices {
   readonly #devices = new Map<Device, VdpaDeviceState>();
-  readonly #indexes = new Indexes();
-  readonly #k: Pick<DriverCoreSymbols, 'device_initialize'> & Pick<SchedSymbols, 'init_rwsem'>;
+  readonly #indexes: Ida;
+  readonly #k: DeviceSymbols;
 
-  constructor(k: Pick<DriverCoreSymbols, 'device_initialize'> & Pick<SchedSymbols, 'init_rwsem'>) {
+  constructor(k: DeviceSymbols) {
     this.#k = k;
+    this.#indexes = k.ida_init();
   }
 
   /** @throws EINVAL, see {@link checkInit} */
   alloc(init: VdpaDeviceInit, bus: BusType): VdpaDeviceState {
     const declared = checkInit(init);
-    const index = this.#indexes.take();
+    const index = this.#k.ida_alloc_max(this.#indexes, INT_MAX);
     const name = (init.name ?? `vdpa${index}`).replaceAll('/', '!'); // as kobject_set_name does
     const vdev = new VdpaDeviceState(index, init, declared, this.#k.init_rwsem(`cf_lock of ${name}`));
     vdev.dev = this.#k.device_initialize({
@@ -102,7 +93,7 @@ export class VdpaDevices {
       release: (dev) => {
         this.#devices.delete(dev);
         vdev.config.free?.(vdev);
-        this.#indexes.free(index);
+        this.#k.ida_free(this.#indexes, index);
         return undefined;
       },
     });

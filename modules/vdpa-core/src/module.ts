@@ -4,7 +4,8 @@ import type { DeviceDriver } from '@vdpalab/driver-core';
 import { vdpaBus } from './bus.ts';
 import { configSymbols } from './config.ts';
 import { VdpaDevices } from './device.ts';
-import type { VdpaDevice, VdpaDriver, VdpaMgmtDev } from './header.ts';
+import type { VdpaDevice, VdpaDriver } from './header.ts';
+import { Managers } from './managers.ts';
 import { vdpaFamily } from './netlink.ts';
 
 export default defineModule({
@@ -13,7 +14,7 @@ export default defineModule({
   author: 'Jason Wang <jasowang@redhat.com>',
   imports: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_find_device_by_name', 'driver_register', 'driver_unregister',
-    'device_initialize', 'device_add', 'device_unregister', 'put_device', 'dev_err', 'dma_set_mask_and_coherent',
+    'device_initialize', 'device_add', 'device_unregister', 'put_device', 'ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dma_set_mask_and_coherent',
     'init_rwsem', 'down_read', 'up_read', 'down_write', 'up_write', 'current_task', 'genl_register_family', 'genl_unregister_family', 'capable',
   ],
   exports: ['vdpa_set_status'],
@@ -27,15 +28,20 @@ export default defineModule({
   async module_init(k, { THIS_MODULE, undo }) {
     const devices = new VdpaDevices(k);
     const drivers = new Map<DeviceDriver, VdpaDriver>();
-    const mgmtdevs: VdpaMgmtDev[] = [];
+    const managers = new Managers();
     const lock = k.init_rwsem('vdpa_dev_lock');
 
     const bus = vdpaBus(k, devices, (drv) => drivers.get(drv) as VdpaDriver); // only ours are on our bus
     await k.bus_register(bus);
     undo.push('bus vdpa', () => k.bus_unregister(bus));
 
+    function find(name: string): VdpaDevice | null {
+      const dev = k.bus_find_device_by_name(bus, name);
+      return dev?.name === name ? devices.of(dev) : null; // a newline does count here
+    }
+
     const family = {
-      ...vdpaFamily(k, { mgmtdevs, devices: () => k.bus_devices(bus).map((dev) => devices.of(dev)), lock }),
+      ...vdpaFamily(k, { managers, find, devices: () => k.bus_devices(bus).map((dev) => devices.of(dev)), lock }),
       module: THIS_MODULE,
     };
     k.genl_register_family(family);
@@ -43,11 +49,25 @@ export default defineModule({
 
     /** `__vdpa_register_device`; the lock is held for writing. */
     async function add(vdev: VdpaDevice, nvqs: number): Promise<void> {
-      if (k.bus_find_device_by_name(bus, vdev.dev.name) !== null) {
+      if (find(vdev.dev.name) !== null) {
         throw new KernelError('EEXIST', 'vdpa.register.name', `${vdev.dev.name}: already on the vdpa bus`);
       }
       devices.own(vdev).nvqs = nvqs;
-      await k.device_add(vdev.dev);
+      managers.joined(vdev);
+      try {
+        await k.device_add(vdev.dev);
+      } catch (error) {
+        managers.left(vdev);
+        throw error;
+      }
+    }
+
+    async function remove(vdev: VdpaDevice): Promise<void> {
+      try {
+        await k.device_unregister(vdev.dev);
+      } finally {
+        managers.left(vdev);
+      }
     }
 
     async function locked(body: () => Promise<void>): Promise<void> {
@@ -65,7 +85,7 @@ export default defineModule({
         __vdpa_alloc_device: async (init) => devices.alloc(init, bus),
         vdpa_put_device: (vdev) => k.put_device(vdev.dev),
         vdpa_register_device: (vdev, nvqs) => locked(() => add(vdev, nvqs)),
-        vdpa_unregister_device: (vdev) => locked(() => k.device_unregister(vdev.dev)),
+        vdpa_unregister_device: (vdev) => locked(() => remove(vdev)),
 
         async _vdpa_register_device(vdev, nvqs) {
           if (vdev.mdev === null) throw new KernelError('EINVAL', 'vdpa.register.mdev', `${vdev.dev.name}: no management device`);
@@ -74,7 +94,7 @@ export default defineModule({
           }
           await add(vdev, nvqs);
         },
-        _vdpa_unregister_device: (vdev) => k.device_unregister(vdev.dev),
+        _vdpa_unregister_device: (vdev) => remove(vdev),
 
         async __vdpa_register_driver(drv) {
           const driver: DeviceDriver = { name: drv.name, bus, owner: drv.owner };
@@ -93,22 +113,11 @@ export default defineModule({
           drivers.delete(driver);
         },
 
-        async vdpa_mgmtdev_register(mdev) {
-          if (!mdev.device || !mdev.ops?.dev_add || !mdev.ops.dev_del) {
-            throw new KernelError('EINVAL', 'vdpa.mgmtdev.ops', 'a management device needs a device, dev_add and dev_del');
-          }
-          await locked(async () => void mgmtdevs.push(mdev));
-        },
+        vdpa_mgmtdev_register: (mdev) => locked(async () => managers.add(mdev)),
         vdpa_mgmtdev_unregister: (mdev) => locked(async () => {
-          const at = mgmtdevs.indexOf(mdev);
-          if (at < 0) throw new Error(`management device ${mdev.device.name} is not registered`);
-          mgmtdevs.splice(at, 1);
-          for (const dev of [...k.bus_devices(bus)]) {
-            const vdev = devices.of(dev);
-            if (vdev.mdev === mdev) await mdev.ops.dev_del(mdev, vdev);
-          }
+          for (const vdev of managers.remove(mdev)) await mdev.ops.dev_del(mdev, vdev);
         }),
-        vdpa_mgmtdevs: () => [...mgmtdevs],
+        vdpa_mgmtdevs: () => [...managers.items()],
 
         dev_to_vdpa: (dev) => devices.of(dev),
         vdpa_get_drvdata: (vdev) => devices.own(vdev).drvdata,

@@ -16,6 +16,7 @@ import {
 } from '@vdpalab/uapi';
 import { configMessage, statsMessage, type Fill } from './device-messages.ts';
 import type { VdpaDevice, VdpaDevSetConfig, VdpaMgmtDev } from './header.ts';
+import type { Managers } from './managers.ts';
 
 const policy: Readonly<Record<number, NlaPolicy>> = {
   [VDPA_ATTR_MGMTDEV_BUS_NAME]: { type: 'nul_string' },
@@ -38,8 +39,9 @@ const NET_ATTRS = bit(VDPA_ATTR_DEV_NET_CFG_MACADDR) | bit(VDPA_ATTR_DEV_NET_CFG
 
 /** What the family works on. */
 export interface Management {
-  /** Management devices, oldest first. */
-  readonly mgmtdevs: readonly VdpaMgmtDev[];
+  readonly managers: Managers;
+  /** The vDPA device of that very name on the bus. */
+  readonly find: (name: string) => VdpaDevice | null;
   /** vDPA devices on the bus, oldest first. */
   readonly devices: () => readonly VdpaDevice[];
   /** Held for reading by queries, for writing by add and delete. */
@@ -55,12 +57,6 @@ function refuse(errno: 'EINVAL' | 'ENODEV' | 'EOPNOTSUPP', rule: string, text: s
 
 function required(attrs: NlAttrs, attr: number, what: string): void {
   if (!attrs.has(attr)) throw new KernelError('EINVAL', `vdpa.netlink.missing.${what}`, `the ${what} is missing`);
-}
-
-/** A handle without a bus name means a manager without a bus, and the other way round. */
-function handleMatches(mdev: VdpaMgmtDev, bus: string | null, name: string): boolean {
-  const { device } = mdev;
-  return (device.bus?.name ?? null) === bus && device.name === name;
 }
 
 function fillHandle(msg: NlMessageBuilder, device: Device): Atomic {
@@ -160,15 +156,15 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
   function findMgmtdev(attrs: NlAttrs, text: string): VdpaMgmtDev {
     const bus = attrs.has(VDPA_ATTR_MGMTDEV_BUS_NAME) ? attrs.string(VDPA_ATTR_MGMTDEV_BUS_NAME) : null;
     const name = attrs.has(VDPA_ATTR_MGMTDEV_DEV_NAME) ? attrs.string(VDPA_ATTR_MGMTDEV_DEV_NAME) : null;
-    const found = name === null ? undefined : management.mgmtdevs.find((m) => handleMatches(m, bus, name));
-    if (found !== undefined) return found;
+    const found = name === null ? null : management.managers.find(bus, name);
+    if (found !== null) return found;
     throw refuse(name === null ? 'EINVAL' : 'ENODEV', 'mgmtdev', text, `${bus === null ? '' : `${bus}/`}${name ?? '(no name)'}`);
   }
 
   function findDevice(attrs: NlAttrs): VdpaDevice {
     const name = attrs.string(VDPA_ATTR_DEV_NAME);
-    const vdev = management.devices().find((d) => d.dev.name === name);
-    if (vdev === undefined) throw refuse('ENODEV', 'device', 'device not found', name);
+    const vdev = management.find(name);
+    if (vdev === null) throw refuse('ENODEV', 'device', 'device not found', name);
     return vdev;
   }
 
@@ -199,7 +195,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           info.reply(VDPA_CMD_MGMTDEV_NEW, mgmtdevMessage(findMgmtdev(info.attrs, 'Fail to find the specified mgmt device')));
         }),
         dumpit: (_, emit) => reading(async () => {
-          for (const mdev of management.mgmtdevs) emit(VDPA_CMD_MGMTDEV_NEW, mgmtdevMessage(mdev));
+          for (const mdev of management.managers.items()) emit(VDPA_CMD_MGMTDEV_NEW, mgmtdevMessage(mdev));
         }),
       },
       {

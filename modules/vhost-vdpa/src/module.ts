@@ -26,19 +26,13 @@ export default defineModule({
     'device_iommu_capable', 'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_map',
     'iommu_unmap', 'pin_user_pages', 'unpin_user_pages', 'mutex_lock', 'mutex_unlock', 'init_completion', 'complete',
     'wait_for_completion', 'current_task', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
-    'device_initialize', 'put_device', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
+    'ida_init', 'ida_alloc_max', 'ida_free', 'device_initialize', 'put_device', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
   ],
 
   async module_init(k, { THIS_MODULE, params, undo }) {
-    const minors = new Set<number>();
+    const minors = k.ida_init();
     const major = k.alloc_chrdev_region('vhost-vdpa', 0, VHOST_VDPA_DEV_MAX);
     undo.push('vhost-vdpa majors', () => k.unregister_chrdev_region(major));
-
-    const lowestFree = (): number => {
-      let n = 0;
-      while (minors.has(n)) n++;
-      return n;
-    };
 
     const fops = (v: VhostVdpa): FileOperations => ({
       owner: THIS_MODULE,
@@ -62,14 +56,15 @@ export default defineModule({
           throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.probe.groups',
             `${vdpa.dev.name}: ${vdpa.ngroups} groups and ${vdpa.nas} address spaces, and the platform IOMMU translates for one`);
         }
-        const v = new VhostVdpa(k, vdpa, lowestFree(), params.max_iotlb_entries);
-        minors.add(v.minor);
-        v.dev = k.device_initialize({
-          name: `vhost-vdpa-${v.minor}`,
-          parent: vdpa.dev,
-          devt: { major, minor: v.minor },
-          release: () => void minors.delete(v.minor) as undefined,
-        });
+        const minor = k.ida_alloc_max(minors, VHOST_VDPA_DEV_MAX - 1);
+        const v = new VhostVdpa(k, vdpa, minor, params.max_iotlb_entries);
+        const freeMinor = () => k.ida_free(minors, minor);
+        try {
+          v.dev = k.device_initialize({ name: `vhost-vdpa-${minor}`, parent: vdpa.dev, devt: { major, minor }, release: freeMinor });
+        } catch (error) {
+          freeMinor();
+          throw error;
+        }
         try {
           await k.cdev_device_add(v.dev, fops(v), THIS_MODULE, v);
         } catch (error) {

@@ -7,12 +7,14 @@ import { addStatus, deviceReady, virtioBus } from './bus.ts';
 import { VirtioDeviceState } from './device.ts';
 import type { VirtioDriver } from './header.ts';
 
+const INT_MAX = 0x7fff_ffff;
+
 export default defineModule({
   name: 'virtio',
   license: 'GPL',
   imports: [
     'bus_register', 'bus_unregister', 'driver_register', 'driver_unregister', 'device_initialize', 'device_add', 'device_unregister',
-    'put_device', 'dev_err', '__virtqueue_break',
+    'put_device', 'ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', '__virtqueue_break',
   ],
   exportsGpl: [
     'register_virtio_device', 'unregister_virtio_device', 'register_virtio_driver', 'unregister_virtio_driver', 'virtio_add_status',
@@ -23,7 +25,7 @@ export default defineModule({
   async module_init(k, { undo }) {
     const devices = new Map<Device, VirtioDeviceState>();
     const drivers = new Map<DeviceDriver, VirtioDriver>();
-    const indexes = new Set<number>();
+    const indexes = k.ida_init();
 
     const of = (dev: Device): VirtioDeviceState => {
       const vdev = devices.get(dev);
@@ -32,11 +34,6 @@ export default defineModule({
     };
     const own = (vdev: VirtioDevice): VirtioDeviceState => of(vdev.dev);
     const driverOf = (drv: DeviceDriver): VirtioDriver => drivers.get(drv) as VirtioDriver; // only ours are on our bus
-    const lowestFree = (): number => {
-      let n = 0;
-      while (indexes.has(n)) n++;
-      return n;
-    };
 
     const bus = virtioBus(k, of, driverOf);
     await k.bus_register(bus);
@@ -45,15 +42,14 @@ export default defineModule({
     return {
       ksymtab: {
         async register_virtio_device(init) {
-          const vdev = new VirtioDeviceState(lowestFree(), init);
-          indexes.add(vdev.index);
+          const vdev = new VirtioDeviceState(k.ida_alloc_max(indexes, INT_MAX), init);
           vdev.dev = k.device_initialize({
             name: `virtio${vdev.index}`,
             parent: init.parent,
             bus,
             release(dev) {
               devices.delete(dev);
-              indexes.delete(vdev.index);
+              k.ida_free(indexes, vdev.index);
               return init.release(vdev);
             },
           });
