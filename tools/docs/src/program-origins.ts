@@ -26,4 +26,5 @@ export const origins: readonly ProgramOrigin[] = [
   { as: "the lab's own: what modprobe would do, and why each step is there", programs: words('modplan') },
   { as: "the lab's own: a virtio network driver in a process, over vhost-vdpa", programs: words('vhost-net') },
   { as: "the lab's own: whether two captures hold the same frames, bit for bit", programs: words('pcapcmp') },
+  { as: "the lab's own twin of the program the recordings ran on a vhost-vdpa device", programs: words('vhosttest') },
 ];
