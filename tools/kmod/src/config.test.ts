@@ -7,7 +7,7 @@ import { lookup } from './lookup.ts';
 import { ModuleIndex } from './modindex.ts';
 import { isModuleFile, moduleName, normalizeAlias } from './names.ts';
 import { recordedTree } from './recorded.ts';
-import { readConfig } from './system.ts';
+import { readConfig, readIndex } from './system.ts';
 import { treeModule } from './tree.ts';
 
 const conf = (text: string, cmdline = '') => parseConfig([{ path: '/etc/modprobe.d/t.conf', text }], cmdline);
@@ -132,9 +132,8 @@ describe('a lookup', () => {
   });
 });
 
-it('the recorded tree finds what the recordings find', () => {
+it('the recorded tree finds what the recordings find', async () => {
   const sys = new FakeSystem(recordedTree());
-  const text = (name: string): string | null => sys.files.get(`${sys.dirname}/${name}`) ?? null;
-  const index = new ModuleIndex(sys.dirname, { dep: text('modules.dep'), alias: text('modules.alias'), symbols: text('modules.symbols'), softdep: null, builtin: null, builtinModinfo: null });
+  const index = await readIndex(sys, sys.dirname);
   expect(lookup('symbol:vdpa_set_status', index, parseConfig([])).map((f) => f.module)).toEqual(['vdpa']);
 });

@@ -82,9 +82,9 @@ export async function scanTree(sys: KmodSystem, dirname: string, log: Messages |
         continue;
       }
       const relative = path.slice(dirname.length + 1);
-      const module = parseModuleFile((await sys.readFile(path)) ?? '', relative);
-      if (module === null) log?.say('ERROR', `failed to load symbols from ${path}: ${sys.strerror('ENOEXEC')}`);
-      modules.push(module ?? { path: relative, name: moduleName(name), modinfo: [], exports: [], needs: [], aliases: [], softdeps: [], weakdeps: [], params: [], size: 0 });
+      const module = parseModuleFile((await sys.readBytes(path)) ?? new Uint8Array(), relative);
+      if (typeof module === 'string') log?.say('ERROR', `failed to load symbols from ${path}: ${sys.strerror(module)}`);
+      modules.push(typeof module !== 'string' ? module : { path: relative, name: moduleName(name), modinfo: [], exports: [], needs: [], aliases: [], softdeps: [], weakdeps: [], params: [], size: 0 });
     }
   };
   await visit(dirname);

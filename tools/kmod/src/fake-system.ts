@@ -1,14 +1,15 @@
 /** A system for tests: files in a map, a kernel that knows who needs whom, and a shell of a few words. */
-import type { ErrnoName, ModInfo } from '@vdpalab/abi';
+import type { ErrnoName } from '@vdpalab/abi';
 import { analyze } from './depmod.ts';
 import { builtinModinfoText, builtinText, depmod } from './depmod-files.ts';
 import { depmodTool } from './depmod-tool.ts';
+import { writeModule } from './elf/index.ts';
 import { modinfo } from './modinfo.ts';
 import { modprobe } from './modprobe.ts';
 import { moduleName } from './names.ts';
 import { insmod, lsmod, rmmod } from './small-tools.ts';
 import type { KmodSystem, LoadedView } from './system.ts';
-import type { ModuleTree, TreeModule } from './tree.ts';
+import type { ModuleTree } from './tree.ts';
 
 const STRERROR: Partial<Record<ErrnoName, string>> = {
   EPERM: 'Operation not permitted', ENOENT: 'No such file or directory', ENOEXEC: 'Exec format error', EEXIST: 'File exists',
@@ -27,7 +28,7 @@ export class FakeSystem implements KmodSystem {
   readonly release: string;
   readonly dirname: string;
   env: Readonly<Record<string, string | undefined>> = {};
-  readonly files = new Map<string, string>();
+  readonly files = new Map<string, string | Uint8Array>();
   /** What insert got: `name args flags`. */
   readonly inserted: string[] = [];
   /** Errno with which the kernel answers an insert or a removal of a module. */
@@ -43,7 +44,7 @@ export class FakeSystem implements KmodSystem {
     this.dirname = `/lib/modules/${release}`;
     this.#tree = tree;
     this.#sizes = sizes;
-    for (const m of tree.modules) this.files.set(`${this.dirname}/${m.path}`, moduleText(m));
+    for (const m of tree.modules) this.files.set(`${this.dirname}/${m.path}`, writeModule(m, { package: null }));
     for (const [name, text] of Object.entries(depmod(tree).texts ?? {})) this.files.set(`${this.dirname}/${name}`, text);
     this.files.set(`${this.dirname}/modules.builtin`, builtinText(tree));
     this.files.set(`${this.dirname}/modules.builtin.modinfo`, builtinModinfoText(tree));
@@ -52,11 +53,20 @@ export class FakeSystem implements KmodSystem {
   readonly strerror = (errno: ErrnoName): string => STRERROR[errno] ?? errno;
   readonly out = (text: string): void => void (this.stdout += text);
   readonly err = (text: string): void => void (this.stderr += text);
-  readonly readFile = async (path: string): Promise<string | null> => this.files.get(path) ?? null;
+  readonly readFile = async (path: string): Promise<string | null> => {
+    const contents = this.files.get(path);
+    return contents === undefined ? null : typeof contents === 'string' ? contents : new TextDecoder().decode(contents);
+  };
+
+  readonly readBytes = async (path: string): Promise<Uint8Array | null> => {
+    const contents = this.files.get(path);
+    return contents === undefined ? null : typeof contents === 'string' ? new TextEncoder().encode(contents) : contents;
+  };
+
   readonly exists = async (path: string): Promise<boolean> => this.files.has(path);
 
-  readonly writeFile = async (path: string, text: string): Promise<0> => {
-    this.files.set(path, text);
+  readonly writeFile = async (path: string, contents: string | Uint8Array): Promise<0> => {
+    this.files.set(path, contents);
     return 0;
   };
 
@@ -139,7 +149,7 @@ export class FakeSystem implements KmodSystem {
       case 'depmod': return depmodTool(argv, this);
       case 'echo': this.out(`${argv.join(' ')}\n`); return 0;
       case 'printf': this.out((argv[0] ?? '').replaceAll('\\n', '\n').replaceAll('\\\\', '\\')); return 0;
-      case 'cat': this.out(this.files.get(argv[0] ?? '') ?? ''); return 0;
+      case 'cat': this.out((await this.readFile(argv[0] ?? '')) ?? ''); return 0;
       case 'rm': this.files.delete(argv[0] ?? ''); return 0;
       case 'mkdir': case 'true': return 0;
       case 'false': return 1;
@@ -164,17 +174,4 @@ function splitCommands(line: string): string[] {
 
 function splitWords(text: string): string[] {
   return (text.match(/(?:'[^']*'|[^\s'])+/g) ?? []).map((word) => word.replaceAll("'", ''));
-}
-
-/** The `modinfo.json` that stands in a module's place. */
-function moduleText(m: TreeModule): string {
-  const value = (key: string): string | null => m.modinfo.find(([k]) => k === key)?.[1] ?? null;
-  const record: ModInfo = {
-    name: m.name, package: m.name, path: m.path, builtin: false, license: value('license') ?? 'GPL', description: value('description'),
-    author: value('author'), version: value('version'), srcversion: value('srcversion'), vermagic: value('vermagic') ?? '6.1.0 SMP ',
-    depends: [], alias: m.aliases, softdep: m.softdeps, importNs: [], size: m.size,
-    params: m.params.map((p) => ({ ...p, perm: 0, default: '' })),
-    exports: m.exports.map((e) => ({ ...e, namespace: e.namespace === '' ? null : e.namespace })), imports: m.needs,
-  };
-  return JSON.stringify(record);
 }

@@ -2,6 +2,7 @@
 export * from './config.ts';
 export * from './depmod-files.ts';
 export * from './depmod.ts';
+export * from './elf/index.ts';
 export { fnmatch } from './fnmatch.ts';
 export { hashOrder, kernfsHash, superFastHash, sysfsOrder } from './hash.ts';
 export * from './lookup.ts';

@@ -7,7 +7,7 @@ import type { ModuleIndex } from './modindex.ts';
 import { isModuleFile } from './names.ts';
 import { modulesDir, parseModuleFile, readConfig, readIndex } from './system.ts';
 import type { KmodSystem } from './system.ts';
-import type { TreeModule, TreeParam } from './tree.ts';
+import type { TreeParam } from './tree.ts';
 
 const OPTIONS = {
   short: 'adlpn0mF:k:b:Vh',
@@ -88,10 +88,10 @@ async function byName(sys: KmodSystem, index: ModuleIndex, name: string): Promis
 }
 
 async function byPath(sys: KmodSystem, path: string): Promise<Info | string> {
-  const text = await sys.readFile(path);
-  if (text === null) return `could not get modinfo from '${path}': ${sys.strerror('ENOENT')}`;
-  const module: TreeModule | null = parseModuleFile(text, path);
-  if (module === null) return `could not get modinfo from '${path}': ${sys.strerror('ENOEXEC')}`;
+  const bytes = await sys.readBytes(path);
+  if (bytes === null) return `could not get modinfo from '${path}': ${sys.strerror('ENOENT')}`;
+  const module = parseModuleFile(bytes, path);
+  if (typeof module === 'string') return `could not get modinfo from '${path}': ${sys.strerror(module)}`;
   return { head: [['filename', path]], pairs: module.modinfo, params: module.params };
 }
 

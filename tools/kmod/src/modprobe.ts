@@ -2,6 +2,7 @@
 import type { ErrnoName } from '@vdpalab/abi';
 import { configErrorText, configText } from './config.ts';
 import type { Config } from './config.ts';
+import { readModule } from './elf/index.ts';
 import { getopt } from './getopt.ts';
 import { lookup } from './lookup.ts';
 import { LIBKMOD, Messages } from './messages.ts';
@@ -10,7 +11,7 @@ import type { ModuleIndex } from './modindex.ts';
 import { removeModules } from './modprobe-remove.ts';
 import { planModule } from './plan.ts';
 import type { ModulePlan, PlanStep } from './plan.ts';
-import { moduleState, modulesDir, parseModuleFile, readConfig, readIndex } from './system.ts';
+import { moduleState, modulesDir, readConfig, readIndex } from './system.ts';
 import type { KmodSystem } from './system.ts';
 
 const OPTIONS = {
@@ -218,17 +219,17 @@ function joinOptions(words: readonly string[]): string {
 }
 
 async function showSymbols(run: ModprobeRun, file: string, exports: boolean): Promise<number> {
-  const text = await run.sys.readFile(file);
-  if (text === null) {
+  const bytes = await run.sys.readBytes(file);
+  if (bytes === null) {
     run.log.say(run.gravest, `Module ${file} not found.`);
     return 1;
   }
-  const module = parseModuleFile(text, file);
-  const found = exports ? module?.exports : module?.needs.filter((n) => n.crc !== null);
-  if (found === undefined || found.length === 0) {
+  const module = readModule(bytes);
+  const found = typeof module === 'string' ? [] : exports ? module.exports : module.versions ?? [];
+  if (found.length === 0) {
     run.log.say(run.gravest, `could not get ${exports ? 'symbols' : 'modversions'} of ${file}: No such file or directory`);
     return 1;
   }
-  for (const s of found) run.log.print(`0x${(s.crc ?? 0).toString(16).padStart(8, '0')}\t${s.name}`);
+  for (const s of found) run.log.print(`0x${s.crc.toString(16).padStart(8, '0')}\t${s.name}`);
   return 0;
 }

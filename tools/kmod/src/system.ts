@@ -1,9 +1,9 @@
 /** What the tools ask of the system they run on. The lab stands behind it; tests use {@link FakeSystem}'s like. */
-import type { ErrnoName, ModInfo, ModuleView } from '@vdpalab/abi';
+import type { ErrnoName, ModuleView } from '@vdpalab/abi';
 import { mergeConfigDirs, parseConfig } from './config.ts';
 import type { Config, ConfigFile } from './config.ts';
+import { readModule, treeModuleOfFile, type ElfErrno } from './elf/index.ts';
 import { ModuleIndex } from './modindex.ts';
-import { treeModuleOf } from './tree.ts';
 import type { TreeModule } from './tree.ts';
 
 /** What the tools read of a loaded module: /proc/modules and /sys/module. */
@@ -14,14 +14,16 @@ export interface KmodSystem {
   /** `uname -r` */
   readonly release: string;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Text of a file; `null` when there is none. A module file's text is its `modinfo.json`. */
+  /** Text of a file; `null` when there is none. */
   readonly readFile: (path: string) => Promise<string | null>;
+  /** Bytes of a file; `null` when there is none. */
+  readonly readBytes: (path: string) => Promise<Uint8Array | null>;
   /** Names in a directory; `null` when there is none. */
   readonly readdir: (path: string) => Promise<readonly string[] | null>;
   /** Whether a regular file is there. */
   readonly exists: (path: string) => Promise<boolean>;
   /** Only depmod writes. */
-  readonly writeFile?: (path: string, text: string) => Promise<ErrnoName | 0>;
+  readonly writeFile?: (path: string, contents: string | Uint8Array) => Promise<ErrnoName | 0>;
   /** Loaded modules, newest first, built-in ones excluded. */
   readonly loaded: () => readonly LoadedView[];
   /** `finit_module`. @returns the errno it failed with, or 0 */
@@ -82,19 +84,10 @@ export async function readConfig(sys: KmodSystem, dirname: string, paths: readon
   return parseConfig(files, (await sys.readFile('/proc/cmdline')) ?? '');
 }
 
-/** A module file's text as a module; `null` when it is none. @param path below the tree's directory */
-export function parseModuleFile(text: string, path: string): TreeModule | null {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return null;
-  }
-  if (typeof value !== 'object' || value === null) return null;
-  const record = value as Partial<ModInfo>;
-  const lists = [record.alias, record.softdep, record.importNs, record.params, record.exports, record.imports, record.depends];
-  if (typeof record.name !== 'string' || typeof record.license !== 'string' || !lists.every(Array.isArray)) return null;
-  return treeModuleOf({ ...(record as ModInfo), path }); // its fields have just been looked at
+/** A module file's bytes as a module of a tree, or why they are none. @param path below the tree's directory */
+export function parseModuleFile(bytes: Uint8Array, path: string): TreeModule | ElfErrno {
+  const file = readModule(bytes);
+  return typeof file === 'string' ? file : treeModuleOfFile(file, path);
 }
 
 /** State of a module as `/sys/module` shows it; `null` when it is not in the kernel. */

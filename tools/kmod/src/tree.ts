@@ -1,10 +1,10 @@
 /**
  * A module tree: what stands below `/lib/modules/RELEASE`, as data.
  *
- * Built from our own packages' `modinfo.json`, or by hand in tests; a reader of real .ko files would make the same.
+ * Read from .ko files (elf/), made of our own packages' `modinfo.json`, or by hand in tests.
  */
 import type { ModInfo } from '@vdpalab/abi';
-import { moduleName, underscores } from './names.ts';
+import { moduleName } from './names.ts';
 
 /** A symbol a module exports. */
 export interface TreeExport {
@@ -86,14 +86,15 @@ function isTableAlias(alias: string): boolean {
   return /^(pci|virtio|vdpa|auxiliary|mdev|acpi|of|platform|usb|vfio_pci):/.test(alias);
 }
 
-function fields(m: ModInfo, release: string | null): (readonly [string, string])[] {
+function fields(m: ModInfo, release: string | null, intree: boolean): (readonly [string, string])[] {
   const all: (readonly [string, string | null])[] = [
     ...m.importNs.map((ns) => ['import_ns', ns] as const),
     ...m.softdep.map((s) => ['softdep', s] as const),
     ...m.alias.filter((a) => !isTableAlias(a)).map((a) => ['alias', a] as const),
     ['description', m.description], ['author', m.author], ['license', m.license], ['version', m.version], ['srcversion', m.srcversion],
     ...m.alias.filter(isTableAlias).map((a) => ['alias', a] as const),
-    ['depends', m.builtin ? null : m.depends.join(',')], ['intree', m.builtin ? null : 'Y'], ['name', m.builtin ? null : m.name],
+    ['depends', m.builtin ? null : m.depends.join(',')], ['retpoline', m.builtin ? null : 'Y'],
+    ['intree', m.builtin || !intree ? null : 'Y'], ['name', m.builtin ? null : m.name],
     ['vermagic', m.builtin ? null : release === null ? m.vermagic : m.vermagic.replace(/^\S+/, () => release)],
   ];
   return all.filter((pair): pair is readonly [string, string] => pair[1] !== null);
@@ -103,17 +104,21 @@ function exportsOf(m: ModInfo): TreeExport[] {
   return m.exports.map((e) => ({ name: e.name, crc: e.crc, gpl: e.gpl, namespace: e.namespace ?? '' }));
 }
 
-/** The .ko that stands for a module of ours; the package's name is an alias of it. @param release `uname -r`, for the version magic */
-export function treeModuleOf(m: ModInfo, release: string | null = null): TreeModule {
+/**
+ * The .ko that stands for a module of ours.
+ *
+ * @param release `uname -r`, for the version magic
+ * @param intree false for a module built outside the kernel's tree
+ */
+export function treeModuleOf(m: ModInfo, release: string | null = null, intree = true): TreeModule {
   if (m.path === null) throw new RangeError(`${m.name} is built in and has no file`);
-  const own = underscores(m.package) === m.name ? [] : [m.package];
   return {
     path: m.path,
     name: m.name,
-    modinfo: fields(m, release),
+    modinfo: fields(m, release, intree),
     exports: exportsOf(m),
     needs: m.imports.map((i) => ({ name: i.name, weak: i.weak, crc: i.crc })),
-    aliases: [...m.alias, ...own],
+    aliases: m.alias,
     softdeps: m.softdep,
     weakdeps: [],
     params: m.params.map((p) => ({ name: p.name, type: p.type, desc: p.desc })),
@@ -126,7 +131,7 @@ export function treeOf(records: readonly ModInfo[], release: string | null = nul
   return {
     modules: records.filter((m) => !m.builtin).map((m) => treeModuleOf(m, release)),
     builtin: records.filter((m) => m.builtin).map((m) => ({
-      path: `kernel/${m.name}.ko`, name: m.name, modinfo: fields(m, release), exports: exportsOf(m),
+      path: `kernel/${m.name}.ko`, name: m.name, modinfo: fields(m, release, true), exports: exportsOf(m),
     })),
     order: null,
   };

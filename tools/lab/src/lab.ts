@@ -12,8 +12,9 @@ import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './
 import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
+import { openModuleFile } from './module-file.ts';
 import { UserProcess, type Syscalls } from './process.ts';
-import { parseModuleFile, Vmlinux } from './vmlinux.ts';
+import { Vmlinux } from './vmlinux.ts';
 
 /** What a lab is made from. */
 export interface LabOptions {
@@ -269,10 +270,10 @@ export class Lab {
     const proc = this.symbol('current')();
     const reader = proc === null ? this.spawnProcess('kmod') : new UserProcess(this.#syscalls(), proc);
     try {
-      const info = parseModuleFile(await reader.readFile(path), path);
-      const module = this.#modules.get(info.package);
-      if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${info.package} is not in this lab`);
-      return await this.hw.sched.host(openImage(module, path, this.config.release), `module ${path}`);
+      const file = openModuleFile(await reader.readFileBytes(path), path, (level, text) => this.hw.machine.console(level, 'kern', text));
+      const module = this.#modules.get(file.package);
+      if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${file.package} is not in this lab`);
+      return file.image(await this.hw.sched.host(openImage(module, path, this.config.release), `module ${path}`));
     } finally {
       if (proc === null) await this.symbol('process_exit')(reader.proc);
     }

@@ -143,6 +143,18 @@ export class UserProcess {
     return this.#sys.ksys_setsockopt(this.proc, fd, level, name, value);
   }
 
+  /** A whole file. */
+  async readFileBytes(path: string): Promise<Uint8Array> {
+    const fd = await this.open(path);
+    try {
+      const chunks: Uint8Array[] = [];
+      for (let chunk = await this.read(fd, 65536); chunk.length > 0; chunk = await this.read(fd, 65536)) chunks.push(chunk);
+      return Buffer.concat(chunks);
+    } finally {
+      await this.close(fd);
+    }
+  }
+
   /** A whole file as text. */
   async readFile(path: string): Promise<string> {
     const utf8 = new TextDecoder();
@@ -159,10 +171,10 @@ export class UserProcess {
   }
 
   /** Write a whole file in one write, as a store to an attribute needs. @param flags absent: create and truncate */
-  async writeFile(path: string, text: string, flags: number = O_WRONLY | O_CREAT | O_TRUNC): Promise<void> {
+  async writeFile(path: string, contents: Uint8Array | string, flags: number = O_WRONLY | O_CREAT | O_TRUNC): Promise<void> {
     const fd = await this.open(path, flags);
     try {
-      await this.write(fd, text);
+      await this.write(fd, contents);
     } finally {
       await this.close(fd);
     }

@@ -1,6 +1,6 @@
 /** The kernel image: the symbols that exist before any module, and the built-ins in order. */
-import type { Atomic, KernelSymbols, ModInfo, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
-import { KernelError } from '@vdpalab/abi';
+import type { Atomic, KernelSymbols, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
+import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
 import { Loader, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
 import { CAP_SYS_MODULE } from '@vdpalab/uapi';
@@ -43,6 +43,7 @@ export class Vmlinux {
       },
       capable: () => this.#mayLoad(),
       vermagic: vermagic(hw.machine.release),
+      moduleLayoutCrc: MODULE_LAYOUT_CRC,
       moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
       readImage,
     });
@@ -92,20 +93,4 @@ export class Vmlinux {
       timer?.cancel();
     }
   }
-}
-
-/**
- * A module file's contents in the lab's file system: what its build says of it, as text.
- *
- * @throws EINVAL for an empty file, ENOEXEC for one that is no module, as the kernel answers
- */
-export function parseModuleFile(text: string, path: string): ModInfo {
-  if (text === '') throw new KernelError('EINVAL', 'module.load.empty', `${path}: empty`);
-  try {
-    const info = JSON.parse(text) as Partial<ModInfo> | null;
-    if (typeof info?.name === 'string' && typeof info.package === 'string') return info as ModInfo; // written by the lab itself
-  } catch {
-    // not a module: refused below
-  }
-  throw new KernelError('ENOEXEC', 'module.load.format', `${path}: not a module file`);
 }

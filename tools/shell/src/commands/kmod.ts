@@ -2,6 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import { depmodTool, insmod, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
 import type { Applet, Program } from '../program.ts';
+import { readBytes } from '../streams.ts';
 import { errnoText } from '../system.ts';
 
 type Tool = (argv: readonly string[], sys: KmodSystem) => Promise<number>;
@@ -36,11 +37,19 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
     release: c.system.release,
     env: Object.fromEntries(c.env),
     readFile: (path) => quiet(() => c.read(path)),
+    readBytes: (path) => quiet(async () => {
+      const fd = await c.p.open(path);
+      try {
+        return await readBytes(c.p, fd);
+      } finally {
+        await c.p.close(fd);
+      }
+    }),
     readdir: (path) => quiet(async () => (await c.p.readdir(path)).map((entry) => entry.name)),
     exists: async (path) => (await quiet(() => c.p.stat(path)))?.kind === 'file',
-    writeFile: async (path, text) => {
+    writeFile: async (path, contents) => {
       try {
-        await c.p.writeFile(path, text);
+        await c.p.writeFile(path, contents);
         return 0;
       } catch (error) {
         if (isKernelError(error)) return error.errno;
