@@ -1,6 +1,7 @@
 /** /lib/modules and /etc/modprobe.d of a lab. */
 import type { KernelSymbols, ModInfo } from '@vdpalab/abi';
 import { builtinModinfoText, builtinText, cycleErrors, depmod, treeOf, type ModuleTree } from '@vdpalab/kmod';
+import { buildOrder } from './build-order.ts';
 import type { BuiltModule } from './built-modules.ts';
 import type { LabConfig } from './config.ts';
 import { moduleFile } from './module-file.ts';
@@ -23,7 +24,7 @@ export function installModuleTree(modules: readonly BuiltModule[], config: LabCo
   const intree = (info: ModInfo): boolean => !outside.has(info.name) && !outside.has(info.package.replaceAll('-', '_'));
   const files = infos.filter((info) => !info.builtin).map((info) => ({ info, ...moduleFile(info, release, intree(info)) }));
   for (const { module, bytes } of files) write(`${dir}/${module.path}`, bytes, 0o644);
-  const order = files.filter((f) => intree(f.info)).map((f) => f.module.path);
+  const order = buildOrder(files.filter((f) => intree(f.info)).map((f) => f.module.path));
   const tree: ModuleTree = { modules: files.map((f) => f.module), builtin: treeOf(infos, release).builtin, order };
   const { graph, texts } = depmod(tree);
   if (texts === null) throw new Error(cycleErrors(graph.cycles).join('\n'));
