@@ -1,10 +1,11 @@
 /** Character devices. Mirrors `fs/char_dev.c` (Linux 6.1). */
 import type { Atomic, KModule } from '@vdpalab/abi';
+import { CHAR_MAJORS } from './builtin-majors.ts';
 import { fail } from './fail.ts';
 import type { FileOperations, FsSymbols } from './header.ts';
 
-/** `find_dynamic_major`: free majors are handed out downwards, first in the low range. On a PC 247 to 254 are taken. */
-const DYNAMIC = [{ from: 246, to: 234 }, { from: 511, to: 384 }] as const;
+/** `find_dynamic_major`: free majors are handed out downwards, first in the low range. */
+const DYNAMIC = [{ from: 254, to: 234 }, { from: 511, to: 384 }] as const;
 const MINORS = 1 << 20;
 
 /** A device number that answers opens. */
@@ -15,7 +16,8 @@ export interface Cdev {
 }
 
 interface Region {
-  readonly name: string;
+  /** Several where drivers share a major, each with minors of its own. */
+  readonly names: readonly string[];
   readonly count: number;
 }
 
@@ -36,6 +38,7 @@ export function createChrdevs(): Chrdevs {
   const regions = new Map<number, Region>();
   const cdevs = new Map<string, Cdev>();
   const own = new Set<string>();
+  for (const [major, name] of CHAR_MAJORS) regions.set(major, { names: [...regions.get(major)?.names ?? [], name], count: MINORS });
 
   function freeMajor(): number {
     for (const { from, to } of DYNAMIC) {
@@ -54,9 +57,9 @@ export function createChrdevs(): Chrdevs {
         }
         if (!(baseMajor >= 0 && baseMajor <= 511)) throw fail('EINVAL', 'chrdev.major', `${name}: major ${baseMajor}, 0 to 511`);
         const taken = regions.get(baseMajor);
-        if (taken !== undefined) throw fail('EBUSY', 'chrdev.major', `${name}: major ${baseMajor} is ${taken.name}'s`);
+        if (taken !== undefined) throw fail('EBUSY', 'chrdev.major', `${name}: major ${baseMajor} is ${taken.names.join("'s and ")}'s`);
         const major = baseMajor === 0 ? freeMajor() : baseMajor;
-        regions.set(major, { name, count });
+        regions.set(major, { names: [name], count });
         return major;
       },
       unregister_chrdev_region: (major): Atomic => {
@@ -77,13 +80,13 @@ export function createChrdevs(): Chrdevs {
       if (cdev === undefined) throw fail('ENXIO', 'chrdev.nobody', `device ${key(major, minor)}: no driver answers`);
       return cdev;
     },
-    regions: () => [...regions].map(([major, { name }]) => [major, name] as const).sort(([a], [b]) => a - b),
+    regions: () => [...regions].sort(([a], [b]) => a - b).flatMap(([major, { names }]) => names.map((name) => [major, name] as const)),
     settle: () => {
       for (const major of regions.keys()) own.add(`${major}`);
       for (const cdev of cdevs.keys()) own.add(cdev);
     },
     leftovers: () => [
-      ...[...regions].filter(([major]) => !own.has(`${major}`)).map(([major, { name }]) => `chrdev region ${major} ${name}`),
+      ...[...regions].filter(([major]) => !own.has(`${major}`)).map(([major, { names }]) => `chrdev region ${major} ${names.join(', ')}`),
       ...[...cdevs.keys()].filter((cdev) => !own.has(cdev)).map((cdev) => `cdev ${cdev}`),
     ],
   };

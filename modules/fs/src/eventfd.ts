@@ -72,7 +72,7 @@ export function createEventfds(
       const ctx = ofFile(file);
       if (len < 8) throw fail('EINVAL', 'eventfd.length', `${file.path}: read of ${len} bytes, at least 8`);
       if (ctx.count === 0n) wouldBlock(file);
-      await nap(ctx.wq, () => ctx.count > 0n, `${file.path} ${ctx.id} to be signalled`);
+      await nap(ctx.wq, () => ctx.count > 0n, `${file.path} ${ctx.id} to be signalled`, 'eventfd_read');
       const out = new Uint8Array(8);
       new DataView(out.buffer).setBigUint64(0, ctx.take(), true);
       k.wake_up(ctx.wq);
@@ -85,7 +85,7 @@ export function createEventfds(
       if (value === ULLONG_MAX) throw fail('EINVAL', 'eventfd.value', `${file.path}: write of 0xffffffffffffffff`);
       const fits = (): boolean => ULLONG_MAX - ctx.count > value;
       if (!fits()) wouldBlock(file);
-      await nap(ctx.wq, fits, `${file.path} ${ctx.id} to be read`);
+      await nap(ctx.wq, fits, `${file.path} ${ctx.id} to be read`, 'eventfd_write');
       ctx.count += value;
       k.wake_up(ctx.wq);
       return 8;

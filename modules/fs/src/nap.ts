@@ -2,8 +2,8 @@
 import type { KernelSymbols, Task } from '@vdpalab/abi';
 import type { WaitQueue } from '@vdpalab/sched';
 
-/** Sleep on a queue until `condition` holds. @param ns at most this long; negative or absent for ever */
-export type Nap = (wq: WaitQueue, condition: () => boolean, what: string, ns?: number) => Promise<void>;
+/** Sleep on a queue until `condition` holds. @param wchan Linux's function that sleeps; @param ns at most this long; negative or absent for ever */
+export type Nap = (wq: WaitQueue, condition: () => boolean, what: string, wchan: string, ns?: number) => Promise<void>;
 
 /** Interruptible sleeps of one kernel. */
 export interface Naps {
@@ -17,12 +17,12 @@ export function createNaps(k: Pick<KernelSymbols, 'wait_event' | 'wait_event_tim
   const napping = new Set<Task>();
   return {
     isNapping: (task) => napping.has(task),
-    nap: async (wq, condition, what, ns = -1) => {
+    nap: async (wq, condition, what, wchan, ns = -1) => {
       if (condition()) return;
       const task = k.current_task();
       napping.add(task);
       try {
-        if (ns < 0) await k.wait_event(wq, condition, what);
+        if (ns < 0) await k.wait_event(wq, condition, what, undefined, wchan);
         else await k.wait_event_timeout(wq, condition, what, ns);
       } finally {
         napping.delete(task);

@@ -58,7 +58,7 @@ export function createPipes(
       const pipe = pipeOf(file);
       if (len === 0) return new Uint8Array(0);
       if (pipe.used === 0 && pipe.writers > 0 && nonblocking(file)) throw fail('EAGAIN', 'pipe.nonblock', `${file.path} is empty`);
-      await nap(pipe.wq, () => pipe.used > 0 || pipe.writers === 0, `data in ${file.path}`);
+      await nap(pipe.wq, () => pipe.used > 0 || pipe.writers === 0, `data in ${file.path}`, 'pipe_read');
       const out = take(pipe, len);
       k.wake_up(pipe.wq);
       return out;
@@ -72,7 +72,7 @@ export function createPipes(
         const need = rest.length <= PIPE_BUF && bytes.length <= PIPE_BUF ? rest.length : 1;
         if (CAPACITY - pipe.used < need) {
           if (nonblocking(file)) break;
-          await nap(pipe.wq, () => CAPACITY - pipe.used >= need || pipe.readers === 0, `room in ${file.path}`);
+          await nap(pipe.wq, () => CAPACITY - pipe.used >= need || pipe.readers === 0, `room in ${file.path}`, 'pipe_write');
           continue;
         }
         done += give(pipe, rest);

@@ -1,6 +1,7 @@
 /** Files of /proc that do not belong to a process. Mirrors `fs/proc` and `kernel/sysctl.c` (Linux 6.1). */
 import type { KernelSymbols, Machine } from '@vdpalab/abi';
 import { CAP_SYSLOG } from '@vdpalab/uapi';
+import { BLOCK_MAJORS } from './builtin-majors.ts';
 import { fail } from './fail.ts';
 import type { FsSymbols } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
@@ -31,8 +32,8 @@ export function createProcFiles(
   proc_create('cmdline', 0o444, () => `${machine.cmdline}\n`);
   proc_create('version', 0o444, () => `Linux version ${machine.release} (vdpalab) ${version}\n`);
   proc_create('modules', 0o444, (reader) => modulesText(k.modules(), reader.cred.caps.has(CAP_SYSLOG)));
-  proc_create('devices', 0o444, () =>
-    `Character devices:\n${chrdevs().map(([major, name]) => `${`${major}`.padStart(3)} ${name}\n`).join('')}\nBlock devices:\n`);
+  const majors = (of: readonly (readonly [number, string])[]): string => of.map(([major, name]) => `${`${major}`.padStart(3)} ${name}\n`).join('');
+  proc_create('devices', 0o444, () => `Character devices:\n${majors(chrdevs())}\nBlock devices:\n${majors(BLOCK_MAJORS)}`);
   proc_create('uptime', 0o444, () => {
     const seconds = (machine.sched.now / 1e9).toFixed(2);
     return `${seconds} ${seconds}\n`;

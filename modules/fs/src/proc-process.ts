@@ -43,7 +43,7 @@ export function createProcessDirs(procRoot: DirTreeNode, make: NodeMaker, facts:
   }
 
   function wchan(proc: ProcessImpl): string {
-    return facts.tasksOf(proc).find((task) => task.wait !== null)?.wait?.what ?? '0';
+    return facts.tasksOf(proc).find((task) => task.wait !== null)?.wait?.wchan ?? '0';
   }
 
   function fdDir(proc: ProcessImpl): DirTreeNode {

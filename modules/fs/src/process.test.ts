@@ -95,11 +95,12 @@ test('/proc/PID tells state, names and descriptors', async () => {
     task(sleeper, 'nap', async () => void await k.ksys_read(sleeper, end, 1).catch(() => {}));
     const never = k.init_waitqueue_head('never');
     let over = false;
-    task(blocked, 'wait', () => k.wait_event(never, () => over, 'last close of /dev/vhost-vdpa-0'));
+    task(blocked, 'wait', () => k.wait_event(never, () => over, 'last close of /dev/vhost-vdpa-0', () => [], 'vhost_vdpa_remove'));
     await k.msleep(1);
     expect((await cat('/proc/3/stat')).slice(0, 13)).toBe('3 (sleeper) S');
     expect((await cat('/proc/4/stat')).slice(0, 21)).toBe('4 (a very long com) D');
-    expect(await cat('/proc/4/wchan')).toBe('last close of /dev/vhost-vdpa-0');
+    expect(await cat('/proc/3/wchan')).toBe('pipe_read');
+    expect(await cat('/proc/4/wchan')).toBe('vhost_vdpa_remove');
     expect(await cat('/proc/2/wchan')).toBe('0');
     expect((await cat('/proc/self/stat')).slice(0, 10)).toBe('1 (root) R');
     expect(await k.ksys_readlink(user, '/proc/self')).toBe('2');

@@ -1,7 +1,7 @@
 /** Completions. Mirrors `kernel/sched/completion.c` (Linux 6.1). */
 import type { Atomic } from '@vdpalab/abi';
 import type { Completion, SchedSymbols, WaitQueue } from './header.ts';
-import type { Wait } from './wait.ts';
+import { reasonOf, type Wait } from './wait.ts';
 
 class CompletionImpl implements Completion {
   readonly name: string;
@@ -34,10 +34,9 @@ export function createCompletions(wait: Wait): Completions {
         c.done++;
         return wait.symbols.wake_up(c.queue);
       },
-      wait_for_completion: async (given, owners) => {
+      wait_for_completion: async (given, owners, wchan) => {
         const c = impl(given);
-        const what = `completion ${c.name}`;
-        await wait.sleepOn(c.queue, () => c.done > 0, owners === undefined ? { what } : { what, owners });
+        await wait.sleepOn(c.queue, () => c.done > 0, reasonOf(`completion ${c.name}`, owners, wchan));
         c.done--; // each complete() lets one waiter through
       },
     },

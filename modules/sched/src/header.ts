@@ -53,8 +53,9 @@ export interface SchedSymbols {
    * Sleep until `condition` holds; checked again after each wake-up.
    *
    * @param owners tasks that can make it hold, for deadlock reports
+   * @param wchan Linux's function that sleeps there, for `/proc/PID/wchan`
    */
-  wait_event: (wq: WaitQueue, condition: () => boolean, what: string, owners?: () => readonly Task[]) => Promise<void>;
+  wait_event: (wq: WaitQueue, condition: () => boolean, what: string, owners?: () => readonly Task[], wchan?: string) => Promise<void>;
   /** As {@link wait_event}, at most `ns` of virtual time. @returns whether the condition holds */
   wait_event_timeout: (wq: WaitQueue, condition: () => boolean, what: string, ns: number) => Promise<boolean>;
   wake_up: (wq: WaitQueue) => Atomic;
@@ -73,7 +74,8 @@ export interface SchedSymbols {
 
   init_completion: (name: string) => Completion;
   complete: (c: Completion) => Atomic;
-  wait_for_completion: (c: Completion, owners?: () => readonly Task[]) => Promise<void>;
+  /** Owners and wchan as of {@link wait_event}. */
+  wait_for_completion: (c: Completion, owners?: () => readonly Task[], wchan?: string) => Promise<void>;
 
   alloc_workqueue: (name: string) => Workqueue;
   /** Flushes first. */

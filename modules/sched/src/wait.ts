@@ -13,6 +13,11 @@ export interface Wait {
   readonly leftovers: () => readonly string[];
 }
 
+/** A reason of what is known. */
+export function reasonOf(what: string, owners: WaitReason['owners'], wchan: string | undefined): WaitReason {
+  return { what, ...(owners === undefined ? {} : { owners }), ...(wchan === undefined ? {} : { wchan }) };
+}
+
 /** Make the wait queues of one kernel. */
 export function createWait(sched: Scheduler): Wait {
   const busy = new Set<WaitQueue>();
@@ -57,8 +62,7 @@ export function createWait(sched: Scheduler): Wait {
   return {
     symbols: {
       init_waitqueue_head: (name) => ({ name, waiters: new Set(), watchers: new Set() }),
-      wait_event: (wq, condition, what, owners) =>
-        sleepOn(wq, condition, owners === undefined ? { what } : { what, owners }),
+      wait_event: (wq, condition, what, owners, wchan) => sleepOn(wq, condition, reasonOf(what, owners, wchan)),
       wait_event_timeout,
       wake_up: (wq): Atomic => {
         // Copies: a watcher may take itself, or others, off the queue.

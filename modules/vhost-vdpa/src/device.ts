@@ -139,7 +139,7 @@ export class VhostVdpa {
   /** Wait until nobody has it open, and let nobody open it again. */
   async shut(): Promise<void> {
     const owners = (): readonly Task[] => (this.#opener === null || this.#opener.state === 'done' ? [] : [this.#opener]);
-    while (this.#opened) await this.#k.wait_for_completion(this.#closed, owners);
+    while (this.#opened) await this.#k.wait_for_completion(this.#closed, owners, 'vhost_vdpa_remove');
     this.#opened = true;
   }
 

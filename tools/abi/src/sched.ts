@@ -12,6 +12,8 @@ export interface WaitReason {
   readonly what: string;
   /** Tasks that can end the wait; a cycle of these is a deadlock. */
   readonly owners?: () => readonly Task[];
+  /** Linux's function that sleeps, as `/proc/PID/wchan` names it. */
+  readonly wchan?: string;
   /** The task rests, like a worker without work: {@link Scheduler.run} does not report it as blocked. */
   readonly idle?: boolean;
 }
