@@ -1,5 +1,6 @@
 /** One simulated device. Mirrors `drivers/vdpa/vdpa_sim/vdpa_sim.c` (Linux 6.1). */
 import type { Atomic } from '@vdpalab/abi';
+import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { IommuSymbols } from '@vdpalab/iommu';
 import type { SchedSymbols, Work } from '@vdpalab/sched';
 import { VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
@@ -19,7 +20,7 @@ export type SimSymbols =
   & DmaSymbols & MapSymbols
   & Pick<IommuSymbols, 'set_dma_ops' | 'init_iova_domain' | 'put_iova_domain' | 'dma_set_mask_and_coherent'>
   & Pick<SchedSymbols, 'INIT_WORK' | 'queue_work' | 'system_wq'>
-  & Pick<VdpaSymbols, '__vdpa_alloc_device'>
+  & Pick<DriverCoreSymbols, 'put_device'> & Pick<VdpaSymbols, '__vdpa_alloc_device'>
   & Pick<VringhSymbols, 'vringh_init_iotlb' | 'vringh_set_iotlb'>
   & Pick<VhostIotlbSymbols, 'vhost_iotlb_init'>;
 
@@ -136,7 +137,8 @@ export async function createSim(k: SimSymbols, attr: VdpasimDevAttr, options: Si
   const vdpa = await k.__vdpa_alloc_device({
     parent: null, dma_dev: null, ngroups: attr.ngroups, nas: attr.nas, name: attr.name, priv: sim,
     config: vdpasimOps(k, sim, options.batchMapping, () => {
-      sim.reset(); // a work that is still queued finds nothing to do
+      sim.running = false; // a work that is still queued finds nothing to do
+      for (const table of iommu) k.vhost_iotlb_reset(table);
       attr.free?.(sim);
       k.set_dma_ops(sim.vdpa.dev, null);
       return k.put_iova_domain(iova);
@@ -144,7 +146,12 @@ export async function createSim(k: SimSymbols, attr: VdpasimDevAttr, options: Si
   });
   sim.vdpa = vdpa;
   k.set_dma_ops(vdpa.dev, dmaOps(k, iommu[0] as VhostIotlb, iova)); // there is one at least
-  k.dma_set_mask_and_coherent(vdpa.dev, DMA_BIT_MASK_64);
+  try {
+    k.dma_set_mask_and_coherent(vdpa.dev, DMA_BIT_MASK_64);
+  } catch (error) {
+    k.put_device(vdpa.dev);
+    throw error;
+  }
   vdpa.mdev = attr.mgmt_dev;
   return sim;
 }

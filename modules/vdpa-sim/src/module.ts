@@ -16,7 +16,7 @@ export default defineModule({
   },
   imports: [
     'vhost_iotlb_reset', 'queue_work', 'vhost_iotlb_add_range', 'free_iova', 'vringh_set_iotlb', 'vringh_init_iotlb',
-    'vhost_iotlb_del_range', '__vdpa_alloc_device', 'alloc_iova', 'vhost_iotlb_init', 'put_iova_domain',
+    'vhost_iotlb_del_range', '__vdpa_alloc_device', 'put_device', 'alloc_iova', 'vhost_iotlb_init', 'put_iova_domain',
     'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next', 'set_dma_ops', 'init_iova_domain', 'INIT_WORK',
     'vhost_iotlb_add_range_ctx', 'dma_set_mask_and_coherent', 'system_wq',
   ],
