@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, it } from 'vitest';
-import { buildOrder } from './build-order.ts';
+import { buildOrder, isListed, usuallyOutside } from './build-order.ts';
 
 it('puts the recorded kernel\'s modules in the order in which its depmod had them', () => {
   const recorded = readFileSync(new URL('../../kmod/testdata/linux-6.1.modules.dep', import.meta.url), 'utf8')
@@ -15,4 +15,12 @@ it('leaves what it does not know behind', () => {
   expect(buildOrder(['extra/x.ko', 'kernel/virt/lib/irqbypass.ko', 'kernel/drivers/vdpa/vdpa.ko'])).toEqual([
     'kernel/drivers/vdpa/vdpa.ko', 'kernel/virt/lib/irqbypass.ko', 'extra/x.ko',
   ]);
+});
+
+it('takes what Debian leaves unset for built outside, on a release of Debian\'s', () => {
+  expect(usuallyOutside('6.1.0-56-amd64')).toContain('vdpa');
+  expect(usuallyOutside('6.1.0-vdpalab')).toEqual([]);
+  expect(isListed(['vdpa-core', 'vhost-vdpa'], { name: 'vdpa', package: 'vdpa-core' })).toBe(true);
+  expect(isListed(['vdpa-core', 'vhost-vdpa'], { name: 'vhost_vdpa', package: 'vhost-vdpa' })).toBe(true);
+  expect(isListed(['vdpa'], { name: 'vhost', package: 'vhost' })).toBe(false);
 });

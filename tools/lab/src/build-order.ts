@@ -1,4 +1,22 @@
-/** The order in which a kernel's build comes to its modules: that of the Makefiles, which modules.order keeps (Linux 6.1). */
+/** How a kernel's modules were built: in what order, and which ones outside its tree (Linux 6.1). */
+import type { ModInfo } from '@vdpalab/abi';
+
+/** What Debian's kernel leaves unset (CONFIG_VDPA and all that needs it, the mdev samples): who wants these on it builds them beside it. */
+const DEBIAN_UNSET: readonly string[] = [
+  'vdpa', 'vdpa_sim', 'vdpa_sim_net', 'vdpa_sim_blk', 'vduse', 'ifcvf', 'vp_vdpa', 'eni_vdpa', 'vringh', 'vhost_vdpa', 'virtio_vdpa',
+  'mtty', 'mdpy', 'mbochs',
+];
+
+/** Modules that a release of this name has from outside its tree: `6.1.0-56-amd64` is a kernel of Debian's. */
+export function usuallyOutside(release: string): readonly string[] {
+  return /^\d+\.\d+\.\d+-\d+-(amd64|arm64)$/.test(release) ? DEBIAN_UNSET : [];
+}
+
+/** Whether a module is on a list that names modules or packages, with `-` or `_`. */
+export function isListed(list: readonly string[], info: Pick<ModInfo, 'name' | 'package'>): boolean {
+  const plain = (name: string): string => name.replaceAll('-', '_');
+  return list.some((name) => plain(name) === info.name || plain(name) === plain(info.package));
+}
 
 /** Directories and files below `kernel/`, as the Makefiles list them. */
 const ORDER: readonly string[] = [

@@ -1,8 +1,8 @@
 /** /lib/modules and /etc/modprobe.d of a lab. */
-import type { KernelSymbols, ModInfo } from '@vdpalab/abi';
+import type { KernelSymbols } from '@vdpalab/abi';
 import { builtinModinfoText, builtinText, cycleErrors, depmod, treeOf, type ModuleTree } from '@vdpalab/kmod';
-import { buildOrder } from './build-order.ts';
-import type { BuiltModule } from './built-modules.ts';
+import { buildOrder, isListed, usuallyOutside } from './build-order.ts';
+import { workspaceModules, type BuiltModule } from './built-modules.ts';
 import type { LabConfig } from './config.ts';
 import { moduleFile } from './module-file.ts';
 
@@ -20,11 +20,13 @@ export function installModuleTree(modules: readonly BuiltModule[], config: LabCo
   const { release } = config;
   const dir = moduleDirectory(release);
   const infos = modules.map((m) => m.info);
-  const outside = new Set(config.modules.out_of_tree.map((name) => name.replaceAll('-', '_')));
-  const intree = (info: ModInfo): boolean => !outside.has(info.name) && !outside.has(info.package.replaceAll('-', '_'));
-  const files = infos.filter((info) => !info.builtin).map((info) => ({ info, ...moduleFile(info, release, intree(info)) }));
+  const outside = config.modules.out_of_tree ?? usuallyOutside(release);
+  const files = modules.filter((m) => !m.info.builtin).map(({ info, dir: from }) => {
+    const intree = from.startsWith(workspaceModules) && !isListed(outside, info);
+    return { intree, ...moduleFile(info, release, intree) };
+  });
   for (const { module, bytes } of files) write(`${dir}/${module.path}`, bytes, 0o644);
-  const order = buildOrder(files.filter((f) => intree(f.info)).map((f) => f.module.path));
+  const order = buildOrder(files.filter((f) => f.intree).map((f) => f.module.path));
   const tree: ModuleTree = { modules: files.map((f) => f.module), builtin: treeOf(infos, release).builtin, order };
   const { graph, texts } = depmod(tree);
   if (texts === null) throw new Error(cycleErrors(graph.cycles).join('\n'));
