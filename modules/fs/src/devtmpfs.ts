@@ -30,7 +30,7 @@ export function createDevtmpfs(
     symbols: {
       devtmpfs_create_node: (path, major, minor, mode) => {
         const { dir, name } = makeDirs(absolute(path));
-        const node = make.chr(name, mode, major, minor);
+        const node = make.chr(name, mode, 'devtmpfs', major, minor);
         attach(dir, node);
         nodes.add(node);
         return node;

@@ -241,6 +241,8 @@ export interface FsSymbols {
   ksys_readlink: (proc: Process, path: string) => Promise<string>;
   /** Names in Linux's order for the directory's file system, `.` and `..` excluded. */
   ksys_readdir: (proc: Process, path: string) => Promise<{ name: string; kind: NodeKind }[]>;
+  /** A node for a character device, whether anybody answers there or not. @throws EPERM without CAP_MKNOD; EEXIST ENOENT EACCES */
+  ksys_mknod: (proc: Process, path: string, mode: number, rdev: { readonly major: number; readonly minor: number }) => Promise<void>;
   ksys_mkdir: (proc: Process, path: string, mode: number) => Promise<void>;
   ksys_unlink: (proc: Process, path: string) => Promise<void>;
   ksys_rmdir: (proc: Process, path: string) => Promise<void>;

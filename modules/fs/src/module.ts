@@ -49,7 +49,7 @@ export default defineModule({
     'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes',
     'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
     'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
-    'ksys_readdir', 'ksys_mkdir', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
+    'ksys_readdir', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
     'ksys_socket', 'ksys_bind', 'ksys_sendmsg', 'ksys_recvmsg',
     'ksys_getsockname', 'ksys_setsockopt', 'fs_leftovers',
   ],

@@ -1,4 +1,4 @@
-import { F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
+import { F_OK, O_RDWR, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { bootFs, refusal } from './testing/kernel.ts';
 import type { TestKernel } from './testing/kernel.ts';
@@ -27,6 +27,8 @@ const rename = (from: string, to: string): Call => ({ k, root }) => k.ksys_renam
 
 test.each<[string, string, Call]>([
   ['mkdir of an existing name', 'EEXIST', mkdir('/tmp/f')],
+  ['mknod of an existing name', 'EEXIST', ({ k, root }) => k.ksys_mknod(root, '/tmp/f', 0o666, { major: 1, minor: 3 })],
+  ['mknod without CAP_MKNOD', 'EPERM', ({ k, user }) => k.ksys_mknod(user, '/tmp/n', 0o666, { major: 1, minor: 3 })],
   ['mkdir of a link', 'EEXIST', mkdir('/tmp/l')],
   ['mkdir of /', 'EEXIST', mkdir('/')],
   ['mkdir of .', 'EEXIST', mkdir('/tmp/.')],
@@ -132,5 +134,14 @@ test('sysfs lists in hash order, procfs by length and name', async () => {
     const proc = await names('/proc');
     expect(proc.slice(0, 3)).toEqual(['sys', 'self', 'answer']);
     expect(proc.slice(-2)).toEqual(['1', '2']);
+  });
+});
+
+test('a device node is what its maker says, and an open of it is ENXIO when nobody answers', async () => {
+  const { k, root, inTask } = await bootFs();
+  await inTask(async () => {
+    await k.ksys_mknod(root, '/tmp/n', 0o666, { major: 240, minor: 77 });
+    expect(await k.ksys_stat(root, '/tmp/n', true)).toMatchObject({ kind: 'chr', mode: 0o644, rdev: { major: 240, minor: 77 } });
+    await expect(k.ksys_open(root, '/tmp/n', O_RDWR)).rejects.toMatchObject(refusal('ENXIO', 'chrdev.nobody'));
   });
 });

@@ -1,5 +1,5 @@
 /** Making, removing and asking about names. Mirrors `fs/namei.c`, `fs/stat.c` and `fs/readdir.c` (Linux 6.1). */
-import { F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
+import { CAP_MKNOD, F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
 import type { FsSymbols, Process, Stat } from './header.ts';
 import type { NodeMaker, Roots } from './kernfs.ts';
@@ -13,7 +13,7 @@ import { attach, ChrTreeNode, detach, DirTreeNode, FileTreeNode, LinkTreeNode, p
 import type { TreeNode } from './tree.ts';
 
 type NameSymbols = Pick<FsSymbols,
-  | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
+  | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_mknod' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
   | 'ksys_rename' | 'ksys_access'>;
 
 /** Make the calls on names of one kernel. */
@@ -141,6 +141,11 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots): Name
     ksys_mkdir: async (proc, path, mode) => {
       const { parent, name } = placeFor(proc, path, 'mkdir', true);
       attach(parent, make.dir(name, mode & 0o1777 & ~UMASK, parent.flavour, proc.cred));
+    },
+    ksys_mknod: async (proc, path, mode, { major, minor }) => {
+      const { parent, name } = placeFor(proc, path, 'mknod', false);
+      if (!proc.cred.caps.has(CAP_MKNOD)) throw fail('EPERM', 'mknod.cap', `${path}: CAP_MKNOD is missing`);
+      attach(parent, make.chr(name, mode & 0o1777 & ~UMASK, parent.flavour, major, minor, proc.cred));
     },
     ksys_symlink: async (proc, target, path) => {
       if (target === '') throw fail('ENOENT', 'symlink.target', 'an empty target');

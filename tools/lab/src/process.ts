@@ -99,6 +99,11 @@ export class UserProcess {
     return this.#sys.ksys_readdir(this.proc, path);
   }
 
+  /** A node for a character device. */
+  mknod(path: string, mode: number, rdev: { readonly major: number; readonly minor: number }): Promise<void> {
+    return this.#sys.ksys_mknod(this.proc, path, mode, rdev);
+  }
+
   mkdir(path: string, mode = 0o777): Promise<void> {
     return this.#sys.ksys_mkdir(this.proc, path, mode);
   }

@@ -6,6 +6,7 @@ import { fileApplets } from './files.ts';
 import { find } from './find.ts';
 import { grep } from './grep.ts';
 import { ls } from './ls.ts';
+import { mknod } from './mknod.ts';
 import { sed } from './sed.ts';
 import { sortingApplets } from './sorting.ts';
 import { systemApplets } from './system-programs.ts';
@@ -13,6 +14,6 @@ import { textApplets } from './text.ts';
 
 /** All of them; a door may add its own to a copy. */
 export const applets: ReadonlyMap<string, Applet> = new Map<string, Applet>([
-  ['ls', ls], ['grep', grep], ['egrep', grep], ['fgrep', grep], ['sed', sed], ['find', find],
+  ['ls', ls], ['grep', grep], ['egrep', grep], ['fgrep', grep], ['sed', sed], ['find', find], ['mknod', mknod],
   ...textApplets, ...sortingApplets, ...dumpApplets, ...fileApplets, ...systemApplets, ...commands,
 ]);
