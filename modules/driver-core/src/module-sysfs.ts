@@ -2,7 +2,7 @@
  * /sys/module, rendered from what the loader tells.
  *
  * Mirrors `kernel/module/sysfs.c`, `kernel/params.c` and `drivers/base/module.c` (Linux 6.1). Not modelled: what is in
- * `sections/` and `notes/`; `initsize` is always 0.
+ * `sections/` and `notes/`.
  */
 import type { ModuleEvent, ModuleView } from '@vdpalab/abi';
 import type { DirNode } from '@vdpalab/fs';
@@ -85,7 +85,7 @@ export class ModuleDirs {
       show('initstate', () => module.state);
       show('refcnt', () => String(module.refcnt));
       show('coresize', () => String(module.size));
-      show('initsize', () => '0');
+      show('initsize', () => String(module.initSize));
       show('taint', () => module.taint);
       this.#k.kernfs_create_dir(dir, 'sections');
       this.#k.kernfs_create_dir(dir, 'notes');

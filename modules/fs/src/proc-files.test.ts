@@ -9,7 +9,7 @@ import type { TestKernel } from './testing/kernel.ts';
 
 function view(name: string, more: Partial<ModuleView> = {}): ModuleView {
   return {
-    name, state: 'live', refcnt: 0, size: 16384, holders: [], taint: '', version: undefined, srcversion: undefined,
+    name, state: 'live', refcnt: 0, size: 16384, initSize: 0, holders: [], taint: '', version: undefined, srcversion: undefined,
     address: 0xffffffffc0208000n, permanent: false, builtin: false, parameters: [], ...more,
   };
 }
@@ -28,14 +28,14 @@ test('/proc/modules reads as on Linux 6.1, and shows no addresses to users', asy
   kernel.modules.push(
     view('vdpa_sim_net', { refcnt: -1, state: 'going', taint: 'OE', address: 0xffffffffc022d000n }),
     view('vdpa', { size: 32768, refcnt: 4, holders: ['virtio_vdpa', 'vhost_vdpa', 'vdpa_sim_net', 'vdpa_sim'], taint: 'OE' }),
-    view('tiny', { state: 'coming', refcnt: 1 }),
+    view('tiny', { state: 'coming', refcnt: 1, initSize: 4096 }),
     view('stuck', { permanent: true, taint: 'P' }),
     view('unborn', { state: 'unformed' }),
   );
   expect(await cat(kernel, kernel.root, '/proc/modules')).toBe([
     'vdpa_sim_net 16384 -1 - Unloading 0xffffffffc022d000 (OE-)\n',
     'vdpa 32768 4 virtio_vdpa,vhost_vdpa,vdpa_sim_net,vdpa_sim, Live 0xffffffffc0208000 (OE)\n',
-    'tiny 16384 1 - Loading 0xffffffffc0208000\n',
+    'tiny 20480 1 - Loading 0xffffffffc0208000\n',
     'stuck 16384 0 [permanent], Live 0xffffffffc0208000 (P)\n',
   ].join(''));
   expect(await cat(kernel, kernel.user, '/proc/modules')).toContain('vdpa_sim_net 16384 -1 - Unloading 0x0000000000000000 (OE-)\n');

@@ -9,7 +9,7 @@ function line(module: ModuleView, addresses: boolean): string {
   const users = module.holders.map((name) => `${name},`).join('') + (module.permanent ? '[permanent],' : '');
   const address = (addresses ? module.address : 0n).toString(16).padStart(16, '0');
   const flags = module.taint === '' ? '' : ` (${module.taint}${STATE_FLAG[module.state]})`;
-  return `${module.name} ${module.size} ${module.refcnt} ${users === '' ? '-' : users} ${STATE_WORD[module.state]} 0x${address}${flags}\n`;
+  return `${module.name} ${module.size + module.initSize} ${module.refcnt} ${users === '' ? '-' : users} ${STATE_WORD[module.state]} 0x${address}${flags}\n`;
 }
 
 /** The whole file; modules that are not formed yet do not show. */

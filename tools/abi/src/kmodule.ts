@@ -20,6 +20,8 @@ export interface ModuleView extends KModule {
   readonly refcnt: number;
   /** Bytes of code, as `coresize` shows them. */
   readonly size: number;
+  /** Bytes of code that is freed after init, as `initsize` shows them: 0 once it has run. */
+  readonly initSize: number;
   /** Modules that use this one, newest first. */
   readonly holders: readonly string[];
   /** Letters such as `OE`. */

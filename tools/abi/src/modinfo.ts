@@ -13,12 +13,14 @@ export interface ModInfo {
   /** Place in a module tree, below `/lib/modules/RELEASE`: `kernel/drivers/vdpa/vdpa.ko`; `null` when built in. */
   readonly path: string | null;
   readonly builtin: boolean;
+  /** Empty: the image says none. */
   readonly license: string;
   readonly description: string | null;
   readonly author: string | null;
   readonly version: string | null;
   /** 23 hexadecimal digits over the built code; only with a version, as in Linux. */
   readonly srcversion: string | null;
+  /** Empty: the image says none. */
   readonly vermagic: string;
   /** Modules that provide the imports, in the order of the imports; built-in ones excluded. */
   readonly depends: readonly string[];
@@ -31,6 +33,25 @@ export interface ModInfo {
   readonly imports: readonly ModInfoImport[];
   /** Bytes of built code, for lsmod's Size column. */
   readonly size: number;
+  /** Bytes that are freed once init has run; absent: none. */
+  readonly initSize?: number;
+  /** `intree=Y`; absent: it is in tree. */
+  readonly intree?: boolean;
+  /** Carries a signature the kernel knows; absent: it does. */
+  readonly signed?: boolean;
+  /** What is wrong with its signature; absent: nothing. */
+  readonly signature?: 'bad' | 'malformed' | 'no-key';
+  /** `staging=Y` */
+  readonly staging?: boolean;
+  /** `false`: the image has no `__versions` table. */
+  readonly versions?: boolean;
+  /** CRC of `module_layout` it was built against, where that is not the kernel's. */
+  readonly layoutCrc?: number;
+  /**
+   * What the source says by `MODULE_*`, in the order of `.modinfo`: `[key, value]`, with keys this record has no field
+   * for (`firmware`, a second `author`); absent: the fields above in kbuild's order.
+   */
+  readonly fields?: readonly (readonly [key: string, value: string])[];
 }
 
 /** A declared parameter. */

@@ -86,16 +86,20 @@ function isTableAlias(alias: string): boolean {
   return /^(pci|virtio|vdpa|auxiliary|mdev|acpi|of|platform|usb|vfio_pci):/.test(alias);
 }
 
-function fields(m: ModInfo, release: string | null, intree: boolean): (readonly [string, string])[] {
-  const all: (readonly [string, string | null])[] = [
+function fields(m: ModInfo, release: string | null): (readonly [string, string])[] {
+  const said: (readonly [string, string | null])[] = m.fields !== undefined ? [...m.fields] : [
     ...m.importNs.map((ns) => ['import_ns', ns] as const),
     ...m.softdep.map((s) => ['softdep', s] as const),
     ...m.alias.filter((a) => !isTableAlias(a)).map((a) => ['alias', a] as const),
-    ['description', m.description], ['author', m.author], ['license', m.license], ['version', m.version], ['srcversion', m.srcversion],
+    ['description', m.description], ['author', m.author], ['license', m.license === '' ? null : m.license], ['version', m.version],
+  ];
+  const vermagic = release === null ? m.vermagic : m.vermagic.replace(/^\S+/, () => release);
+  const all: (readonly [string, string | null])[] = [
+    ...said, ['srcversion', m.srcversion],
     ...m.alias.filter(isTableAlias).map((a) => ['alias', a] as const),
     ['depends', m.builtin ? null : m.depends.join(',')], ['retpoline', m.builtin ? null : 'Y'],
-    ['intree', m.builtin || !intree ? null : 'Y'], ['name', m.builtin ? null : m.name],
-    ['vermagic', m.builtin ? null : release === null ? m.vermagic : m.vermagic.replace(/^\S+/, () => release)],
+    ['staging', m.staging === true ? 'Y' : null], ['intree', m.builtin || m.intree === false ? null : 'Y'], ['name', m.builtin ? null : m.name],
+    ['vermagic', m.builtin || vermagic === '' ? null : vermagic],
   ];
   return all.filter((pair): pair is readonly [string, string] => pair[1] !== null);
 }
@@ -104,18 +108,13 @@ function exportsOf(m: ModInfo): TreeExport[] {
   return m.exports.map((e) => ({ name: e.name, crc: e.crc, gpl: e.gpl, namespace: e.namespace ?? '' }));
 }
 
-/**
- * The .ko that stands for a module of ours.
- *
- * @param release `uname -r`, for the version magic
- * @param intree false for a module built outside the kernel's tree
- */
-export function treeModuleOf(m: ModInfo, release: string | null = null, intree = true): TreeModule {
+/** The .ko that stands for a module of ours. @param release `uname -r`, for the version magic; absent: as the record has it */
+export function treeModuleOf(m: ModInfo, release: string | null = null): TreeModule {
   if (m.path === null) throw new RangeError(`${m.name} is built in and has no file`);
   return {
     path: m.path,
     name: m.name,
-    modinfo: fields(m, release, intree),
+    modinfo: fields(m, release),
     exports: exportsOf(m),
     needs: m.imports.map((i) => ({ name: i.name, weak: i.weak, crc: i.crc })),
     aliases: m.alias,
@@ -131,7 +130,7 @@ export function treeOf(records: readonly ModInfo[], release: string | null = nul
   return {
     modules: records.filter((m) => !m.builtin).map((m) => treeModuleOf(m, release)),
     builtin: records.filter((m) => m.builtin).map((m) => ({
-      path: `kernel/${m.name}.ko`, name: m.name, modinfo: fields(m, release, true), exports: exportsOf(m),
+      path: `kernel/${m.name}.ko`, name: m.name, modinfo: fields(m, release), exports: exportsOf(m),
     })),
     order: null,
   };

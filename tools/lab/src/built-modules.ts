@@ -3,13 +3,17 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { KernelError, type ModInfo } from '@vdpalab/abi';
-import { moduleInfo, readDefinition, scanModule, type ModuleImage } from '@vdpalab/loader';
+import { moduleInfo, readDefinition, scanModule, type ModuleImage, type ModuleInfo } from '@vdpalab/loader';
 
 /** A module package that has been built. */
 export interface BuiltModule {
   readonly info: ModInfo;
-  /** Host folder of the package. */
+  /** Host folder of the package, or of the one file. */
   readonly dir: string;
+  /** Host file whose default export is the module. */
+  readonly entry: string;
+  /** The module itself, where it has been read already. */
+  readonly definition?: unknown;
 }
 
 /** Folder of this project's own module packages. */
@@ -23,7 +27,7 @@ export const workspaceModules = fileURLToPath(new URL('../../../modules/', impor
 export function readBuiltModule(dir: string): BuiltModule {
   const file = join(dir, 'dist', 'modinfo.json');
   if (!existsSync(file)) throw new Error(`${dir} is not built: ${file} is missing; run "npm run build"`);
-  return { info: JSON.parse(readFileSync(file, 'utf8')) as ModInfo, dir }; // written by our own build
+  return { info: JSON.parse(readFileSync(file, 'utf8')) as ModInfo, dir, entry: join(dir, 'dist', 'module.js') }; // written by our own build
 }
 
 /** Every built package of a folder, by name; packages without a build are left out. */
@@ -35,7 +39,7 @@ export function builtModules(folder: string = workspaceModules): BuiltModule[] {
 }
 
 /**
- * Refuse a module that reaches anything but the shared rooms and its own files, from `module.js` on.
+ * Refuse a module that reaches anything but the shared rooms and its own files, from its entry on.
  *
  * @throws ENOEXEC naming file, line and import
  */
@@ -47,26 +51,26 @@ export function scanBuilt(module: BuiltModule): void {
     const name = join(module.info.package, relative(module.dir, file));
     for (const next of scanModule(readFileSync(file, 'utf8'), name)) visit(resolve(dirname(file), next));
   };
-  visit(join(module.dir, 'dist', 'module.js'));
+  visit(module.entry);
 }
 
 /**
  * Open a built module as a loadable image.
  *
  * @param path where user space found it, for messages
- * @param release the lab's, which its modules are taken to be built for
+ * @param info what the loaded file says of itself, where that is not what the build wrote
  * @throws ENOEXEC when a file imports what it may not, or the default export is no module
  */
-export async function openImage(module: BuiltModule, path: string, release: string): Promise<ModuleImage> {
+export async function openImage(module: BuiltModule, path: string, info: ModuleInfo = moduleInfo(module.info)): Promise<ModuleImage> {
   scanBuilt(module);
-  const entry = pathToFileURL(join(module.dir, 'dist', 'module.js')).href;
-  let definition: unknown;
+  const entry = pathToFileURL(module.entry).href;
+  let { definition } = module;
   try {
-    definition = ((await import(entry)) as { default?: unknown }).default;
+    definition ??= ((await import(entry)) as { default?: unknown }).default;
   } catch (error) {
     throw new KernelError('ENOEXEC', 'module.load.import', `${path}: ${String(error)}`, { cause: error });
   }
-  return { definition: readDefinition(definition, path), path, info: moduleInfo(module.info, release) };
+  return { definition: readDefinition(definition, path), path, info };
 }
 
 /**

@@ -76,8 +76,9 @@ export const labSchema = z.strictObject({
   modules: z.strictObject({
     only: z.array(z.string()).optional().describe('modules in the tree; all when absent'),
     without: z.array(z.string()).default([]).describe('modules left out of the tree'),
-    extra: z.array(z.string()).default([]).describe('packages outside the workspace, by path'),
-    out_of_tree: z.array(z.string()).optional().describe('modules built outside the kernel\'s tree: unsigned, not marked intree, not in modules.order; by default what Debian leaves unset on a Debian release, and always those of extra'),
+    extra: z.array(z.string()).default([]).describe('built packages outside the workspace, or folders of module files, by path'),
+    out_of_tree: z.array(z.string()).optional().describe('modules built outside the kernel\'s tree: not marked intree, not in modules.order; by default what Debian leaves unset on a Debian release, and always packages of extra'),
+    unsigned: z.array(z.string()).optional().describe('modules without a signature; those built outside when absent'),
   }).prefault({}),
 }).superRefine((lab, ctx) => {
   if (ctx.issues.length > 0) return; // relations are judged once every value by itself is right

@@ -5,6 +5,8 @@ export type * from './headers.ts';
 export * from './lab.ts';
 export * from './layers.ts';
 export * from './log.ts';
+export type { ModuleFileInfo } from './module-files.ts';
 export * from './module-tree.ts';
 export * from './process.ts';
+export { selectModules } from './select-modules.ts';
 export * from './vmlinux.ts';

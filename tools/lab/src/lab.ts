@@ -7,13 +7,14 @@ import type { Process } from '@vdpalab/fs';
 import type { Loader, ModuleImage } from '@vdpalab/loader';
 import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
 import type { Logger } from 'pino';
-import { builtModules, openImage, readBuiltModule, type BuiltModule } from './built-modules.ts';
+import { openImage, type BuiltModule } from './built-modules.ts';
 import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
 import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
 import { openModuleFile } from './module-file.ts';
 import { UserProcess, type Syscalls } from './process.ts';
+import { selectModules } from './select-modules.ts';
 import { Vmlinux } from './vmlinux.ts';
 
 /** What a lab is made from. */
@@ -103,7 +104,7 @@ export class Lab {
     });
     const pci = createPciHost(hw, config.pci, config.networks);
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
-    const lab = new Lab(folder, config, hw, pci, log, selectModules(config, folder));
+    const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder));
     await lab.#boot();
     return lab;
   }
@@ -273,7 +274,7 @@ export class Lab {
       const file = openModuleFile(await reader.readFileBytes(path), path, (level, text) => this.hw.machine.console(level, 'kern', text));
       const module = this.#modules.get(file.package);
       if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${file.package} is not in this lab`);
-      return file.image(await this.hw.sched.host(openImage(module, path, this.config.release), `module ${path}`));
+      return file.image(await this.hw.sched.host(openImage(module, path), `module ${path}`));
     } finally {
       if (proc === null) await this.symbol('process_exit')(reader.proc);
     }
@@ -299,16 +300,6 @@ export class Lab {
     if ('error' in done) throw done.error;
     return done.value;
   }
-}
-
-/** The modules a lab file asks for: all built-ins, and those of the tree that are not left out. */
-export function selectModules(config: LabConfig, folder: string): BuiltModule[] {
-  const { only, without, extra } = config.modules;
-  const plain = (name: string): string => name.replaceAll('-', '_');
-  const isIn = (list: readonly string[], m: BuiltModule): boolean =>
-    list.some((name) => plain(name) === m.info.name || name === m.info.package);
-  const own = builtModules().filter((m) => m.info.builtin || ((only === undefined || isIn(only, m)) && !isIn(without, m)));
-  return [...own, ...extra.map((dir) => readBuiltModule(resolve(folder, dir)))];
 }
 
 /** Make a lab. */

@@ -6,14 +6,14 @@ import { moduleFile, openModuleFile } from './module-file.ts';
 
 const INFO: ModInfo = {
   name: 'toy_dev', package: 'toy-dev', path: 'kernel/toy/toy_dev.ko', builtin: false, license: 'GPL v2', description: 'a toy', author: 'A. One',
-  version: '1.2', srcversion: '0123456789ABCDEF0123456', vermagic: '6.1.0-vdpalab SMP preempt mod_unload modversions ', depends: ['base'], alias: [],
+  version: '1.2', srcversion: '0123456789ABCDEF0123456', vermagic: '6.1.0-9 SMP preempt mod_unload modversions ', depends: ['base'], alias: [],
   softdep: [], importNs: ['TOYS'], params: [{ name: 'count', type: 'int', desc: 'how many', perm: 0o444, default: '1' }],
   exports: [{ name: 'toy_get', gpl: true, namespace: null, crc: 0x1234_5678 }],
   imports: [{ name: 'base_f', weak: false, crc: 0xdead_beef }, { name: 'extra_f', weak: true, crc: null }], size: 4321,
 };
 
-const plain = moduleFile(INFO, '6.1.0-9', false).bytes;
-const signed = moduleFile(INFO, '6.1.0-9', true).bytes;
+const plain = moduleFile({ ...INFO, intree: false, signed: false }).bytes;
+const signed = moduleFile(INFO).bytes;
 
 /** What opening does: the image, or the errno with what was logged. */
 function open(bytes: Uint8Array): { log: string[]; errno?: string; image?: ReturnType<ReturnType<typeof openModuleFile>['image']>; package?: string } {
@@ -56,8 +56,20 @@ describe('a module file', () => {
     expect(open(edit(plain, 'toy_dev\0\0', 'toy_bad\0\0')).image?.definition.name).toBe('toy_bad');
   });
 
-  it('is refused when it was changed after it was signed', () => {
-    expect(open(edit(signed, 'a toy', 'a boy'))).toMatchObject({ errno: 'EKEYREJECTED', log: [] });
+  it('is judged by its signature: changed afterwards, by a key nobody knows, or none that can be read', () => {
+    expect(open(edit(signed, 'a toy', 'a boy')).image?.info).toMatchObject({ signed: false, signature: 'bad' });
+    for (const signature of ['bad', 'no-key', 'malformed'] as const) {
+      expect(open(moduleFile({ ...INFO, signature }).bytes).image?.info).toMatchObject({ signed: false, signature });
+    }
+  });
+
+  it('may say less than a build would: no licence, no magic, no versions, another layout', () => {
+    const { image } = open(moduleFile({ ...INFO, license: '', vermagic: '', versions: false, staging: true, initSize: 8192 }).bytes);
+    expect(image?.definition.license).toBe('unspecified');
+    expect(image?.info).toMatchObject({ vermagic: undefined, importCrcs: null, staging: true, initSize: 8192 });
+    expect(open(moduleFile({ ...INFO, layoutCrc: 1 }).bytes).image?.info.importCrcs).toEqual({ module_layout: 1, base_f: 0xdead_beef });
+    const { module } = moduleFile({ ...INFO, fields: [['firmware', 'a.bin'], ['author', 'A'], ['author', 'B'], ['license', 'GPL']] });
+    expect(module.modinfo.slice(0, 5)).toEqual([['firmware', 'a.bin'], ['author', 'A'], ['author', 'B'], ['license', 'GPL'], ['srcversion', '0123456789ABCDEF0123456']]);
   });
 
   it('is refused as an ELF file with the kernel\'s words', () => {

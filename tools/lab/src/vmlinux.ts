@@ -14,6 +14,11 @@ export function moduleBlacklist(cmdline: string): string[] {
   return cmdline.split(/\s+/).flatMap((word) => /^module_blacklist=(.*)$/.exec(word)?.[1]?.split(',') ?? []);
 }
 
+/** Whether `module.sig_enforce` is on a kernel command line: as a bare word, or with a true value. */
+export function sigEnforce(cmdline: string): boolean {
+  return cmdline.split(/\s+/).some((word) => /^module\.sig_enforce(=(1|[yYtT].*|[oO][nN]))?$/.test(word));
+}
+
 /** `name.param=value` words of a kernel command line, as the arguments of one built-in. */
 export function builtinArgs(cmdline: string, name: string): string {
   return cmdline.split(/\s+/).flatMap((word) => {
@@ -44,6 +49,7 @@ export class Vmlinux {
       capable: () => this.#mayLoad(),
       vermagic: vermagic(hw.machine.release),
       moduleLayoutCrc: MODULE_LAYOUT_CRC,
+      sigEnforce: sigEnforce(hw.machine.cmdline),
       moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
       readImage,
     });
@@ -57,7 +63,7 @@ export class Vmlinux {
     machine.console(6, 'kern', `Command line: ${machine.cmdline}`);
     const provided = new Set(this.loader.symbols().map((s) => s.name));
     for (const module of bootOrder(builtins, provided)) {
-      const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`, machine.release), `built-in ${module.info.name}`);
+      const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`), `built-in ${module.info.name}`);
       await this.loader.loadBuiltin(image, builtinArgs(machine.cmdline, module.info.name));
     }
   }

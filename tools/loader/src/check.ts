@@ -6,11 +6,31 @@ import type { LoadedModule } from './loaded.ts';
 import type { KernelTaint } from './kernel-taint.ts';
 import { isGplCompatible, TAINT } from './taint.ts';
 
-/** @throws EKEYREJECTED when signatures are enforced and the image has none */
-export function checkSignature(mod: LoadedModule, host: LoaderHost): void {
-  if (host.sigEnforce !== true || mod.image.info.signed) return;
-  host.printk(5, 'Loading of unsigned module is rejected');
-  throw new KernelError('EKEYREJECTED', 'module.load.signature', `${mod.name}: unsigned, and signatures are enforced`);
+/**
+ * `module_sig_check`: a signature that is there must hold; one that is missing matters where signatures are enforced.
+ *
+ * What is loaded by force counts as unsigned: the tool may have changed the image.
+ *
+ * @returns whether the image is signed by a key the kernel knows
+ * @throws EKEYREJECTED when the signature does not fit the contents, or signatures are enforced and there is none to trust
+ * @throws EBADMSG when the signature cannot be read
+ */
+export function checkSignature(mod: LoadedModule, flags: number, host: LoaderHost): boolean {
+  const { signed, signature } = mod.image.info;
+  const mangled = (flags & (MODULE_INIT_IGNORE_MODVERSIONS | MODULE_INIT_IGNORE_VERMAGIC)) !== 0;
+  if (!mangled && signature === 'bad') {
+    throw new KernelError('EKEYREJECTED', 'module.load.signature-digest', `${mod.name}: its signature is over other contents`);
+  }
+  if (!mangled && signature === 'malformed') {
+    throw new KernelError('EBADMSG', 'module.load.signature-format', `${mod.name}: its signature cannot be read`);
+  }
+  if (!mangled && signed) return true;
+  if (host.sigEnforce === true) {
+    const reason = !mangled && signature === 'no-key' ? 'module with unavailable key' : 'unsigned module';
+    host.printk(5, `Loading of ${reason} is rejected`);
+    throw new KernelError('EKEYREJECTED', 'module.load.signature', `${mod.name}: ${reason}, and signatures are enforced`);
+  }
+  return false;
 }
 
 /** @throws EPERM for a name after `module_blacklist=` */
@@ -74,9 +94,9 @@ export function taintByOrigin(mod: LoadedModule, host: LoaderHost, taint: Kernel
   }
 }
 
-/** The taint of an unsigned image, once it has a name. */
-export function taintBySignature(mod: LoadedModule, taint: KernelTaint): void {
-  if (mod.image.info.signed) return;
+/** The taint of an image without a signature to trust, once it has a name. */
+export function taintBySignature(mod: LoadedModule, trusted: boolean, taint: KernelTaint): void {
+  if (trusted) return;
   taint.once('unsigned', 5, `${mod.name}: module verification failed: signature and/or required key missing - tainting kernel`);
   taint.add(TAINT.UNSIGNED_MODULE, mod);
 }

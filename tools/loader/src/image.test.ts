@@ -38,10 +38,12 @@ describe('a module definition', () => {
 
 it('modinfo.json gives sizes, CRCs and the order of needed symbols', () => {
   const record = {
-    size: 5, srcversion: null, vermagic: '6.1.0 SMP ', exports: [{ name: 'e', gpl: true, namespace: null, crc: 7 }],
+    size: 5, srcversion: null, version: null, license: 'GPL', importNs: [], vermagic: '6.1.0 SMP ', exports: [{ name: 'e', gpl: true, namespace: null, crc: 7 }],
     imports: [{ name: 'b', weak: false, crc: 8 }, { name: 'a', weak: true, crc: null }],
   } as unknown as ModInfo; // the fields that count here
-  expect(moduleInfo(record, '6.1.0-lab')).toEqual({
-    size: 5, srcversion: undefined, crcs: { e: 7 }, importCrcs: { b: 8 }, vermagic: '6.1.0-lab SMP ', intree: true, signed: true, symbolOrder: ['b', 'a'],
+  expect(moduleInfo(record)).toEqual({
+    size: 5, initSize: undefined, srcversion: undefined, crcs: { e: 7 }, importCrcs: { b: 8 }, vermagic: '6.1.0 SMP ', intree: true, signed: true,
+    symbolOrder: ['b', 'a'],
   });
+  expect(moduleInfo({ ...record, intree: false, signed: false })).toMatchObject({ intree: false, signed: false });
 });

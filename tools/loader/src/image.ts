@@ -14,9 +14,16 @@ export interface ModuleInfo {
   /** `undefined` when the image says none. */
   readonly vermagic?: string | undefined;
   readonly intree: boolean;
+  /** Carries a signature by a key the kernel knows. */
   readonly signed: boolean;
+  /** What is wrong with a signature: `bad` does not fit the contents, `malformed` cannot be read, `no-key` is by a key the kernel lacks. */
+  readonly signature?: 'bad' | 'malformed' | 'no-key' | undefined;
   /** `staging=Y` */
   readonly staging?: boolean;
+  /** Bytes of code that is freed after init; default 0. */
+  readonly initSize?: number | undefined;
+  /** Names of the image's allocated sections, for `/sys/module/M/sections`; absent, what such a module usually has. */
+  readonly sections?: readonly string[] | undefined;
   /** Undefined symbols in the order of the module's symbol table; default: imports, then weak imports. */
   readonly symbolOrder?: readonly string[] | undefined;
 }
@@ -51,21 +58,18 @@ export function makeImage(definition: unknown, info: Partial<ModuleInfo> = {}, p
   };
 }
 
-/**
- * What the loader needs of a `modinfo.json`; modules of this tree are in tree and signed.
- *
- * @param release replaces the first word of the version magic
- */
-export function moduleInfo(record: ModInfo, release?: string): ModuleInfo {
+/** What the loader needs of a `modinfo.json`; a file's own word goes before it. */
+export function moduleInfo(record: ModInfo): ModuleInfo {
   const compared = record.imports.filter((i) => i.crc !== null).map((i) => [i.name, i.crc as number] as const); // just filtered
   return {
     size: record.size,
+    initSize: record.initSize,
     srcversion: record.srcversion ?? undefined,
     crcs: Object.fromEntries(record.exports.map((e) => [e.name, e.crc])),
     importCrcs: Object.fromEntries(compared),
-    vermagic: release === undefined ? record.vermagic : record.vermagic.replace(/^\S+/, () => release),
-    intree: true,
-    signed: true,
+    vermagic: record.vermagic,
+    intree: record.intree ?? true,
+    signed: record.signed ?? true,
     symbolOrder: record.imports.map((i) => i.name),
   };
 }

@@ -4,6 +4,9 @@ import type { KModule, LinkedInit, ModuleParameter, ModuleState, ModuleView } fr
 import type { ModuleImage } from './image.ts';
 import { moduleTaintLetters, TAINT } from './taint.ts';
 
+const PAGE = 4096;
+const pages = (bytes: number): number => Math.ceil(bytes / PAGE) * PAGE;
+
 /** What the loader's own reference adds to the counter: `MODULE_REF_BASE`. */
 const REF_BASE = 1;
 
@@ -12,6 +15,7 @@ export class LoadedModule implements ModuleView {
   readonly name: string;
   readonly image: ModuleImage;
   readonly builtin: boolean;
+  /** Whole pages, at least one. */
   readonly size: number;
   readonly version: string | undefined;
   readonly srcversion: string | undefined;
@@ -32,19 +36,27 @@ export class LoadedModule implements ModuleView {
   exit: LinkedInit['module_exit'];
   /** `mod->refcnt`: {@link REF_BASE} more than user space sees; 0 once released. */
   #refs = 0;
+  readonly #initSize: number;
 
   constructor(image: ModuleImage, builtin: boolean) {
     this.name = image.definition.name;
     this.image = image;
     this.builtin = builtin;
-    this.size = image.info.size;
-    this.version = image.definition.version;
+    const { definition, info } = image;
+    this.size = pages(Math.max(info.size, 1));
+    this.#initSize = pages(info.initSize ?? 0);
+    this.version = definition.version;
     this.srcversion = image.info.srcversion;
   }
 
   /** `module_refcount`: -1 once the module is on its way out. */
   get refcnt(): number {
     return this.builtin ? 0 : this.#refs - REF_BASE;
+  }
+
+  /** Bytes that go when init has run. */
+  get initSize(): number {
+    return this.state === 'live' || this.state === 'going' ? 0 : this.#initSize;
   }
 
   get holders(): readonly string[] {

@@ -62,7 +62,7 @@ export class Loader {
    * @throws ENOEXEC when version magic or module layout differ, or an exported symbol exists already
    * @throws EEXIST when the name is live; EBUSY when it is going, or was coming and failed
    * @throws ENOENT when a symbol is unknown
-   * @throws EKEYREJECTED when signatures are enforced and the image has none
+   * @throws EKEYREJECTED when the signature does not hold, or signatures are enforced and there is none; EBADMSG when it cannot be read
    * @throws KernelError what `module_init` throws; anything else it throws is a bug and comes out as it is
    */
   async load(image: ModuleImage, args = '', flags = 0): Promise<ModuleView> {
@@ -82,7 +82,7 @@ export class Loader {
     this.#mayInit(mod.name);
     if ((flags & ~KNOWN_FLAGS) !== 0) throw new KernelError('EINVAL', 'module.load.flags', `${mod.name}: flags ${flags} have bits that mean nothing`);
     this.#step('signature', mod);
-    checkSignature(mod, host);
+    const trusted = checkSignature(mod, flags, host);
     this.#step('blacklist', mod);
     checkBlacklist(mod, host);
     this.#step('modversions', mod);
@@ -94,7 +94,7 @@ export class Loader {
     await this.#reserveName(mod);
     undo.push('name', () => this.#free(mod));
     this.#step('taints', mod);
-    taintBySignature(mod, this.#taint);
+    taintBySignature(mod, trusted, this.#taint);
     mod.startRefs();
     this.#step('symbols', mod);
     undo.push('use edges', () => mod.dropUses());

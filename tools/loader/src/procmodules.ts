@@ -15,5 +15,5 @@ export function procModulesLine(view: ModuleView, options: { readonly hideAddres
   const users = [...view.holders, ...(view.permanent ? ['[permanent]'] : [])].map((name) => `${name},`).join('');
   const address = (options.hideAddress === true ? 0n : view.address).toString(16).padStart(16, '0');
   const taints = view.taint === '' ? '' : ` (${view.taint}${FLAG[view.state]})`;
-  return `${view.name} ${view.size} ${view.refcnt} ${users === '' ? '-' : users} ${STATE[view.state]} 0x${address}${taints}`;
+  return `${view.name} ${view.size + view.initSize} ${view.refcnt} ${users === '' ? '-' : users} ${STATE[view.state]} 0x${address}${taints}`;
 }

@@ -38,15 +38,15 @@ export function addGraph(program: Command, out: (text: string) => void): void {
     return softdeps ? command.option('--softdeps', 'count softdeps as needs') : command;
   };
   question('why <module> <needed>', 'why a module brings in another: a shortest chain of needs, with the symbols that force each', true)
-    .action((a: string, b: string, options: QuestionOptions) => out(whyAnswer(a, b, options)));
+    .action(async (a: string, b: string, options: QuestionOptions) => out(await whyAnswer(a, b, options)));
   question('impact <module>', 'what breaks or degrades without a module, nearest first, and the hardware that loses its driver')
-    .action((module: string, options: QuestionOptions) => out(impactAnswer(module, options)));
+    .action(async (module: string, options: QuestionOptions) => out(await impactAnswer(module, options)));
   question('cycles', 'modules that need each other, with a shortest way around each knot', true)
-    .action((options: QuestionOptions) => out(cyclesAnswer(options)));
+    .action(async (options: QuestionOptions) => out(await cyclesAnswer(options)));
   question('symbols <pattern>', 'who exports the symbols of a name, or of a shell pattern, and who uses them')
-    .action((pattern: string, options: QuestionOptions) => out(symbolsAnswer(pattern, options)));
+    .action(async (pattern: string, options: QuestionOptions) => out(await symbolsAnswer(pattern, options)));
   question('unused-exports', 'exported symbols that no module of the tree needs')
-    .action((options: QuestionOptions) => out(unusedExportsAnswer(options)));
+    .action(async (options: QuestionOptions) => out(await unusedExportsAnswer(options)));
   question('diff <lab> <other>', 'what differs between the trees two lab files select')
-    .action((a: string, b: string, options: QuestionOptions) => out(diffAnswer(a, b, options)));
+    .action(async (a: string, b: string, options: QuestionOptions) => out(await diffAnswer(a, b, options)));
 }

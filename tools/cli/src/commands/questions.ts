@@ -23,10 +23,11 @@ export interface QuestionOptions {
 export class QuestionError extends Error {}
 
 /** The graph of the modules a lab file selects; of all without one. */
-export function graphFor(options: Pick<QuestionOptions, 'lab' | 'builtin'>): ModuleGraph {
+export async function graphFor(options: Pick<QuestionOptions, 'lab' | 'builtin'>): Promise<ModuleGraph> {
   const { lab, builtin = false } = options;
   const config = lab === undefined ? labSchema.parse({}) : parseLabFile(readFileSync(lab, 'utf8'), lab);
-  const infos = selectModules(config, lab === undefined ? process.cwd() : dirname(lab)).map((m) => m.info);
+  const selected = await selectModules(config, lab === undefined ? process.cwd() : dirname(lab));
+  const infos = selected.map((m) => m.info).filter((info) => info.path?.startsWith('/') !== true); // those that depmod sees
   return moduleGraph(treeOf(infos, config.release), { builtin });
 }
 
@@ -45,38 +46,40 @@ function asked<T>(question: () => T): T {
 }
 
 /** `graph why FROM TO` */
-export function whyAnswer(from: string, to: string, options: QuestionOptions): string {
-  const found = asked(() => why(graphFor(options), from, to, options.softdeps));
+export async function whyAnswer(from: string, to: string, options: QuestionOptions): Promise<string> {
+  const graph = await graphFor(options);
+  const found = asked(() => why(graph, from, to, options.softdeps));
   return answer(options, found, () => whyText(from, to, found));
 }
 
 /** `graph impact MODULE` */
-export function impactAnswer(module: string, options: QuestionOptions): string {
-  const found = asked(() => impact(graphFor(options), module));
+export async function impactAnswer(module: string, options: QuestionOptions): Promise<string> {
+  const graph = await graphFor(options);
+  const found = asked(() => impact(graph, module));
   return answer(options, found, () => impactText(module, found));
 }
 
 /** `graph cycles` */
-export function cyclesAnswer(options: QuestionOptions): string {
-  const found = cycles(graphFor(options), options.softdeps);
+export async function cyclesAnswer(options: QuestionOptions): Promise<string> {
+  const found = cycles(await graphFor(options), options.softdeps);
   return answer(options, found, () => cyclesText(found));
 }
 
 /** `graph symbols PATTERN` @throws QuestionError when no export matches */
-export function symbolsAnswer(pattern: string, options: QuestionOptions): string {
-  const found = symbols(graphFor({ builtin: true, ...options }), pattern);
+export async function symbolsAnswer(pattern: string, options: QuestionOptions): Promise<string> {
+  const found = symbols(await graphFor({ builtin: true, ...options }), pattern);
   if (found.length === 0) throw new QuestionError(`no module of this tree exports ${pattern}`);
   return answer(options, found, () => symbolsText(found));
 }
 
 /** `graph unused-exports` */
-export function unusedExportsAnswer(options: QuestionOptions): string {
-  const found = unusedExports(graphFor(options));
+export async function unusedExportsAnswer(options: QuestionOptions): Promise<string> {
+  const found = unusedExports(await graphFor(options));
   return answer(options, found, () => unusedText(found));
 }
 
 /** `graph diff LAB LAB`: the trees two lab files select. */
-export function diffAnswer(before: string, after: string, options: QuestionOptions): string {
-  const found = diff(graphFor({ ...options, lab: before }), graphFor({ ...options, lab: after }));
+export async function diffAnswer(before: string, after: string, options: QuestionOptions): Promise<string> {
+  const found = diff(await graphFor({ ...options, lab: before }), await graphFor({ ...options, lab: after }));
   return answer(options, found, () => diffText(found));
 }

@@ -23,6 +23,8 @@ export interface ModuleFile {
   readonly package: string | null;
   /** Bytes of core code. */
   readonly size: number;
+  /** Bytes that go after init. */
+  readonly initSize: number;
   readonly signature: ModuleSignature | null;
   readonly bits: 32 | 64;
 }
@@ -44,6 +46,7 @@ export function readModule(bytes: Uint8Array): ModuleFile | ElfErrno {
     name: self.length === 0 ? null : cString(self, thisModuleName(bits)),
     package: ours.get('package') ?? null,
     size: Number(ours.get('size') ?? 16384),
+    initSize: Number(ours.get('init') ?? 0),
     signature: signatureOf(bytes),
   };
 }

@@ -5,7 +5,7 @@ import { SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_UNDEF, STB_GLOBAL, STB_LOCAL, 
 import type { ElfTarget, SectionSpec, SymbolSpec } from './write.ts';
 import { concat, writeElf, X86_64 } from './write.ts';
 
-/** Section that says whose code a file of ours stands for: NUL-separated `package=`, `size=`. */
+/** Section that says whose code a file of ours stands for: NUL-separated `package=`, `size=`, `init=`. */
 export const PACKAGE_SECTION = '.vdpalab';
 
 /** Version of the kernel's `struct module`, which every module is built against. */
@@ -15,6 +15,10 @@ export const MODULE_LAYOUT_CRC = 0xb1ad_28e0;
 export interface ModuleOrigin {
   /** Folder of the package that holds the code; `null` for a file without code. */
   readonly package: string | null;
+  /** Bytes of code that go after init; absent: none. */
+  readonly initSize?: number | undefined;
+  /** CRC of `module_layout` it is built against, where that is not this kernel's; `null` for a file without `__versions`. */
+  readonly layoutCrc?: number | null | undefined;
 }
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -32,12 +36,12 @@ function modinfoSection(m: TreeModule): Uint8Array {
 }
 
 /** `__versions`: the layout's CRC, then that of every need that has one; empty for a module built without. */
-function versionsSection(m: TreeModule, target: ElfTarget): Uint8Array {
+function versionsSection(m: TreeModule, layoutCrc: number | null, target: ElfTarget): Uint8Array {
   const known = m.needs.filter((n) => n.crc !== null).map((n) => [n.name, n.crc as number] as const); // just filtered
   const built = m.modinfo.some(([key, value]) => key === 'vermagic' && / modversions( |$)/.test(value));
-  if (known.length === 0 && !built) return new Uint8Array();
+  if (layoutCrc === null || (known.length === 0 && !built)) return new Uint8Array();
   const { version } = target.bits === 64 ? ELF64 : ELF32;
-  const all = [['module_layout', MODULE_LAYOUT_CRC] as const, ...known];
+  const all = [['module_layout', layoutCrc] as const, ...known];
   const bytes = new Uint8Array(all.length * version.bytes);
   const words = new Words(bytes, target.little);
   all.forEach(([name, crc], i) => {
@@ -99,14 +103,14 @@ export function thisModuleName(bits: 32 | 64): number {
  */
 export function writeModule(m: TreeModule, origin: ModuleOrigin, target: ElfTarget = X86_64): Uint8Array {
   const { sections: tables, symbols: marks } = exportSections(m.exports, target);
-  const versions = versionsSection(m, target);
+  const versions = versionsSection(m, origin.layoutCrc === undefined ? MODULE_LAYOUT_CRC : origin.layoutCrc, target);
   const sections: SectionSpec[] = [
     { name: '.text', flags: SHF_ALLOC | SHF_EXECINSTR, align: 16, contents: new Uint8Array(16 * (m.exports.length + 2)).fill(0xcc) },
     ...tables,
     { name: '.modinfo', flags: SHF_ALLOC, contents: modinfoSection(m) },
     ...(versions.length === 0 ? [] : [{ name: '__versions', flags: SHF_ALLOC, align: 32, contents: versions }]),
     { name: '.gnu.linkonce.this_module', flags: SHF_ALLOC | SHF_WRITE, align: 64, contents: thisModule(underscores(m.name), target) },
-    ...(origin.package === null ? [] : [{ name: PACKAGE_SECTION, contents: ascii(`package=${origin.package}\0size=${m.size}\0`) }]),
+    ...(origin.package === null ? [] : [{ name: PACKAGE_SECTION, contents: ascii(`package=${origin.package}\0size=${m.size}\0init=${origin.initSize ?? 0}\0`) }]),
   ];
   const symbols: SymbolSpec[] = [
     ...marks,

@@ -9,6 +9,7 @@ export class TestModule implements ModuleView {
   readonly parameters: readonly ModuleParameter[];
   readonly srcversion = undefined;
   readonly size = 16384;
+  readonly initSize = 0;
   readonly taint = 'OE';
   readonly address = 0xffffffffc0201000n;
   readonly permanent = false;
