@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { KernelError, type ModInfo } from '@vdpalab/abi';
 import {
-  appendSignature, concat, readModule, SIGNATURE_MARK, signatureOf, treeModuleOf, treeModuleOfFile, writeModule, type ModuleFile, type TreeModule,
+  appendSignature, concat, MODULE_LAYOUT_CRC, readModule, SIGNATURE_MARK, signatureOf, treeModuleOf, treeModuleOfFile, writeModule, type ModuleFile, type TreeModule,
 } from '@vdpalab/kmod';
 import type { ModuleImage } from '@vdpalab/loader';
 import { checkElf, type Printk } from './elf-check.ts';
@@ -17,7 +17,7 @@ const signatureBy = (key: string, bytes: Uint8Array): Uint8Array => createHash('
 export function moduleFile(info: ModInfo): { readonly bytes: Uint8Array; readonly module: TreeModule } {
   const module = treeModuleOf(info);
   const bytes = writeModule(module, {
-    package: info.package, initSize: info.initSize, layoutCrc: info.versions === false ? null : info.layoutCrc,
+    package: info.package, initSize: info.initSize, layoutCrc: info.versions === false ? null : info.layoutCrc ?? MODULE_LAYOUT_CRC,
   });
   const file = readModule(bytes);
   if (typeof file === 'string') throw new Error(`${module.path} cannot be read back: ${file}`);

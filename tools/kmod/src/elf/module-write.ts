@@ -17,7 +17,7 @@ export interface ModuleOrigin {
   readonly package: string | null;
   /** Bytes of code that go after init; absent: none. */
   readonly initSize?: number | undefined;
-  /** CRC of `module_layout` it is built against, where that is not this kernel's; `null` for a file without `__versions`. */
+  /** CRC of `module_layout` it is built against; `null` for a file without `__versions`; absent: what its magic and its needs suggest. */
   readonly layoutCrc?: number | null | undefined;
 }
 
@@ -36,12 +36,12 @@ function modinfoSection(m: TreeModule): Uint8Array {
 }
 
 /** `__versions`: the layout's CRC, then that of every need that has one; empty for a module built without. */
-function versionsSection(m: TreeModule, layoutCrc: number | null, target: ElfTarget): Uint8Array {
+function versionsSection(m: TreeModule, layoutCrc: number | null | undefined, target: ElfTarget): Uint8Array {
   const known = m.needs.filter((n) => n.crc !== null).map((n) => [n.name, n.crc as number] as const); // just filtered
   const built = m.modinfo.some(([key, value]) => key === 'vermagic' && / modversions( |$)/.test(value));
-  if (layoutCrc === null || (known.length === 0 && !built)) return new Uint8Array();
+  if (layoutCrc === null || (layoutCrc === undefined && known.length === 0 && !built)) return new Uint8Array();
   const { version } = target.bits === 64 ? ELF64 : ELF32;
-  const all = [['module_layout', layoutCrc] as const, ...known];
+  const all = [['module_layout', layoutCrc ?? MODULE_LAYOUT_CRC] as const, ...known];
   const bytes = new Uint8Array(all.length * version.bytes);
   const words = new Words(bytes, target.little);
   all.forEach(([name, crc], i) => {
@@ -103,7 +103,7 @@ export function thisModuleName(bits: 32 | 64): number {
  */
 export function writeModule(m: TreeModule, origin: ModuleOrigin, target: ElfTarget = X86_64): Uint8Array {
   const { sections: tables, symbols: marks } = exportSections(m.exports, target);
-  const versions = versionsSection(m, origin.layoutCrc === undefined ? MODULE_LAYOUT_CRC : origin.layoutCrc, target);
+  const versions = versionsSection(m, origin.layoutCrc, target);
   const sections: SectionSpec[] = [
     { name: '.text', flags: SHF_ALLOC | SHF_EXECINSTR, align: 16, contents: new Uint8Array(16 * (m.exports.length + 2)).fill(0xcc) },
     ...tables,
