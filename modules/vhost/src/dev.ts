@@ -11,8 +11,9 @@ import type { VhostDev, VhostDevInit, VhostVirtqueue } from './header.ts';
 /** What vhost takes of the kernel. */
 export type VhostNeeds =
   & Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock'>
-  & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put'>
-  & Pick<VhostIotlbSymbols, 'vhost_iotlb_alloc' | 'vhost_iotlb_add_range' | 'vhost_iotlb_free'>;
+  & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>
+  & Pick<VhostIotlbSymbols,
+    'vhost_iotlb_alloc' | 'vhost_iotlb_add_range' | 'vhost_iotlb_free' | 'vhost_iotlb_itree_first' | 'vhost_iotlb_itree_next'>;
 
 /** `struct vhost_virtqueue` with what only vhost touches. */
 export class VirtqueueState implements VhostVirtqueue {
@@ -26,6 +27,8 @@ export class VirtqueueState implements VhostVirtqueue {
   used = 0n;
   log_addr = 0n;
   log_used = false;
+  log_base = 0n;
+  private_data: unknown = null;
   last_avail_idx = 0;
   last_used_idx = 0;
   acked_features = 0n;
@@ -65,6 +68,7 @@ export class DevState implements VhostDev {
   mm: MmStruct | null = null;
   owner: Process | null = null;
   iotlb: VhostIotlb | null = null;
+  log_ctx: EventfdCtx | null = null;
   /** The memory table of SET_MEM_TABLE. */
   umem: VhostIotlb | null = null;
   readonly #k: VhostNeeds;
@@ -123,6 +127,8 @@ export class DevState implements VhostDev {
       for (const ctx of [vq.kick, vq.call_ctx, vq.error_ctx]) if (ctx !== null) this.#k.eventfd_ctx_put(ctx);
       vq.kick = vq.call_ctx = vq.error_ctx = null;
     }
+    if (this.log_ctx !== null) this.#k.eventfd_ctx_put(this.log_ctx);
+    this.log_ctx = null;
     for (const table of [this.iotlb, this.umem]) if (table !== null) this.#k.vhost_iotlb_free(table);
     this.iotlb = this.umem = null;
     this.mm = null;

@@ -20,6 +20,10 @@ export interface VhostVirtqueue {
   used: bigint;
   log_addr: bigint;
   log_used: boolean;
+  /** Where the bits of written pages are, in the owner's memory. */
+  log_base: bigint;
+  /** The backend that works on the queue; null while there is none, as for ever under vhost-vdpa. */
+  private_data: unknown;
   last_avail_idx: number;
   last_used_idx: number;
   acked_features: bigint;
@@ -41,6 +45,18 @@ export interface VhostIotlbMsg {
   readonly type: number;
 }
 
+/** `struct vhost_log`: guest memory that was written, bytes. */
+export interface VhostLog {
+  readonly addr: bigint;
+  readonly len: number;
+}
+
+/** `struct iovec`: memory of the owner, bytes. */
+export interface VhostIovec {
+  readonly base: bigint;
+  readonly len: number;
+}
+
 /** `struct vhost_dev` */
 export interface VhostDev {
   readonly mutex: Mutex;
@@ -49,6 +65,8 @@ export interface VhostDev {
   readonly mm: MmStruct | null;
   readonly owner: Process | null;
   iotlb: VhostIotlb | null;
+  /** Signalled whenever pages are logged. */
+  readonly log_ctx: EventfdCtx | null;
   readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>) | null;
 }
 
@@ -80,6 +98,12 @@ export interface VhostSymbols {
   vhost_chr_write_iter: (dev: VhostDev, bytes: Uint8Array, proc: Process) => Promise<number>;
   /** Copies the bits to each queue. */
   vhost_set_backend_features: (dev: VhostDev, features: bigint) => Atomic;
+  /**
+   * Log `len` bytes written to a chain of these guest addresses; `iov` is the same as addresses of the owner.
+   *
+   * @throws EFAULT for a log that is not there
+   */
+  vhost_log_write: (vq: VhostVirtqueue, log: readonly VhostLog[], len: number, iov: readonly VhostIovec[]) => Atomic;
   vhost_poll_stop: (vq: VhostVirtqueue) => Atomic;
   vhost_leftovers: () => readonly string[];
 }

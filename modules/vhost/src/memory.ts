@@ -3,6 +3,7 @@ import { foldError, isKernelError, KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import { VHOST_ACCESS_RW, VHOST_IOTLB_FLAG_RETIRE, vhost_memory, vhost_memory_region } from '@vdpalab/uapi';
 import type { VhostIotlb } from '@vdpalab/vhost-iotlb';
+import { memoryAccessOk } from './access.ts';
 import type { DevState, VhostNeeds } from './dev.ts';
 
 const U64_MAX = (1n << 64n) - 1n;
@@ -28,7 +29,8 @@ function readRegions(k: VhostNeeds, table: VhostIotlb, arg: number, count: numbe
 /**
  * Take a memory table. Devices that map through the IOTLB never look at it.
  *
- * @throws EFAULT for memory that cannot be read, and for a region that ends before it starts; EOPNOTSUPP E2BIG
+ * @throws EFAULT for memory that cannot be read, for a region that ends before it starts, and for one that is not user
+ *   space's while a queue has a backend; EOPNOTSUPP E2BIG
  */
 export function setMemory(k: VhostNeeds, dev: DevState, limits: MemoryLimits, arg: number, proc: Process): void {
   const { nregions, padding } = vhost_memory.decode(proc.mm.read(arg, vhost_memory.size));
@@ -39,6 +41,7 @@ export function setMemory(k: VhostNeeds, dev: DevState, limits: MemoryLimits, ar
   const table = k.vhost_iotlb_alloc(limits.max_iotlb_entries, VHOST_IOTLB_FLAG_RETIRE);
   try {
     readRegions(k, table, arg, nregions, proc);
+    if (!memoryAccessOk(k, dev.vqs, table)) throw new KernelError('EFAULT', 'vhost.memory.access', 'a region or its log is not in user space');
   } catch (error) {
     k.vhost_iotlb_free(table);
     if (!isKernelError(error)) throw error;

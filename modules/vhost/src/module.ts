@@ -1,9 +1,10 @@
 /** Generic vhost. Mirrors `drivers/vhost/vhost.c` (Linux 6.1), the part vhost-vdpa uses. */
-import { defineModule, KernelError, param } from '@vdpalab/abi';
+import { defineModule, param } from '@vdpalab/abi';
 import { VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_MEM_TABLE, VHOST_SET_OWNER } from '@vdpalab/uapi';
-import { DevState } from './dev.ts';
-import type { VhostDev } from './header.ts';
+import { DevState, type VirtqueueState } from './dev.ts';
+import type { VhostDev, VhostVirtqueue } from './header.ts';
 import { writeIotlbMessage } from './iotlb-message.ts';
+import { setLogBase, setLogFd, vhostLogWrite } from './log.ts';
 import { setMemory } from './memory.ts';
 import { vringIoctl } from './vring-ioctl.ts';
 
@@ -18,12 +19,12 @@ export default defineModule({
     max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }),
   },
   imports: [
-    'mutex_init', 'mutex_lock', 'mutex_unlock', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'vhost_iotlb_alloc', 'vhost_iotlb_add_range',
-    'vhost_iotlb_free',
+    'mutex_init', 'mutex_lock', 'mutex_unlock', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'vhost_iotlb_alloc',
+    'vhost_iotlb_add_range', 'vhost_iotlb_free', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next',
   ],
   exportsGpl: [
     'vhost_dev_init', 'vhost_dev_set_owner', 'vhost_dev_has_owner', 'vhost_dev_check_owner', 'vhost_dev_reset_owner', 'vhost_dev_stop', 'vhost_dev_cleanup',
-    'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_poll_stop', 'vhost_leftovers',
+    'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_log_write', 'vhost_poll_stop', 'vhost_leftovers',
   ],
 
   module_init(k, { params }) {
@@ -31,6 +32,12 @@ export default defineModule({
     const own = (dev: VhostDev): DevState => {
       if (!(dev instanceof DevState)) throw new TypeError('not a device of this vhost');
       return dev;
+    };
+
+    const ownVq = (vq: VhostVirtqueue): VirtqueueState => {
+      const mine = own(vq.dev).vqs[vq.index];
+      if (mine !== vq) throw new TypeError(`queue ${vq.index} is not its device's`);
+      return mine;
     };
 
     return {
@@ -59,15 +66,16 @@ export default defineModule({
             setMemory(k, own(dev), params, arg, proc);
             return true;
           }
-          if (cmd === VHOST_SET_LOG_BASE || cmd === VHOST_SET_LOG_FD) {
-            throw new KernelError('ENOIOCTLCMD', 'vhost.log', 'no log of written pages: no device here writes through vhost');
-          }
-          return false;
+          if (cmd === VHOST_SET_LOG_BASE) setLogBase(k, own(dev), arg, proc);
+          else if (cmd === VHOST_SET_LOG_FD) setLogFd(k, own(dev), arg, proc);
+          else return false;
+          return true;
         },
         vhost_vring_ioctl: (dev, cmd, arg, proc) => vringIoctl(k, own(dev), cmd, arg, proc),
         vhost_chr_write_iter: (dev, bytes, proc) => writeIotlbMessage(own(dev), bytes, proc),
         vhost_set_backend_features: (dev, features) => own(dev).setBackendFeatures(features),
-        vhost_poll_stop: (vq) => own(vq.dev).vqs[vq.index]?.stopPoll(),
+        vhost_log_write: (vq, log, len, iov) => vhostLogWrite(k, ownVq(vq), log, len, iov),
+        vhost_poll_stop: (vq) => ownVq(vq).stopPoll(),
         vhost_leftovers: () => [...devices].map((dev) => `vhost device of ${dev.owner === null ? 'nobody' : `process ${dev.owner.pid}`}`),
       },
       module_exit: () => undefined,

@@ -6,6 +6,7 @@ import {
   VHOST_SET_VRING_BUSYLOOP_TIMEOUT, VHOST_SET_VRING_CALL, VHOST_SET_VRING_ERR, VHOST_SET_VRING_KICK, VHOST_SET_VRING_NUM,
   VHOST_VRING_F_LOG, VIRTIO_F_RING_PACKED, vhost_vring_addr, vhost_vring_file, vhost_vring_state,
 } from '@vdpalab/uapi';
+import { logUsedAccessOk, vqAccessOk } from './access.ts';
 import type { DevState, VhostNeeds, VirtqueueState } from './dev.ts';
 
 const VRING_AVAIL_ALIGN_SIZE = 2n;
@@ -16,6 +17,11 @@ type State = { readonly index: number; readonly num: number };
 
 function readState(arg: number, proc: Process): State {
   return vhost_vring_state.decode(proc.mm.read(arg, vhost_vring_state.size));
+}
+
+/** Size and base stay while a backend works on the ring. @throws EBUSY */
+function checkIdle(vq: VirtqueueState, what: string): void {
+  if (vq.private_data !== null) throw new KernelError('EBUSY', 'vhost.vring.active', `queue ${vq.index}: a backend works on it, ${what} stays`);
 }
 
 function setNum(vq: VirtqueueState, { num }: State): void {
@@ -34,6 +40,11 @@ function setAddr(vq: VirtqueueState, arg: number, proc: Process): void {
   if (a.avail_user_addr % VRING_AVAIL_ALIGN_SIZE !== 0n) refuse('EINVAL', 'avail', `available ring at 0x${a.avail_user_addr.toString(16)}`);
   if (a.used_user_addr % VRING_USED_ALIGN_SIZE !== 0n) refuse('EINVAL', 'used', `used ring at 0x${a.used_user_addr.toString(16)}`);
   if (a.log_guest_addr % VRING_USED_ALIGN_SIZE !== 0n) refuse('EINVAL', 'log', `log at 0x${a.log_guest_addr.toString(16)}`);
+  if (vq.private_data !== null) {
+    if (!vqAccessOk(vq, a.desc_user_addr, a.avail_user_addr, a.used_user_addr)) refuse('EINVAL', 'access', 'a ring is not in user space');
+    const logged = (a.flags & (1 << VHOST_VRING_F_LOG)) !== 0;
+    if (!logUsedAccessOk(vq, vq.log_base, logged, a.log_guest_addr)) refuse('EINVAL', 'log-access', `the log at 0x${vq.log_base.toString(16)} does not cover the used ring`);
+  }
   vq.log_used = (a.flags & (1 << VHOST_VRING_F_LOG)) !== 0;
   vq.desc = a.desc_user_addr;
   vq.avail = a.avail_user_addr;
@@ -77,7 +88,7 @@ function setKick(k: VhostNeeds, vq: VirtqueueState, kick: EventfdCtx | null): vo
 /**
  * Answer one.
  *
- * @throws EFAULT ENOBUFS EINVAL EOPNOTSUPP EBADF
+ * @throws EFAULT ENOBUFS EINVAL EOPNOTSUPP EBADF; EBUSY for size and base while a backend works on the queue
  * @returns false when the command is no queue ioctl
  */
 export async function vringIoctl(k: VhostNeeds, dev: DevState, cmd: number, arg: number, proc: Process): Promise<boolean> {
@@ -87,9 +98,9 @@ export async function vringIoctl(k: VhostNeeds, dev: DevState, cmd: number, arg:
   await k.mutex_lock(vq.mutex);
   try {
     switch (cmd) {
-      case VHOST_SET_VRING_NUM: setNum(vq, readState(arg, proc)); return true;
+      case VHOST_SET_VRING_NUM: checkIdle(vq, 'its size'); setNum(vq, readState(arg, proc)); return true;
       case VHOST_SET_VRING_ADDR: setAddr(vq, arg, proc); return true;
-      case VHOST_SET_VRING_BASE: setBase(vq, readState(arg, proc)); return true;
+      case VHOST_SET_VRING_BASE: checkIdle(vq, 'its base'); setBase(vq, readState(arg, proc)); return true;
       case VHOST_GET_VRING_BASE: getBase(vq, arg, proc); return true;
       case VHOST_SET_VRING_KICK: setKick(k, vq, eventfdOf(k, arg, proc)); return true;
       case VHOST_SET_VRING_CALL: {
