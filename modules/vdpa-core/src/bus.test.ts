@@ -212,6 +212,25 @@ test('config, status, features and reset go through the device\'s lock', async (
   expect(await kernel.gone()).toEqual([]);
 });
 
+test('a reset makes features invalid; flags reach a parent that has the compatible one, else it is the plain one', async () => {
+  covers('2.1.16');
+  for (const [having, wanted] of [[[], 'reset'], [['compat_reset'], 'compat_reset 1']] as const) {
+    const kernel = await bootVdpa({ having });
+    const { k } = kernel;
+    await kernel.tool(async (tool) => {
+      await tool.add('vdpa0', FAKE_PARENT);
+      const vdev = k.dev_to_vdpa(k.bus_devices(kernel.bus)[0] as never); // there is one
+      for (const flags of [undefined, uapi.VDPA_RESET_F_CLEAN_MAP]) {
+        await k.vdpa_set_features(vdev, 0x3_0000_0028n);
+        kernel.parent.calls.take();
+        await k.vdpa_reset(vdev, flags);
+        expect([vdev.features_valid, kernel.parent.calls.take()]).toEqual([false, [flags === undefined ? 'reset' : wanted]]);
+      }
+      await tool.del('vdpa0');
+    });
+  }
+});
+
 test('vdpa_set_status is for everybody, all other symbols are for the GPL', () => {
   covers('2.1.17');
   expect(vdpa.exports).toEqual(['vdpa_set_status']);

@@ -54,9 +54,11 @@ export function configSymbols(k: Locks): Pick<VdpaSymbols,
     vdpa_set_config: (vdev, offset, bytes) => writing(k, vdev, () => vdev.config.set_config(vdev, offset, bytes)),
     vdpa_set_status: (vdev, status) => writing(k, vdev, () => vdev.config.set_status(vdev, status)),
     vdpa_set_features: (vdev, features) => writing(k, vdev, () => setFeaturesUnlocked(vdev, features)),
-    vdpa_reset: (vdev) => writing(k, vdev, async () => {
+    vdpa_reset: (vdev, flags = 0) => writing(k, vdev, async () => {
+      const { reset, compat_reset } = vdev.config;
       vdev.features_valid = false;
-      await vdev.config.reset(vdev);
+      if (compat_reset !== undefined && flags !== 0) await compat_reset(vdev, flags);
+      else await reset(vdev);
     }),
   };
 }

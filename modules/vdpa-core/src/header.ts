@@ -86,6 +86,8 @@ export interface VdpaConfigOps {
   readonly get_status: (vdev: VdpaDevice) => number;
   readonly set_status: (vdev: VdpaDevice, status: number) => Promise<void>;
   readonly reset: (vdev: VdpaDevice) => Promise<void>;
+  /** (optional; later than 6.1) A reset for front-ends of before. @param flags VDPA_RESET_F_CLEAN_MAP: mappings go too */
+  readonly compat_reset?: (vdev: VdpaDevice, flags: number) => Promise<void>;
   /** (optional) */
   readonly suspend?: (vdev: VdpaDevice) => Promise<void>;
   /** (optional; later than 6.1) */
@@ -213,7 +215,8 @@ export interface VdpaSymbols {
   vdpa_set_status: (vdev: VdpaDevice, status: number) => Promise<void>;
   /** Through the lock, marks features valid. */
   vdpa_set_features: (vdev: VdpaDevice, features: bigint) => Promise<void>;
-  vdpa_reset: (vdev: VdpaDevice) => Promise<void>;
+  /** Through the lock, features are no longer valid. @param flags VDPA_RESET_F_*, for parents with `compat_reset`; 0 when absent */
+  vdpa_reset: (vdev: VdpaDevice, flags?: number) => Promise<void>;
   /** Drop the device when allocation is not followed by registration. */
   vdpa_put_device: (vdev: VdpaDevice) => Atomic;
   /** Management devices, newest last, with their devices, for `graph` and leak reports. */

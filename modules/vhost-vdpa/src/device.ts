@@ -6,7 +6,7 @@ import type { EventfdCtx, FsSymbols, Process } from '@vdpalab/fs';
 import type { IommuDomain } from '@vdpalab/iommu';
 import type { Completion, SchedSymbols } from '@vdpalab/sched';
 import type { VdpaDevice, VdpaIovaRange, VdpaSymbols } from '@vdpalab/vdpa-core';
-import { RLIMIT_MEMLOCK, VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
+import { RLIMIT_MEMLOCK, VDPA_RESET_F_CLEAN_MAP, VHOST_BACKEND_F_IOTLB_PERSIST, VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
 import type { VhostDev, VhostIotlbMsg, VhostSymbols, VhostVirtqueue } from '@vdpalab/vhost';
 import { AddressSpaces, type AddressSpaceSymbols } from './address-space.ts';
 import { allocDomain, freeDomain, iovaRange, type DomainSymbols } from './domain.ts';
@@ -108,7 +108,7 @@ export class VhostVdpa {
     try {
       await this.#giveBack([
         () => state.producers.dropAll(),
-        () => this.reset(),
+        () => this.reset(state),
         () => this.#k.vhost_dev_stop(vhost),
         () => this.unbindMm(),
         () => this.#dropConfigCall(state),
@@ -148,12 +148,17 @@ export class VhostVdpa {
   }
 
   /** `vhost_vdpa_reset`: a batch under way ends with it. */
-  async reset(): Promise<void> {
-    if (this.state !== null) {
-      this.state.spaces.endBatch();
-      this.state.suspended = false;
-    }
-    await this.#k.vdpa_reset(this.vdpa);
+  async reset(state: OpenState): Promise<void> {
+    state.spaces.endBatch();
+    await this.resetDevice(state);
+  }
+
+  /** Mappings of a parent of the kind that had them go with a reset still go, unless user space counts on them. */
+  async resetDevice(state: OpenState): Promise<void> {
+    state.suspended = false;
+    const persist = 1n << BigInt(VHOST_BACKEND_F_IOTLB_PERSIST);
+    const keeps = state.vhost.vqs.some((vq) => (vq.acked_backend_features & persist) !== 0n);
+    await this.#k.vdpa_reset(this.vdpa, keeps ? 0 : VDPA_RESET_F_CLEAN_MAP);
   }
 
   /** The eventfd of configuration changes; the old one is dropped. */

@@ -60,8 +60,7 @@ async function setStatus(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, st
   const isOk = (status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0;
   if (wasOk && !isOk) await state.producers.dropAll();
   if (status === 0) {
-    state.suspended = false;
-    await k.vdpa_reset(v.vdpa); // a batch under way goes on
+    await v.resetDevice(state); // a batch under way goes on
   } else {
     await k.vdpa_set_status(v.vdpa, status);
   }

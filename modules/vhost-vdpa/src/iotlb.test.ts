@@ -152,6 +152,28 @@ test('a parent that takes whole tables hears of a batch once, at its end', async
   });
 });
 
+test('mappings go with a reset in parents of the kind that had it so, unless IOTLB_PERSIST was agreed; the file\'s own table stays', async () => {
+  covers('2.5.12');
+  const persist = 1n << BigInt(uapi.VHOST_BACKEND_F_IOTLB_PERSIST);
+  for (const [acked, maps, reset] of [[0n, 0, 'compat_reset 1'], [persist, 1, 'reset']] as const) {
+    const kernel = await bootVhost({ mapping: 'dma_map', having: ['compat_reset', 'reset_map'] });
+    const { k } = kernel;
+    await kernel.withFile(async (f, proc, device) => {
+      const { update, invalidate } = await owned(f, k, proc);
+      expect((await f.get(uapi.VHOST_GET_BACKEND_FEATURES, 8) as bigint) & persist).toBe(persist);
+      expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, acked)).toBe(0);
+      expect(await update(0x1000n)).toBe(W);
+      kernel.parent.calls.take();
+      expect([await f.set(uapi.VHOST_VDPA_SET_STATUS, 1, 0), kernel.parent.calls.take()]).toEqual([0, [reset]]);
+      expect([device.maps.length, await update(0x1000n)]).toEqual([maps, 'EFAULT']); // the file knows it still
+      expect([await invalidate(0x1000n), await update(0x1000n), device.maps.length]).toEqual([W, W, 1]);
+    });
+    expect(await kernel.gone()).toEqual([]);
+  }
+  const old = await bootVhost({ having: ['compat_reset'] }); // nothing to agree on
+  await old.withFile(async (f) => expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, persist)).toBe('EOPNOTSUPP'));
+});
+
 test('pages are pinned for as long as they are mapped, within RLIMIT_MEMLOCK, one mapping for each contiguous run', async () => {
   covers('2.5.8');
   const kernel = await bootVhost({ mapping: 'dma_map' });

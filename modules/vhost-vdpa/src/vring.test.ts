@@ -110,7 +110,7 @@ test('a ring may be set while the device runs, unless the parent is of the kind 
 });
 
 test('eventfds: a closed descriptor is EBADF, another file EINVAL, -1 unbinds', async () => {
-  covers('2.4.12', '2.4.27');
+  covers('2.4.12', '2.4.27', '2.6.4');
   const kernel = await bootVhost({ having: ['get_vq_irq'] });
   const { k } = kernel;
   await kernel.withFile(async (f, proc, device) => {

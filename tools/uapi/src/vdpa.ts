@@ -59,3 +59,6 @@ export const VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEC = 33;
 export const VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEG = 34;
 export const VDPA_ATTR_DEV_BLK_READ_ONLY = 35;
 export const VDPA_ATTR_DEV_BLK_FLUSH = 36;
+
+// Flags of the op compat_reset: not user space's, but between the bus and its parents in kernels after 6.1.
+export const VDPA_RESET_F_CLEAN_MAP = 1;

@@ -83,13 +83,13 @@ export class FakeDevice {
     return this.config_cb?.callback();
   }
 
-  /** Back to power-on. Mappings go too, as in the simulator of Linux 6.1; doorbells seen stay counted. */
-  reset(): void {
+  /** Back to power-on. Mappings go too unless they are kept, as in the simulator of Linux 6.1; doorbells seen stay counted. */
+  reset(keepMaps = false): void {
     this.status = 0;
     this.driver_features = 0n;
     this.suspended = false;
     this.config_cb = null;
-    this.maps = [];
+    if (!keepMaps) this.maps = [];
     this.group_asid.clear();
     for (const queue of this.queues) Object.assign(queue, { num: 0, desc: 0n, driver: 0n, device: 0n, ready: false, state: START, cb: null });
   }

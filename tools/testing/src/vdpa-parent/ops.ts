@@ -1,7 +1,7 @@
 /** The ops table of a fake vDPA device: every op of `vdpa_config_ops`, each call recorded. */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, Machine } from '@vdpalab/abi';
-import { VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
+import { VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, VDPA_RESET_F_CLEAN_MAP, VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
 import type { FakeCallback, FakeDevice, FakeMap, FakeVqState } from './device.ts';
 
 /** What the ops need of the kernel. */
@@ -36,7 +36,7 @@ export class FakeCalls {
 /** Ops the simulator of Linux 6.1 lacks: in the table only when asked for. */
 const EXTRA = new Set([
   'resume', 'reset_map', 'get_vq_irq', 'get_vq_notification', 'get_vq_size', 'get_vq_desc_group', 'get_vendor_vq_stats', 'bind_mm',
-  'unbind_mm', 'kick_vq_with_data',
+  'unbind_mm', 'kick_vq_with_data', 'compat_reset',
 ]);
 
 const U64_MAX = (1n << 64n) - 1n;
@@ -137,7 +137,9 @@ export function fakeOps(k: FakeOpsKernel, dev: FakeDevice, calls: FakeCalls) {
     get_vendor_id: (): number => 0,
     get_status: (): number => dev.status,
     set_status: (_: unknown, status: number): Promise<void> => sleeping('set_status', [status], () => void (dev.status = status)),
-    reset: (): Promise<void> => sleeping('reset', [], () => dev.reset()),
+    reset: (): Promise<void> => sleeping('reset', [], () => dev.reset(setup.having.includes('compat_reset'))),
+    compat_reset: (_: unknown, flags: number): Promise<void> =>
+      sleeping('compat_reset', [flags], () => dev.reset((flags & VDPA_RESET_F_CLEAN_MAP) === 0)),
     suspend: (): Promise<void> => sleeping('suspend', [], () => void (dev.suspended = true)),
     resume: (): Promise<void> => sleeping('resume', [], () => void (dev.suspended = false)),
     get_config_size: (): number => dev.config.length,
