@@ -52,7 +52,7 @@ async function setUp() {
     const pieces: [number, number][] = [];
     for (let at = 0; at < size; at += 4096) pieces.push([data + at, Math.min(4096, size - at)]);
     const reads = typeof bytes === 'number';
-    rings.offer(q!, [[out, header], ...(reads ? [] : pieces)], [...(reads ? pieces : []), [status, 1]], 0);
+    rings.give(q!, [[out, header], ...(reads ? [] : pieces)], [...(reads ? pieces : []), [status, 1]], 0);
     await kernel.settle();
     const [used] = rings.used(q!);
     const said = rings.bytes[status]!;
@@ -118,8 +118,8 @@ test('a request without room for header or status is handed back unanswered, and
   const { kernel, vdpa, rings, request } = await setUp();
   const [q] = rings.queues;
   expect((await request(VIRTIO_BLK_T_IN, 0n, 512, 8)).slice(0, 2)).toEqual([null, 0]);
-  rings.offer(q!, [[0, 16]], [], 1, false); // no status
-  rings.offer(q!, [], [[0, 16]], 2, false); // no header
+  rings.offer(q!, [[0, 16]], [], 1); // no status
+  rings.offer(q!, [], [[0, 16]], 2); // no header
   const doorbell = async (): Promise<unknown> => {
     vdpa.config.kick_vq(vdpa, 0);
     await kernel.settle();

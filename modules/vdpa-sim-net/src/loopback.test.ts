@@ -15,13 +15,13 @@ async function setUp(buffers = 4, size = 2048, mac = MAC): Promise<SimBench & { 
   const places: number[] = [];
   for (let token = 0; token < buffers; token++) {
     places.push(b.rings.take(size));
-    b.rings.offer(rx!, [], [[places[token]!, size]], token, false);
+    b.rings.offer(rx!, [], [[places[token]!, size]], token);
   }
   return {
     ...b,
     buffer: (token) => places[token]!,
     async pass(pieces, token = 7) {
-      b.rings.offer(tx!, pieces, [], token);
+      b.rings.give(tx!, pieces, [], token);
       await b.settle();
     },
   };
@@ -77,7 +77,7 @@ test('a frame that is not mapped uses up a whole receive buffer, as in Linux 6.1
 test('more frames than one turn passes on all arrive, in order', async () => {
   const b = await setUp(12, 256);
   const [rx, tx] = b.rings.queues;
-  for (let i = 0; i < 12; i++) b.rings.offer(tx!, [b.frame(to(MAC, 40 + i))], [], i, false);
+  for (let i = 0; i < 12; i++) b.rings.offer(tx!, [b.frame(to(MAC, 40 + i))], [], i);
   b.vdpa.config.kick_vq(b.vdpa, 0); // any queue's doorbell serves all
   await b.settle();
   expect(b.rings.used(rx!).map(([token, length]) => [token, length - HDR])).toEqual(Array.from({ length: 12 }, (_, i) => [i, 40 + i]));
@@ -101,7 +101,7 @@ test('the control queue sets the MAC, and refuses all else; not negotiated it is
     const ack = b.rings.take(1);
     b.rings.bytes.set(bytes, at);
     b.rings.bytes[ack] = 99;
-    b.rings.offer(cvq!, [[at, bytes.length]], [[ack, 1]], 0);
+    b.rings.give(cvq!, [[at, bytes.length]], [[ack, 1]], 0);
     await b.settle();
     return [b.rings.used(cvq!), b.rings.bytes[ack]];
   };
@@ -114,7 +114,7 @@ test('the control queue sets the MAC, and refuses all else; not negotiated it is
   const plain = await bootSim(MAC);
   const [silent] = await plain.start([2]);
   const at = plain.rings.take(16);
-  plain.rings.offer(silent!, [[at, 8]], [[at + 8, 1]], 0);
+  plain.rings.give(silent!, [[at, 8]], [[at + 8, 1]], 0);
   await plain.settle();
   expect(plain.rings.used(silent!)).toEqual([]);
 });

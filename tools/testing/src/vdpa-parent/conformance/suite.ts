@@ -1,0 +1,166 @@
+/**
+ * What every vDPA parent passes: each operation through both bus drivers, its life, and a front-end that has only the
+ * operations none may leave out.
+ */
+import { covers } from '@vdpalab/features';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { bootBuiltins } from '../../kernel/boot.ts';
+import type { BootedKernel } from '../../kernel/boot.ts';
+import { VdpaTool } from '../vdpa-tool.ts';
+import { VhostFile } from '../vhost-user-space.ts';
+import { applicable } from './check.ts';
+import type { SuiteDevice, SuiteKernel, SuiteProcess } from './kernel.ts';
+import { OpLog } from './op-log.ts';
+import { MANDATORY_OPS, OPTIONAL_OPS } from './subject.ts';
+import type { OptionalOp, VdpaParentSubject } from './subject.ts';
+import { VhostContext } from './vhost-context.ts';
+import { vhostChecks } from './vhost-checks.ts';
+import { VirtioContext } from './virtio-context.ts';
+import { virtioChecks } from './virtio-checks.ts';
+
+const NAME = 'vdpa0';
+const BUILTINS = ['sched', 'mm', 'fs', 'driver-core', 'irq', 'iommu'] as const;
+const SUBSYSTEMS = ['netlink', 'netdev', 'vhost-iotlb', 'vringh', 'vdpa-core', 'virtio-ring', 'virtio'] as const;
+/** Bus drivers, each with what stands on it. */
+const DRIVERS = { vhost_vdpa: ['irqbypass', 'vhost', 'vhost-vdpa'], virtio_vdpa: ['virtio-vdpa', 'virtio-net'] } as const;
+
+/** Mapping operations are the parent's way to memory: those stay when the others are taken away. */
+const NEEDED: ReadonlySet<string> = new Set<OptionalOp>(['set_map', 'dma_map', 'dma_unmap', 'get_iova_range', 'get_vq_dma_dev', 'free']);
+
+/** A kernel with the parent and one bus driver, whose device is written down. */
+interface Bench {
+  readonly kernel: BootedKernel;
+  readonly k: SuiteKernel;
+  readonly log: OpLog;
+}
+
+async function boot(subject: VdpaParentSubject, driver: keyof typeof DRIVERS, without: readonly string[] = []): Promise<Bench> {
+  const log = new OpLog();
+  const table = (ops: object): object => log.proxy(Object.fromEntries(Object.entries(ops).filter(([op]) => !without.includes(op))));
+  const modules = [...BUILTINS, ...subject.builtins ?? [], ...SUBSYSTEMS, ...subject.modules, ...DRIVERS[driver]];
+  const kernel = await bootBuiltins(modules, {
+    ...(subject.machine === undefined ? {} : { machine: subject.machine(1) }),
+    wrap: (symbol, value) => (symbol !== '__vdpa_alloc_device' ? value
+      : (init: { readonly config: object }) => (value as (i: object) => unknown)({ ...init, config: table(init.config) })),
+  });
+  await subject.prepare?.(kernel);
+  return { kernel, k: kernel.k as unknown as SuiteKernel, log }; // the symbols of the modules above
+}
+
+/** The device on the bus. */
+function device(k: SuiteKernel): SuiteDevice {
+  const [dev] = k.bus_devices(k.find_bus('vdpa') as object); // registered by vdpa
+  if (dev === undefined) throw new Error('there is no vDPA device');
+  return k.dev_to_vdpa(dev);
+}
+
+/** As a process with a netlink socket: add a device, use it, delete it. */
+async function withDevice(bench: Bench, subject: VdpaParentSubject, use: (vdev: SuiteDevice, proc: SuiteProcess, tool: VdpaTool<SuiteProcess>) => Promise<void>): Promise<void> {
+  await bench.kernel.user(async (given) => {
+    const proc = given as unknown as SuiteProcess; // as the `fs` header declares it
+    const tool = await VdpaTool.open(bench.k, proc);
+    expect(await tool.add(NAME, subject.handle)).toBe('ok');
+    try {
+      await use(device(bench.k), proc, tool);
+    } finally {
+      expect(await tool.del(NAME)).toBe('ok');
+      await tool.close();
+    }
+  });
+}
+
+/** Whatever is left over when all is done but what was before a device was added. */
+async function nothingLeft(bench: Bench, subject: VdpaParentSubject, before: readonly string[]): Promise<void> {
+  expect(bench.kernel.leftovers().filter((line) => !before.includes(line))).toEqual([]);
+  await subject.finish?.(bench.kernel);
+}
+
+/** Register the suite's tests for a parent. Call it in a test file. */
+export function describeVdpaParent(subject: VdpaParentSubject): void {
+  const { offers } = subject;
+  let bench: Bench;
+  let before: string[];
+  const start = (driver: keyof typeof DRIVERS, without: readonly string[] = []) => async (): Promise<void> => {
+    bench = await boot(subject, driver, without);
+    before = bench.kernel.leftovers();
+  };
+
+  describe(`${subject.name} under vhost_vdpa`, () => {
+    beforeEach(start('vhost_vdpa'));
+    afterEach(() => nothingLeft(bench, subject, before));
+
+    for (const check of vhostChecks) {
+      const run = applicable(check, offers);
+      if (run === null) continue;
+      test(`${check.row} ${check.title}`, async () => {
+        covers(check.row, '1.1.12');
+        await withDevice(bench, subject, async (vdev, proc, tool) => {
+          const file = await VhostFile.open(bench.k, proc, '/dev/vhost-vdpa-0');
+          const context = new VhostContext({ k: bench.k, offers, vdev, calls: bench.log, proc, file, tool });
+          try {
+            await run(context);
+          } finally {
+            if (!context.closed) await file.close();
+          }
+        });
+      });
+    }
+  });
+
+  describe(`${subject.name} under virtio_vdpa`, () => {
+    beforeEach(start('virtio_vdpa'));
+    afterEach(() => nothingLeft(bench, subject, before));
+
+    for (const check of virtioChecks) {
+      const run = applicable(check, offers);
+      if (run === null) continue;
+      test(`${check.row} ${check.title}`, async () => {
+        covers(check.row, '1.1.12');
+        await withDevice(bench, subject, (vdev, proc, tool) => run(new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool })));
+      });
+    }
+  });
+
+  describe(`${subject.name} with the operations none may leave out`, () => {
+    const without = OPTIONAL_OPS.filter((op) => !NEEDED.has(op));
+    beforeEach(start('virtio_vdpa', without));
+    afterEach(() => nothingLeft(bench, subject, before));
+
+    test('does the same work for virtio_vdpa', async () => {
+      covers('1.1.20');
+      await withDevice(bench, subject, async (vdev, proc, tool) => {
+        expect(Object.keys(vdev.config).filter((op) => without.includes(op as OptionalOp))).toEqual([]);
+        await new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool }).work();
+      });
+    });
+  });
+
+  describe(`${subject.name} as a parent`, () => {
+    beforeEach(start('vhost_vdpa'));
+    afterEach(() => nothingLeft(bench, subject, before));
+
+    test('has the operations and the numbers it declares', async () => {
+      covers('1.1.11');
+      await withDevice(bench, subject, async (vdev) => {
+        const { config: ops } = vdev;
+        expect(Object.keys(ops).sort()).toEqual([...MANDATORY_OPS, ...offers.optional].sort());
+        expect({
+          device_id: ops.get_device_id(vdev), vendor_id: ops.get_vendor_id(vdev), nvqs: vdev.nvqs, ngroups: vdev.ngroups, nas: vdev.nas,
+          features: ops.get_device_features(vdev), num_max: ops.get_vq_num_max(vdev), config_size: ops.get_config_size(vdev),
+        }).toEqual({
+          device_id: offers.device_id, vendor_id: offers.vendor_id, nvqs: offers.nvqs, ngroups: offers.ngroups, nas: offers.nas,
+          features: offers.features, num_max: offers.num_max, config_size: offers.config_size,
+        });
+      });
+    });
+
+    test('frees a device once, when it is deleted', async () => {
+      covers('2.2.36');
+      await withDevice(bench, subject, async () => {
+        expect(bench.log.of('free')).toEqual([]);
+      });
+      expect(bench.log.of('free').length).toBe(offers.optional.includes('free') ? 1 : 0);
+      await withDevice(bench, subject, async () => {}); // the name is free again
+    });
+  });
+}
