@@ -64,6 +64,7 @@ export interface SuiteKernel extends UserCalls<SuiteProcess>, ToolCalls<SuitePro
   readonly dma_mappings: (dev: object) => readonly { readonly dma: number; readonly size: number; readonly coherent: boolean }[];
   readonly ksys_eventfd: (proc: SuiteProcess, initval: number, flags: number) => number;
   readonly ksys_read: (proc: SuiteProcess, fd: number, len: number) => Promise<Uint8Array>;
+  readonly ksys_munmap: (proc: SuiteProcess, addr: number, len: number) => Promise<void>;
   readonly ksys_pread: (proc: SuiteProcess, fd: number, len: number, pos: number) => Promise<Uint8Array>;
   readonly ksys_pwrite: (proc: SuiteProcess, fd: number, bytes: Uint8Array, pos: number) => Promise<number>;
   readonly ksys_bind: (proc: SuiteProcess, fd: number, address: Uint8Array) => Promise<void>;

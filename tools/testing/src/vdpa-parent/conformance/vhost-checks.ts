@@ -133,7 +133,11 @@ export const vhostChecks: readonly Check<VhostContext>[] = [
   },
   {
     row: '2.2.9', op: 'get_vq_notification', title: 'get_vq_notification makes the doorbell mappable; without it mmap is refused',
-    run: async (c) => expect(await mapDoorbell(c)).toEqual(expect.any(Number)),
+    async run(c) {
+      const at = await mapDoorbell(c);
+      expect(at).toEqual(expect.any(Number));
+      await c.k.ksys_munmap(c.proc, at as number, Number(PAGE)); // it has just been found to be one
+    },
     absent: async (c) => expect(await mapDoorbell(c)).toBe('ENOTSUPP'),
   },
   {
