@@ -22,7 +22,7 @@ describeVdpaParent({
     return hw.machine;
   },
   offers: {
-    device_id: 1, vendor_id: 0x8086, nvqs: 2, ngroups: 1, nas: 1, features: 0x13_3803_0028n, num_max: 256, num_min: 64, config_size: 24,
+    device_id: 1, vendor_id: 0x8086, nvqs: 2, ngroups: 1, nas: 1, features: 0x13_3801_8028n, num_max: 256, num_min: 64, config_size: 24,
     optional: ['get_vq_group', 'get_vq_irq', 'get_vq_notification', 'get_generation', 'get_vq_num_min'], vq_state: 'any', config_writable: true,
   },
 });

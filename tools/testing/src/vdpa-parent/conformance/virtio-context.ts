@@ -53,30 +53,29 @@ export class VirtioContext {
 
   /** One piece of work through the class driver, and see that it was done. */
   async work(seed = 1): Promise<void> {
-    if (this.offers.device_id === VIRTIO_ID_NET) await this.#frameBack(seed);
-    else await this.#sectorKept(seed);
+    await (this.offers.device_id === VIRTIO_ID_NET ? frameBack(this, seed) : sectorKept(this, seed));
   }
+}
 
-  async #frameBack(seed: number): Promise<void> {
-    const [net] = this.k.netdevs();
-    if (net === undefined) throw new Error('there is no interface');
-    await this.k.dev_open(net);
-    await this.idle();
-    const fd = await this.k.ksys_socket(this.proc, AF_PACKET, SOCK_RAW, (ETH_P_ALL << 8) & 0xffff);
-    await this.k.ksys_bind(this.proc, fd, sockaddr_ll.encode({ sll_family: AF_PACKET, sll_protocol: ETH_P_ALL, sll_ifindex: net.ifindex }));
-    const frame = testFrame(seed);
-    await this.k.ksys_write(this.proc, fd, frame);
-    await this.idle();
-    const { bytes } = await this.k.ksys_recvmsg(this.proc, fd, 2048, MSG_DONTWAIT);
-    await this.k.ksys_close(this.proc, fd);
-    expect([...bytes]).toEqual([...frame]);
-  }
+async function frameBack(c: VirtioContext, seed: number): Promise<void> {
+  const [net] = c.k.netdevs();
+  if (net === undefined) throw new Error('there is no interface');
+  await c.k.dev_open(net);
+  await c.idle();
+  const fd = await c.k.ksys_socket(c.proc, AF_PACKET, SOCK_RAW, (ETH_P_ALL << 8) & 0xffff);
+  await c.k.ksys_bind(c.proc, fd, sockaddr_ll.encode({ sll_family: AF_PACKET, sll_protocol: ETH_P_ALL, sll_ifindex: net.ifindex }));
+  const frame = testFrame(seed);
+  await c.k.ksys_write(c.proc, fd, frame);
+  await c.idle();
+  const { bytes } = await c.k.ksys_recvmsg(c.proc, fd, 2048, MSG_DONTWAIT);
+  await c.k.ksys_close(c.proc, fd);
+  expect([...bytes]).toEqual([...frame]);
+}
 
-  async #sectorKept(seed: number): Promise<void> {
-    const fd = await this.k.ksys_open(this.proc, '/dev/vda', O_RDWR);
-    const contents = Uint8Array.from({ length: 1024 }, (_, i) => (i * 5 + seed) & 0xff);
-    await this.k.ksys_pwrite(this.proc, fd, contents, 512 * seed);
-    expect(await this.k.ksys_pread(this.proc, fd, contents.length, 512 * seed)).toEqual(contents);
-    await this.k.ksys_close(this.proc, fd);
-  }
+async function sectorKept(c: VirtioContext, seed: number): Promise<void> {
+  const fd = await c.k.ksys_open(c.proc, '/dev/vda', O_RDWR);
+  const contents = Uint8Array.from({ length: 1024 }, (_, i) => (i * 5 + seed) & 0xff);
+  await c.k.ksys_pwrite(c.proc, fd, contents, 512 * seed);
+  expect(await c.k.ksys_pread(c.proc, fd, contents.length, 512 * seed)).toEqual(contents);
+  await c.k.ksys_close(c.proc, fd);
 }
