@@ -17,9 +17,22 @@ export interface Process {
   readonly files: ReadonlyMap<number, File>;
   cwd: string;
   readonly rlimits: Map<number, number>;
+  /** What it was started with, for /proc/PID/cmdline. */
+  argv: readonly string[];
+  /** `null` for one the kernel made, or whose parent has exited. */
+  readonly parent: Process | null;
+  /** Process group. */
+  readonly pgid: number;
   /** Set once it has exited. */
   readonly exited: boolean;
+  /** A pending signal that ends it, the lowest; `null` when it may live on. */
+  readonly fatalSignal: number | null;
+  /** What it does with each signal; absent ones are at their default. */
+  readonly actions: ReadonlyMap<number, SignalAction>;
 }
+
+/** What a process does with a signal. */
+export type SignalAction = 'default' | 'ignore' | 'catch';
 
 /** `struct cred`: who it is and what it may. */
 export interface Cred {
@@ -212,11 +225,22 @@ export interface FsSymbols {
   process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string }) => Process;
   /** A child that execs at once: the parent's open files, credentials, limits and directory, and an address space of its own. */
   ksys_fork: (proc: Process, comm?: string) => Process;
-  /** Close its files, drop its memory. */
-  process_exit: (proc: Process) => Promise<void>;
+  /**
+   * Close its files, drop its memory. One with a parent is then a zombie until {@link FsSymbols.ksys_wait4 it is waited for}.
+   *
+   * @param status as wait4 reports it: exit status << 8, or the signal that ended it
+   */
+  process_exit: (proc: Process, status?: number) => Promise<void>;
   /** Run `body` as a task of the process. */
   process_run: (proc: Process, name: string, body: () => Promise<void>) => Task;
   processes: () => readonly Process[];
+  /**
+   * Sleep on a queue until `condition` holds, in state S of /proc/PID/stat.
+   *
+   * @param wchan the function that sleeps, for /proc/PID/wchan
+   * @throws ERESTARTSYS when a signal came first
+   */
+  wait_event_interruptible: (wq: WaitQueue, condition: () => boolean, what: string, wchan: string) => Promise<void>;
 
   // ---- what user space calls ----
   /** @returns a descriptor, the lowest free one. @throws ENOENT EACCES EISDIR ENOTDIR EEXIST ENXIO EMFILE ... */
@@ -256,6 +280,25 @@ export interface FsSymbols {
   ksys_recvmsg: (proc: Process, fd: number, len: number, flags?: number) => Promise<{ bytes: Uint8Array; address: Uint8Array | null }>;
   ksys_getsockname: (proc: Process, fd: number) => Promise<Uint8Array>;
   ksys_setsockopt: (proc: Process, fd: number, level: number, name: number, value: Uint8Array) => Promise<void>;
+  /** Send a signal; 0 only asks. @param pid 0 for the own group, -1 for all, below -1 for a group. @throws ESRCH EPERM EINVAL */
+  ksys_kill: (proc: Process, pid: number, signal: number) => Atomic;
+  /** Say what to do with a signal. @throws EINVAL for SIGKILL and SIGSTOP */
+  ksys_sigaction: (proc: Process, signal: number, action: SignalAction) => Atomic;
+  /** Take the lowest pending signal that is caught: whoever catches one runs its handler then. */
+  ksys_sigtake: (proc: Process) => number | null;
+  /** @param pid 0 for itself. @param pgid 0 for a group of its own. @throws ESRCH for what is no child */
+  ksys_setpgid: (proc: Process, pid: number, pgid: number) => Atomic;
+  /** Send SIGALRM after `ns` of virtual time; 0 disarms. */
+  ksys_alarm: (proc: Process, ns: number) => Atomic;
+  /**
+   * Wait for a child's end and forget it.
+   *
+   * @param pid -1 for any child
+   * @param options WNOHANG: do not wait
+   * @returns `null` when none has ended yet
+   * @throws ECHILD when there is no such child; ERESTARTSYS when a signal came first
+   */
+  ksys_wait4: (proc: Process, pid: number, options: number) => Promise<{ readonly pid: number; readonly status: number } | null>;
   sock_register: (family: SocketFamily) => Atomic;
   sock_unregister: (family: number) => Atomic;
 

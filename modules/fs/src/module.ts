@@ -20,8 +20,10 @@ import { createPoll } from './poll.ts';
 import { procContent } from './proc-file.ts';
 import { createProcFiles } from './proc-files.ts';
 import { createProcessDirs } from './proc-process.ts';
-import { createProcesses } from './process.ts';
+import { createProcesses, processImpl } from './process.ts';
 import type { Processes } from './process.ts';
+import { createSignals } from './signal.ts';
+import type { Signals } from './signal.ts';
 import { createSockets } from './socket.ts';
 
 /** When the lab's machine was switched on: 2025-11-20 14:30 UTC, in seconds. */
@@ -35,7 +37,7 @@ export default defineModule({
   imports: [
     'machine', '_printk', 'modules', 'tainted', 'try_module_get', 'module_put',
     'init_waitqueue_head', 'wait_event', 'wait_event_timeout', 'wake_up', 'current_task', 'INIT_WORK', 'queue_work', 'system_wq',
-    'mm_alloc', 'mmput', 'mm_map', 'mm_unmap', 'nr_free_pages',
+    'mm_alloc', 'mmput', 'mm_map', 'mm_unmap', 'nr_free_pages', 'mod_timer',
   ],
   exports: [
     'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'fget', 'fput', 'get_file', 'current',
@@ -46,7 +48,8 @@ export default defineModule({
     'kernfs_create_link', 'kernfs_remove', 'kernfs_drain', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
     'sysfs_notify', 'ramfs_write', 'modules_disabled', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
-    'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes',
+    'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes', 'wait_event_interruptible',
+    'ksys_kill', 'ksys_sigaction', 'ksys_sigtake', 'ksys_setpgid', 'ksys_alarm', 'ksys_wait4',
     'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
     'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
     'ksys_readdir', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
@@ -63,13 +66,22 @@ export default defineModule({
     const walker = createWalker(roots.root);
     const files = createOpenFiles(k);
     const fputs = createDelayedFput(k, files);
-    const { nap, isNapping } = createNaps(k);
+    const { nap, isNapping } = createNaps(k, () => {
+      const proc = processes.symbols.current();
+      return proc !== null && processImpl(proc).pending.size > 0;
+    });
     const chrdevs = createChrdevs();
     const devtmpfs = createDevtmpfs(roots.dev, make, makeDirs);
     const eventfds = createEventfds(k, nap, files);
     const sockets = createSockets(files);
     const dirs = createProcessDirs(roots.proc, make, { tasksOf: (proc) => processes.tasksOf(proc), isNapping });
-    const processes: Processes = createProcesses(machine, k, files, fputs, dirs);
+    const processes: Processes = createProcesses(machine, k, files, fputs, dirs, nap, () => signals);
+    const signals: Signals = createSignals(k, {
+      all: processes.all,
+      rouse: (proc) => {
+        for (const task of processes.tasksOf(proc)) if (isNapping(task)) machine.sched.wake(task);
+      },
+    });
 
     createMemDevices(machine, { ...chrdevs.symbols, ...devtmpfs.symbols });
     const proc = createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions });
@@ -78,9 +90,10 @@ export default defineModule({
 
     return {
       ksymtab: {
-        ...kernfs, ...proc, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols,
+        ...kernfs, ...proc, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
         ...createOpen(walker, make, files, chrdevs), ...createIo(files), ...createNames(walker, make, roots),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
+        wait_event_interruptible: (wq, condition, what, wchan) => nap(wq, condition, what, wchan),
         fget: files.fget,
         fput: files.fput,
         get_file: files.get_file,

@@ -1,8 +1,15 @@
 /** Sleeping where a signal could wake: state S of /proc/PID/stat, as against D. */
 import type { KernelSymbols, Task } from '@vdpalab/abi';
 import type { WaitQueue } from '@vdpalab/sched';
+import { fail } from './fail.ts';
 
-/** Sleep on a queue until `condition` holds. @param wchan Linux's function that sleeps; @param ns at most this long; negative or absent for ever */
+/**
+ * Sleep on a queue until `condition` holds.
+ *
+ * @param wchan Linux's function that sleeps
+ * @param ns at most this long; negative or absent for ever
+ * @throws ERESTARTSYS when a signal came first
+ */
 export type Nap = (wq: WaitQueue, condition: () => boolean, what: string, wchan: string, ns?: number) => Promise<void>;
 
 /** Interruptible sleeps of one kernel. */
@@ -12,21 +19,27 @@ export interface Naps {
   readonly isNapping: (task: Task) => boolean;
 }
 
-/** Make the interruptible sleeps of one kernel; there are no signals yet, only their state letter. */
-export function createNaps(k: Pick<KernelSymbols, 'wait_event' | 'wait_event_timeout' | 'current_task'>): Naps {
+/**
+ * Make the interruptible sleeps of one kernel.
+ *
+ * @param isSignalled whether a signal is pending for the running task's process
+ */
+export function createNaps(k: Pick<KernelSymbols, 'wait_event' | 'wait_event_timeout' | 'current_task'>, isSignalled: () => boolean): Naps {
   const napping = new Set<Task>();
   return {
     isNapping: (task) => napping.has(task),
     nap: async (wq, condition, what, wchan, ns = -1) => {
       if (condition()) return;
       const task = k.current_task();
+      const over = (): boolean => condition() || isSignalled();
       napping.add(task);
       try {
-        if (ns < 0) await k.wait_event(wq, condition, what, undefined, wchan);
-        else await k.wait_event_timeout(wq, condition, what, ns);
+        if (ns < 0) await k.wait_event(wq, over, what, undefined, wchan);
+        else await k.wait_event_timeout(wq, over, what, ns);
       } finally {
         napping.delete(task);
       }
+      if (!condition() && isSignalled()) throw fail('ERESTARTSYS', 'signal.pending', `a signal came before ${what}`);
     },
   };
 }

@@ -37,7 +37,7 @@ export function createPoll(
     for (const queue of queues) queue.watchers.add(watcher);
     const what = `poll of ${entries.map((e) => e.file?.path ?? '-').join(', ')}`;
     try {
-      await nap(mine, () => entries.some((entry) => ready(entry) !== 0), what, 'do_sys_poll', timeoutNs);
+      await nap(mine, () => entries.some((entry) => ready(entry) !== 0), what, entries.length === 0 ? 'hrtimer_nanosleep' : 'do_sys_poll', timeoutNs);
     } finally {
       for (const queue of queues) queue.watchers.delete(watcher);
     }

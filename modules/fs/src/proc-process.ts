@@ -22,15 +22,15 @@ export function stateLetter(tasks: readonly Task[], isNapping: (task: Task) => b
 /** Makes and removes /proc/PID as processes come and go. */
 export function createProcessDirs(procRoot: DirTreeNode, make: NodeMaker, facts: ProcessFacts) {
   const dirs = new Map<ProcessImpl, DirTreeNode>();
-  const stateName = { R: 'running', S: 'sleeping', D: 'disk sleep' } as const;
+  const stateName = { R: 'running', S: 'sleeping', D: 'disk sleep', Z: 'zombie' } as const;
 
-  function state(proc: ProcessImpl): 'R' | 'S' | 'D' {
-    return stateLetter(facts.tasksOf(proc), facts.isNapping);
+  function state(proc: ProcessImpl): 'R' | 'S' | 'D' | 'Z' {
+    return proc.exitStatus !== null ? 'Z' : stateLetter(facts.tasksOf(proc), facts.isNapping);
   }
 
   function stat(proc: ProcessImpl): string {
-    const zeros = Array.from({ length: 49 }, () => '0').join(' ');
-    return `${proc.pid} (${proc.comm.slice(0, 15)}) ${state(proc)} ${zeros}\n`;
+    const zeros = Array.from({ length: 47 }, () => '0').join(' ');
+    return `${proc.pid} (${proc.comm.slice(0, 15)}) ${state(proc)} ${proc.parent?.pid ?? 0} ${proc.pgid} ${zeros}\n`;
   }
 
   function status(proc: ProcessImpl): string {
@@ -38,8 +38,12 @@ export function createProcessDirs(procRoot: DirTreeNode, make: NodeMaker, facts:
     const letter = state(proc);
     const mask = [...caps].reduce((sum, cap) => sum | (1n << BigInt(cap)), 0n).toString(16).padStart(16, '0');
     const four = (id: number): string => Array.from({ length: 4 }, () => id).join('\t');
-    return `Name:\t${proc.comm.slice(0, 15)}\nState:\t${letter} (${stateName[letter]})\nPid:\t${proc.pid}\n`
-      + `Uid:\t${four(uid)}\nGid:\t${four(gid)}\nFDSize:\t64\nCapPrm:\t${mask}\nCapEff:\t${mask}\n`;
+    const set = (signals: Iterable<number>): string => [...signals].reduce((sum, signal) => sum | (1n << BigInt(signal - 1)), 0n).toString(16).padStart(16, '0');
+    const doing = (action: string): number[] => [...proc.actions].filter(([, what]) => what === action).map(([signal]) => signal);
+    return `Name:\t${proc.comm.slice(0, 15)}\nUmask:\t0022\nState:\t${letter} (${stateName[letter]})\nTgid:\t${proc.pid}\nNgid:\t0\nPid:\t${proc.pid}\n`
+      + `PPid:\t${proc.parent?.pid ?? 0}\nTracerPid:\t0\n`
+      + `Uid:\t${four(uid)}\nGid:\t${four(gid)}\nFDSize:\t64\nThreads:\t1\n`
+      + `ShdPnd:\t${set(proc.pending)}\nSigBlk:\t${set([])}\nSigIgn:\t${set(doing('ignore'))}\nSigCgt:\t${set(doing('catch'))}\nCapPrm:\t${mask}\nCapEff:\t${mask}\n`;
   }
 
   function wchan(proc: ProcessImpl): string {
@@ -71,7 +75,7 @@ export function createProcessDirs(procRoot: DirTreeNode, make: NodeMaker, facts:
       file('stat', 0o444, () => stat(proc));
       file('status', 0o444, () => status(proc));
       file('wchan', 0o444, () => wchan(proc));
-      file('cmdline', 0o444, () => `${proc.comm}\0`);
+      file('cmdline', 0o444, () => (proc.exitStatus !== null ? '' : proc.argv.map((arg) => `${arg}\0`).join('')));
       attach(dir, make.file('comm', 0o644, 'proc', procContent(() => `${proc.comm.slice(0, 15)}\n`, async (text) => {
         proc.comm = text.replace(/\n$/, '').slice(0, 15);
       }), proc.cred));

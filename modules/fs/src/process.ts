@@ -1,11 +1,14 @@
 /** Processes and what they may. Mirrors `kernel/{fork,exit,cred,capability}.c` (Linux 6.1), as far as files see them. */
 import type { KernelSymbols, Machine, Task } from '@vdpalab/abi';
 import type { MmStruct } from '@vdpalab/mm';
-import { CAP_LAST_CAP, RLIMIT_MEMLOCK, RLIMIT_NOFILE } from '@vdpalab/uapi';
+import type { WaitQueue } from '@vdpalab/sched';
+import { CAP_LAST_CAP, RLIMIT_MEMLOCK, RLIMIT_NOFILE, SIGCHLD, WNOHANG } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
-import type { Cred, File, FsSymbols, Process } from './header.ts';
+import type { Cred, File, FsSymbols, Process, SignalAction } from './header.ts';
 import type { DelayedFput } from './mmap.ts';
+import type { Nap } from './nap.ts';
 import type { OpenFiles } from './open-file.ts';
+import type { Signals } from './signal.ts';
 
 /** `INR_OPEN_CUR` */
 const NOFILE_DEFAULT = 1024;
@@ -24,13 +27,34 @@ export class ProcessImpl implements Process {
   cwd: string;
   readonly rlimits = new Map<number, number>([[RLIMIT_NOFILE, NOFILE_DEFAULT], [RLIMIT_MEMLOCK, MEMLOCK_DEFAULT]]);
   exited = false;
+  argv: readonly string[];
+  parent: ProcessImpl | null;
+  pgid: number;
+  /** As wait4 reports it; `null` until it has ended. */
+  exitStatus: number | null = null;
+  /** Woken when a child ends. */
+  readonly children: WaitQueue;
+  readonly pending = new Set<number>();
+  readonly actions = new Map<number, SignalAction>();
 
-  constructor(pid: number, comm: string, cred: Cred, mm: MmStruct, cwd: string) {
+  constructor(pid: number, comm: string, cred: Cred, mm: MmStruct, cwd: string, parent: ProcessImpl | null, children: WaitQueue) {
     this.pid = pid;
+    this.argv = [comm];
+    this.parent = parent;
+    this.pgid = parent?.pgid ?? pid;
+    this.children = children;
     this.comm = comm;
     this.cred = cred;
     this.mm = mm;
     this.cwd = cwd;
+  }
+
+  get fatalSignal(): number | null {
+    let lowest: number | null = null;
+    for (const signal of this.pending) {
+      if (this.actions.get(signal) !== 'catch' && (lowest === null || signal < lowest)) lowest = signal;
+    }
+    return lowest;
   }
 }
 
@@ -42,9 +66,11 @@ export function processImpl(proc: Process): ProcessImpl {
 
 /** Processes of one kernel. */
 export interface Processes {
-  readonly symbols: Pick<FsSymbols, 'current' | 'capable' | 'process_create' | 'process_exit' | 'process_run' | 'processes' | 'ksys_fork'>;
+  readonly symbols: Pick<FsSymbols, 'current' | 'capable' | 'process_create' | 'process_exit' | 'process_run' | 'processes' | 'ksys_fork' | 'ksys_wait4'>;
   /** Tasks that run for a process now. */
   readonly tasksOf: (proc: Process) => readonly Task[];
+  /** Those that live, and zombies. */
+  readonly all: () => readonly ProcessImpl[];
 }
 
 /** What is told of processes that come and go. */
@@ -55,10 +81,12 @@ export interface ProcessObserver {
 
 /** Make the processes of one kernel. */
 export function createProcesses(
-  machine: Machine, k: Pick<KernelSymbols, 'mm_alloc' | 'mmput'>, files: OpenFiles, fputs: DelayedFput, observer: ProcessObserver,
+  machine: Machine, k: Pick<KernelSymbols, 'mm_alloc' | 'mmput' | 'init_waitqueue_head' | 'wake_up'>, files: OpenFiles, fputs: DelayedFput,
+  observer: ProcessObserver, nap: Nap, signals: () => Signals,
 ): Processes {
   const { sched } = machine;
   const alive = new Set<ProcessImpl>();
+  const zombies = new Set<ProcessImpl>();
   let lastPid = 0;
 
   function current(): Process | null {
@@ -67,10 +95,11 @@ export function createProcesses(
   }
 
   /** As `do_exit` does: first memory, then descriptors, then what unmapped files put off. */
-  async function process_exit(given: Process): Promise<void> {
+  async function process_exit(given: Process, status = 0): Promise<void> {
     const proc = processImpl(given);
     if (proc.exited) throw new Error(`process ${proc.pid} exits twice`);
     proc.exited = true;
+    signals().forget(proc);
     const unmapped = fputs.collect(() => k.mmput(proc.mm));
     for (const fd of [...proc.files.keys()].sort((a, b) => a - b)) {
       const file = proc.files.get(fd);
@@ -79,11 +108,43 @@ export function createProcesses(
     }
     for (const file of unmapped) await files.fput(file);
     alive.delete(proc);
-    observer.gone(proc);
+    proc.exitStatus = status;
+    orphan(proc);
+    if (proc.parent === null || proc.parent.actions.get(SIGCHLD) === 'ignore') {
+      observer.gone(proc);
+      return;
+    }
+    zombies.add(proc);
+    signals().send(proc.parent, SIGCHLD);
+    k.wake_up(proc.parent.children);
   }
 
-  function create(comm: string, cred: Cred, cwd: string): ProcessImpl {
-    const proc = new ProcessImpl(++lastPid, comm, cred, k.mm_alloc(), cwd);
+  /** Children of a process that ends are nobody's to wait for. */
+  function orphan(proc: ProcessImpl): void {
+    for (const child of alive) if (child.parent === proc) child.parent = null;
+    for (const child of zombies) if (child.parent === proc) reap(child);
+  }
+
+  function reap(zombie: ProcessImpl): void {
+    zombies.delete(zombie);
+    observer.gone(zombie);
+  }
+
+  async function ksys_wait4(given: Process, pid: number, options: number): Promise<{ pid: number; status: number } | null> {
+    const proc = processImpl(given);
+    const isMine = (child: ProcessImpl): boolean => child.parent === proc && (pid === -1 || child.pid === pid);
+    const ended = (): ProcessImpl | undefined => [...zombies].find(isMine);
+    if (![...alive, ...zombies].some(isMine)) throw fail('ECHILD', 'wait.child', `process ${proc.pid} has no child ${pid === -1 ? 'at all' : pid}`);
+    if (ended() === undefined && (options & WNOHANG) !== 0) return null;
+    await nap(proc.children, () => ended() !== undefined, `end of ${pid === -1 ? 'any child' : `process ${pid}`}`, 'do_wait');
+    const child = ended();
+    if (child === undefined) return null;
+    reap(child);
+    return { pid: child.pid, status: child.exitStatus ?? 0 };
+  }
+
+  function create(comm: string, cred: Cred, cwd: string, parent: ProcessImpl | null): ProcessImpl {
+    const proc = new ProcessImpl(++lastPid, comm, cred, k.mm_alloc(), cwd, parent, k.init_waitqueue_head('children'));
     alive.add(proc);
     observer.born(proc);
     return proc;
@@ -93,7 +154,8 @@ export function createProcesses(
     const parent = processImpl(given);
     if (parent.exited) throw fail('ESRCH', 'process.exited', `process ${parent.pid} has exited`);
     const { uid, gid, caps } = parent.cred;
-    const child = create(comm, { uid, gid, caps: new Set(caps) }, parent.cwd);
+    const child = create(comm, { uid, gid, caps: new Set(caps) }, parent.cwd, parent);
+    for (const [signal, action] of parent.actions) if (action === 'ignore') child.actions.set(signal, action);
     for (const [fd, file] of parent.files) {
       files.get_file(file);
       child.files.set(fd, file);
@@ -103,6 +165,7 @@ export function createProcesses(
   }
 
   return {
+    all: () => [...alive, ...zombies],
     tasksOf: (proc) => sched.tasks().filter((task) => task.process === proc),
     symbols: {
       current,
@@ -111,9 +174,10 @@ export function createProcesses(
         const uid = options.uid ?? 0;
         const all = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, cap) => cap) : [];
         const cred: Cred = { uid, gid: options.gid ?? uid, caps: new Set(options.caps ?? all) };
-        return create(comm, cred, options.cwd ?? '/');
+        return create(comm, cred, options.cwd ?? '/', null);
       },
       ksys_fork,
+      ksys_wait4,
       process_exit,
       process_run: (given, name, body) => {
         const proc = processImpl(given);

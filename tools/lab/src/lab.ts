@@ -128,9 +128,9 @@ export class Lab {
     return this.#vmlinux.symbol(name);
   }
 
-  /** Let everything that is ready run, at most `maxSteps` scheduler steps. */
-  async run(maxSteps?: number): Promise<RunResult> {
-    this.#driving ??= this.hw.sched.run(maxSteps).finally(() => {
+  /** Let everything that is ready run, at most `maxSteps` scheduler steps, and no timer after `horizon`. */
+  async run(maxSteps?: number, horizon?: () => number): Promise<RunResult> {
+    this.#driving ??= this.hw.sched.run(maxSteps, horizon).finally(() => {
       this.#driving = null;
     });
     return this.#driving;
@@ -175,12 +175,16 @@ export class Lab {
     return this.kernel(async () => this.spawnProcess(comm, options));
   }
 
-  /** Run `body` as a task of a process that lives already. */
-  async as<T>(process: UserProcess, body: (p: UserProcess) => Promise<T>): Promise<T> {
+  /**
+   * Run `body` as a task of a process that lives already.
+   *
+   * @param settleNs virtual time that may pass once the body is done; absent: until everything is idle
+   */
+  async as<T>(process: UserProcess, body: (p: UserProcess) => Promise<T>, settleNs = Infinity): Promise<T> {
     return this.#inTask(process.proc.comm, async (task) => {
       task.process = process.proc;
       return body(process);
-    });
+    }, settleNs);
   }
 
   /** Start a task of a living process and do not wait for it. */
@@ -284,17 +288,20 @@ export class Lab {
     return new Proxy({} as Syscalls, { get: (_, name) => this.symbol(name as keyof Syscalls) });
   }
 
-  async #inTask<T>(name: string, body: (task: Task) => Promise<T>): Promise<T> {
+  async #inTask<T>(name: string, body: (task: Task) => Promise<T>, settleNs = Infinity): Promise<T> {
     let outcome: { value: T } | { error: unknown } | null = null;
+    let doneAt = Infinity;
     const task: Task = this.hw.sched.spawn(name, async () => {
       try {
         outcome = { value: await body(task) };
       } catch (error) {
         outcome = { error };
       }
+      doneAt = this.hw.sched.now;
     });
-    let result = await this.run();
-    while (outcome === null && (result.kind === 'limit')) result = await this.run();
+    const horizon = (): number => doneAt + settleNs;
+    let result = await this.run(undefined, horizon);
+    while (outcome === null && (result.kind === 'limit')) result = await this.run(undefined, horizon);
     if (outcome === null) throw new LabStuckError(name, result);
     const done = outcome as { value: T } | { error: unknown }; // set inside the task, which TypeScript does not follow
     if ('error' in done) throw done.error;

@@ -1,6 +1,6 @@
 /** A process of the lab as its program sees it: system calls by their libc names. */
-import type { KernelSymbols } from '@vdpalab/abi';
-import type { NodeKind, Process, Stat } from '@vdpalab/fs';
+import { foldError, isKernelError, type KernelSymbols } from '@vdpalab/abi';
+import type { NodeKind, Process, SignalAction, Stat } from '@vdpalab/fs';
 import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 
 /** The kernel's entry points that a process uses. */
@@ -8,9 +8,21 @@ export type Syscalls = Pick<KernelSymbols, {
   [K in keyof KernelSymbols]: K extends `ksys_${string}` ? K : never;
 }[keyof KernelSymbols]>;
 
+/** A signal ended the process: thrown from the call it was in, for whoever runs the process to end it with that status. */
+export class Killed extends Error {
+  readonly signal: number;
+
+  constructor(process: Process, signal: number) {
+    super(`process ${process.pid} (${process.comm}) was ended by signal ${signal}`);
+    this.name = 'Killed';
+    this.signal = signal;
+  }
+}
+
 /** One process; every call runs in the calling task. A refusal is thrown as a KernelError with the errno. */
 export class UserProcess {
   readonly #sys: Syscalls;
+  readonly #handlers = new Map<number, (signal: number) => void>();
   /** What the kernel keeps of it. */
   readonly proc: Process;
 
@@ -23,52 +35,112 @@ export class UserProcess {
     return this.proc.pid;
   }
 
+  /** Send a signal; 0 only asks whether one may. @param pid 0 for the own group, below -1 for a group */
+  kill(pid: number, signal: number): void {
+    this.#sys.ksys_kill(this.proc, pid, signal);
+    this.#deliver();
+  }
+
+  /**
+   * Say what a signal does.
+   *
+   * @param action a function catches it: it runs on the way back from the call that was interrupted, or from the next one
+   */
+  sigaction(signal: number, action: SignalAction | ((signal: number) => void)): void {
+    this.#sys.ksys_sigaction(this.proc, signal, typeof action === 'function' ? 'catch' : action);
+    if (typeof action === 'function') this.#handlers.set(signal, action);
+    else this.#handlers.delete(signal);
+  }
+
+  setpgid(pid = 0, pgid = 0): void {
+    this.#sys.ksys_setpgid(this.proc, pid, pgid);
+  }
+
+  /** Have SIGALRM sent after `ns` of virtual time; 0 disarms. */
+  alarm(ns: number): void {
+    this.#sys.ksys_alarm(this.proc, ns);
+  }
+
+  /**
+   * Wait for a child.
+   *
+   * @param options WNOHANG
+   * @param restart false: a caught signal ends the wait with EINTR
+   * @returns `null` when none has ended
+   */
+  wait4(pid = -1, options = 0, restart = true): Promise<{ readonly pid: number; readonly status: number } | null> {
+    return this.#enter(() => this.#sys.ksys_wait4(this.proc, pid, options), restart);
+  }
+
+  /** A call, and what happens on the way back from it: handlers run, a pending signal ends the process, or the sleep goes on. */
+  async #enter<T>(call: () => Promise<T>, restart = true): Promise<T> {
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        if (!isKernelError(error) || error.errno !== 'ERESTARTSYS') throw error;
+        if (!restart) throw foldError('EINTR', 'user.signal.caught', `process ${this.pid} caught a signal`, error);
+      } finally {
+        this.#deliver();
+      }
+    }
+  }
+
+  /** Run the handlers of signals that came. @throws Killed when one ends the process */
+  #deliver(): void {
+    if (this.proc.exited) return;
+    const signal = this.proc.fatalSignal;
+    if (signal !== null) throw new Killed(this.proc, signal);
+    if (this.#handlers.size === 0) return;
+    for (let caught = this.#sys.ksys_sigtake(this.proc); caught !== null; caught = this.#sys.ksys_sigtake(this.proc)) this.#handlers.get(caught)?.(caught);
+  }
+
   /** @param flags O_*; @returns a descriptor */
   open(path: string, flags: number = O_RDONLY, mode = 0o666): Promise<number> {
-    return this.#sys.ksys_open(this.proc, path, flags, mode);
+    return this.#enter(() => this.#sys.ksys_open(this.proc, path, flags, mode));
   }
 
   close(fd: number): Promise<void> {
-    return this.#sys.ksys_close(this.proc, fd);
+    return this.#enter(() => this.#sys.ksys_close(this.proc, fd));
   }
 
   read(fd: number, len: number): Promise<Uint8Array> {
-    return this.#sys.ksys_read(this.proc, fd, len);
+    return this.#enter(() => this.#sys.ksys_read(this.proc, fd, len));
   }
 
   write(fd: number, data: Uint8Array | string): Promise<number> {
-    return this.#sys.ksys_write(this.proc, fd, typeof data === 'string' ? new TextEncoder().encode(data) : data);
+    return this.#enter(() => this.#sys.ksys_write(this.proc, fd, typeof data === 'string' ? new TextEncoder().encode(data) : data));
   }
 
   pread(fd: number, len: number, pos: number): Promise<Uint8Array> {
-    return this.#sys.ksys_pread(this.proc, fd, len, pos);
+    return this.#enter(() => this.#sys.ksys_pread(this.proc, fd, len, pos));
   }
 
   pwrite(fd: number, bytes: Uint8Array, pos: number): Promise<number> {
-    return this.#sys.ksys_pwrite(this.proc, fd, bytes, pos);
+    return this.#enter(() => this.#sys.ksys_pwrite(this.proc, fd, bytes, pos));
   }
 
   lseek(fd: number, offset: number, whence: number): Promise<number> {
-    return this.#sys.ksys_lseek(this.proc, fd, offset, whence);
+    return this.#enter(() => this.#sys.ksys_lseek(this.proc, fd, offset, whence));
   }
 
   /** @param arg a user address, or the number itself where the command takes one */
   ioctl(fd: number, cmd: number, arg = 0): Promise<number> {
-    return this.#sys.ksys_ioctl(this.proc, fd, cmd, arg);
+    return this.#enter(() => this.#sys.ksys_ioctl(this.proc, fd, cmd, arg));
   }
 
   /** Map memory. @param fd -1 for anonymous. @returns its address */
   mmap(len: number, prot: number, flags: number, fd = -1, offset = 0, addr = 0): Promise<number> {
-    return this.#sys.ksys_mmap(this.proc, addr, len, prot, flags, fd, offset);
+    return this.#enter(() => this.#sys.ksys_mmap(this.proc, addr, len, prot, flags, fd, offset));
   }
 
   munmap(addr: number, len: number): Promise<void> {
-    return this.#sys.ksys_munmap(this.proc, addr, len);
+    return this.#enter(() => this.#sys.ksys_munmap(this.proc, addr, len));
   }
 
   /** @param timeoutNs negative: for ever. @returns revents per entry */
   poll(fds: readonly { fd: number; events: number }[], timeoutNs = -1): Promise<number[]> {
-    return this.#sys.ksys_poll(this.proc, fds, timeoutNs);
+    return this.#enter(() => this.#sys.ksys_poll(this.proc, fds, timeoutNs), false);
   }
 
   eventfd(initval = 0, flags = 0): number {
@@ -80,23 +152,23 @@ export class UserProcess {
   }
 
   dup(fd: number, newFd?: number): Promise<number> {
-    return this.#sys.ksys_dup(this.proc, fd, newFd);
+    return this.#enter(() => this.#sys.ksys_dup(this.proc, fd, newFd));
   }
 
   stat(path: string): Promise<Stat> {
-    return this.#sys.ksys_stat(this.proc, path, true);
+    return this.#enter(() => this.#sys.ksys_stat(this.proc, path, true));
   }
 
   lstat(path: string): Promise<Stat> {
-    return this.#sys.ksys_stat(this.proc, path, false);
+    return this.#enter(() => this.#sys.ksys_stat(this.proc, path, false));
   }
 
   readlink(path: string): Promise<string> {
-    return this.#sys.ksys_readlink(this.proc, path);
+    return this.#enter(() => this.#sys.ksys_readlink(this.proc, path));
   }
 
   readdir(path: string): Promise<{ name: string; kind: NodeKind }[]> {
-    return this.#sys.ksys_readdir(this.proc, path);
+    return this.#enter(() => this.#sys.ksys_readdir(this.proc, path));
   }
 
   /** A node for a character device. */
@@ -105,47 +177,47 @@ export class UserProcess {
   }
 
   mkdir(path: string, mode = 0o777): Promise<void> {
-    return this.#sys.ksys_mkdir(this.proc, path, mode);
+    return this.#enter(() => this.#sys.ksys_mkdir(this.proc, path, mode));
   }
 
   unlink(path: string): Promise<void> {
-    return this.#sys.ksys_unlink(this.proc, path);
+    return this.#enter(() => this.#sys.ksys_unlink(this.proc, path));
   }
 
   rmdir(path: string): Promise<void> {
-    return this.#sys.ksys_rmdir(this.proc, path);
+    return this.#enter(() => this.#sys.ksys_rmdir(this.proc, path));
   }
 
   symlink(target: string, path: string): Promise<void> {
-    return this.#sys.ksys_symlink(this.proc, target, path);
+    return this.#enter(() => this.#sys.ksys_symlink(this.proc, target, path));
   }
 
   rename(from: string, to: string): Promise<void> {
-    return this.#sys.ksys_rename(this.proc, from, to);
+    return this.#enter(() => this.#sys.ksys_rename(this.proc, from, to));
   }
 
   access(path: string, mode: number): Promise<void> {
-    return this.#sys.ksys_access(this.proc, path, mode);
+    return this.#enter(() => this.#sys.ksys_access(this.proc, path, mode));
   }
 
   socket(family: number, type: number, protocol: number): Promise<number> {
-    return this.#sys.ksys_socket(this.proc, family, type, protocol);
+    return this.#enter(() => this.#sys.ksys_socket(this.proc, family, type, protocol));
   }
 
   bind(fd: number, address: Uint8Array): Promise<void> {
-    return this.#sys.ksys_bind(this.proc, fd, address);
+    return this.#enter(() => this.#sys.ksys_bind(this.proc, fd, address));
   }
 
   sendmsg(fd: number, bytes: Uint8Array, address: Uint8Array | null = null): Promise<number> {
-    return this.#sys.ksys_sendmsg(this.proc, fd, bytes, address);
+    return this.#enter(() => this.#sys.ksys_sendmsg(this.proc, fd, bytes, address));
   }
 
   recvmsg(fd: number, len: number): Promise<{ bytes: Uint8Array; address: Uint8Array | null }> {
-    return this.#sys.ksys_recvmsg(this.proc, fd, len);
+    return this.#enter(() => this.#sys.ksys_recvmsg(this.proc, fd, len));
   }
 
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): Promise<void> {
-    return this.#sys.ksys_setsockopt(this.proc, fd, level, name, value);
+    return this.#enter(() => this.#sys.ksys_setsockopt(this.proc, fd, level, name, value));
   }
 
   /** A whole file. */

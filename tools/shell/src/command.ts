@@ -38,7 +38,7 @@ export async function runCommand(shell: Shell, node: Command): Promise<number> {
   };
   if (mayExec) return prepared(shell);
   const child = await shell.child(state.p.proc.comm, async () => {}, prepared);
-  return child.wait();
+  return shell.foreground(child, shell.source.slice(node.pos, node.end));
 }
 
 /** Expanded words; arguments of `export` and its like that assign are kept whole. */

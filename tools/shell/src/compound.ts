@@ -33,7 +33,7 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
         await sub.list(node.body);
         return sub.state.status;
       });
-      state.status = await child.wait();
+      state.status = await shell.foreground(child, shell.source.slice(node.pos, node.end));
       return;
     }
     case 'If': {
@@ -114,7 +114,7 @@ async function redirected(shell: Shell, node: CommandNode & { type: 'Redirected'
     return;
   }
   if (node.command.type === 'Subshell') {
-    shell.state.status = await (await shell.child('bash', async () => {}, inChild)).wait();
+    shell.state.status = await shell.foreground(await shell.child('bash', async () => {}, inChild), shell.source.slice(node.pos, node.end));
     return;
   }
   const e = shell.expander();

@@ -4,15 +4,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { snippets } from './testing/snippets.ts';
+import { jobSnippets } from './testing/job-snippets.ts';
+import { snippets as languageSnippets } from './testing/snippets.ts';
 import { testShell, type TestShell } from './testing/shell-kernel.ts';
 
+const snippets = [...languageSnippets, ...jobSnippets];
 const present = spawnSync('bash', ['-c', '[[ $BASH_VERSION == 5.* ]] && ls --version | grep -q coreutils']).status === 0;
 const required = process.env['VDPALAB_REQUIRE_REAL'] === '1';
 
 /** Line numbers are left out of the lab's messages, as transcripts leave them out. */
 function normal(text: string): string {
-  return text.replace(/^bash: (-c: |eval: )?line \d+: `.*'\n/gm, '').replace(/^(bash|environment|eval): (-c: |eval: )?line \d+: /gm, 'bash: ');
+  return text.replace(/^bash: (-c: |eval: )?line \d+: `.*'\n/gm, '').replace(/^(bash|environment|eval): (-c: |eval: )?line \d+: /gm, 'bash: ')
+    .replace(/^bash: +\d+ (?=[A-Z][a-z]+ )/gm, 'bash: PID ');
 }
 
 test.runIf(present || required)('bash 5 and coreutils are there to compare with', () => {
@@ -40,7 +43,7 @@ describe.runIf(present)('like bash and coreutils', () => {
   test.each(snippets.map((text, i) => [text, i] as const))('%s', async (text, i) => {
     const real = (part: string): string => readFileSync(join(host, `${i}.${part}`), 'utf8');
     await lab.sh('cd /; rm -rf /tmp/d; mkdir /tmp/d');
-    const { stdout, stderr, status } = await lab.sh(`(cd /tmp/d; unset OLDPWD; eval "$(cat <<'END_OF_SNIPPET'\n${text}\nEND_OF_SNIPPET\n)")`);
+    const { stdout, stderr, status } = await lab.sh(`(cd /tmp/d; unset OLDPWD; exec bash -c "$(cat <<'END_OF_SNIPPET'\n${text}\nEND_OF_SNIPPET\n)" </dev/null)`);
     const clean = (out: string): string => normal(out).replaceAll(join(host, `${i}.d`), 'DIR').replaceAll('/tmp/d', 'DIR');
     expect({ stdout: clean(stdout), stderr: clean(stderr), status })
       .toEqual({ stdout: clean(real('out')), stderr: clean(real('err')), status: Number(real('rc')) });

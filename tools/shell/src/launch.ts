@@ -1,8 +1,9 @@
 /** Running programs: applets by name, scripts by path. */
 import type { Stat } from '@vdpalab/fs';
 import { X_OK } from '@vdpalab/uapi';
-import { Program, type Launcher } from './program.ts';
-import type { Shell } from './shell.ts';
+import { Program, type Launcher, type StartOptions } from './program.ts';
+import type { Child, Shell } from './shell.ts';
+import { exitStatus } from './signals.ts';
 import { ShellError } from './state.ts';
 import { readText } from './streams.ts';
 import { errorText, refusedWith } from './system.ts';
@@ -16,6 +17,7 @@ export async function runProgram(shell: Shell, argv: readonly string[]): Promise
   const applet = shell.applets.get(PROGRAM_DIRS.exec(name)?.[3] ?? name);
   if (applet !== undefined && (!name.includes('/') || PROGRAM_DIRS.test(name))) {
     shell.p.proc.comm = (PROGRAM_DIRS.exec(name)?.[3] ?? name).slice(0, 15);
+    shell.p.proc.argv = argv;
     const program = new Program([PROGRAM_DIRS.exec(name)?.[3] ?? name, ...argv.slice(1)], shell.p, shell.state.environment(), shell.system, launcher(shell));
     return runApplet(program, applet);
   }
@@ -67,38 +69,49 @@ export async function asScript(shell: Shell, name: string, args: readonly string
   const { state } = shell;
   state.vars = new Map([...state.vars].filter(([, variable]) => variable.exported));
   state.functions = new Map();
+  state.set('IFS', ' \t\n');
   state.locals = [];
   state.name = name;
   state.positional = args;
   state.options = { errexit: false, nounset: false, xtrace: false, pipefail: false, noglob: false };
   state.lenient = 0;
   state.loops = 0;
-  state.jobs = [];
+  shell.jobs.disinherit();
   Object.assign(state, { shellPid: state.p.pid });
+  state.set('PPID', String(state.p.proc.parent?.pid ?? 0));
   return shell.main(text);
 }
 
 /** How a program in this shell's process starts others. */
 export function launcher(shell: Shell): Launcher {
-  const inChild = async (
-    as: { uid: number; gid: number } | undefined, env: ReadonlyMap<string, string> | undefined, body: (sub: Shell) => Promise<number>,
-  ): Promise<number> => {
-    const child = await shell.child(shell.p.proc.comm, async (sub) => {
-      if (env !== undefined) {
-        for (const [name, variable] of sub.state.vars) if (variable.exported) sub.state.vars.delete(name);
-        for (const [name, value] of env) sub.state.set(name, value, true);
-      }
-      if (as === undefined) return;
-      const { cred } = sub.p.proc;
-      cred.uid = as.uid;
-      cred.gid = as.gid;
-      if (as.uid !== 0) cred.caps.clear();
-    }, body);
-    return child.wait();
-  };
+  const inChild = (options: StartOptions, body: (sub: Shell) => Promise<number>): Promise<Child> =>
+    shell.child(shell.p.proc.comm, async (sub) => arrange(sub, options), body);
+  const waited = async (child: Promise<Child>): Promise<number> => exitStatus(await (await child).wait());
   return {
-    runProgram: (argv, options = {}) => inChild(options.as, options.env, (sub) => runProgram(sub, argv)),
-    runShell: (text, argv = ['sh'], env) => inChild(undefined, env, (sub) => asScript(sub, argv[0] ?? 'sh', argv.slice(1), text)),
+    start: (argv, options = {}) => inChild(options, (sub) => runProgram(sub, argv)),
+    runProgram: (argv, options = {}) => waited(inChild(options, (sub) => runProgram(sub, argv))),
+    runShell: (text, argv = ['sh'], options = {}) => waited(inChild(options, (sub) => asScript(sub, argv[0] ?? 'sh', argv.slice(1), text))),
+    exec: (argv, options = {}) => {
+      arrange(shell, options);
+      return runProgram(shell, argv);
+    },
+    execShell: (text, argv, options = {}) => {
+      arrange(shell, options);
+      return asScript(shell, argv[0] ?? 'sh', argv.slice(1), text);
+    },
     hasProgram: (name) => shell.applets.has(PROGRAM_DIRS.exec(name)?.[3] ?? name),
   };
+}
+
+/** Give a shell's process the environment and the identity that a program chose for what it runs. */
+function arrange(sub: Shell, { env, as }: StartOptions): void {
+  if (env !== undefined) {
+    for (const [name, variable] of sub.state.vars) if (variable.exported) sub.state.vars.delete(name);
+    for (const [name, value] of env) sub.state.set(name, value, true);
+  }
+  if (as === undefined) return;
+  const { cred } = sub.p.proc;
+  cred.uid = as.uid;
+  cred.gid = as.gid;
+  if (as.uid !== 0) cred.caps.clear();
 }

@@ -1,5 +1,6 @@
 /** What an applet or a builtin works with: its arguments, its process, its streams. */
 import type { UserProcess } from '@vdpalab/lab';
+import type { Child } from './shell.ts';
 import { complain, readText, writeText } from './streams.ts';
 import { errorText, type System } from './system.ts';
 
@@ -15,12 +16,25 @@ export class ProgramExit {
   }
 }
 
+/** What is different in what a program starts. */
+export interface StartOptions {
+  readonly as?: { readonly uid: number; readonly gid: number };
+  /** Instead of the environment it has. */
+  readonly env?: ReadonlyMap<string, string>;
+}
+
 /** How a program starts others. */
 export interface Launcher {
+  /** Start a program in a child and do not wait. */
+  readonly start: (argv: readonly string[], options?: StartOptions) => Promise<Child>;
   /** Run a program with these arguments in a child and wait. @returns its status */
-  readonly runProgram: (argv: readonly string[], options?: { as?: { uid: number; gid: number }; env?: ReadonlyMap<string, string> }) => Promise<number>;
+  readonly runProgram: (argv: readonly string[], options?: StartOptions) => Promise<number>;
   /** Run a text as `sh -c` does, in a child. */
-  readonly runShell: (text: string, argv?: readonly string[], env?: ReadonlyMap<string, string>) => Promise<number>;
+  readonly runShell: (text: string, argv?: readonly string[], options?: StartOptions) => Promise<number>;
+  /** Become another program: it runs in this process. */
+  readonly exec: (argv: readonly string[], options?: StartOptions) => Promise<number>;
+  /** Become a shell that runs a text. @param argv `$0` and what follows */
+  readonly execShell: (text: string, argv: readonly string[], options?: StartOptions) => Promise<number>;
   readonly hasProgram: (name: string) => boolean;
 }
 

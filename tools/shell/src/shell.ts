@@ -1,21 +1,20 @@
 /** The executor: runs what the parser made of a command line. */
-import { isKernelError } from '@vdpalab/abi';
-import type { UserProcess } from '@vdpalab/lab';
+import { isKernelError, type Task } from '@vdpalab/abi';
+import { Killed, type UserProcess } from '@vdpalab/lab';
 import { parse, type AndOr, type CommandNode, type CompoundList, type ParsedScript, type PipelineNode, type Script, type Statement } from 'unbash';
 import { builtins } from './builtins/index.ts';
+import { Jobs } from './jobs.ts';
 import { runCommand } from './command.ts';
 import { runCompound } from './compound.ts';
 import { Expander } from './expand.ts';
 import type { Applet } from './program.ts';
-import { Leave, ShellError, type Job, type ShellState } from './state.ts';
+import { describeSignal, exitStatus, waitStatus } from './signals.ts';
+import { Leave, ShellError, type ShellState } from './state.ts';
 import { complain, readBytes } from './streams.ts';
 import { syntaxError } from './syntax-error.ts';
 import { errorText, refusedWith, type System } from './system.ts';
-import { utf8Decode } from '@vdpalab/uapi';
+import { SIGINT, SIGPIPE, SIGTERM, utf8Decode } from '@vdpalab/uapi';
 import { ProgramExit } from './program.ts';
-
-/** Status of a process that a broken pipe ended: 128 + SIGPIPE. */
-const BROKEN_PIPE = 141;
 
 /** Programs by name. */
 export type AppletTable = ReadonlyMap<string, Applet>;
@@ -98,12 +97,17 @@ export class Shell {
       await this.complain(error.message);
       return error.status;
     }
-    if (refusedWith(error, 'EPIPE')) return BROKEN_PIPE;
+    if (refusedWith(error, 'EPIPE')) return 128 + SIGPIPE;
     if (isKernelError(error)) {
       await this.complain(errorText(error));
       return 1;
     }
     throw error;
+  }
+
+  /** TEXT on standard error. */
+  async say(text: string): Promise<void> {
+    await complain(this.p, text);
   }
 
   /** `bash: TEXT` on standard error. */
@@ -140,12 +144,28 @@ export class Shell {
   async statements(statements: readonly Statement[]): Promise<void> {
     const { mayExec } = this;
     for (const [i, { command, background, pos, end }] of statements.entries()) {
-      this.mayExec = mayExec && i === statements.length - 1;
+      this.mayExec = mayExec && i === statements.length - 1 && this.state.traps.size === 0;
+      await this.jobs.reap();
       if (background === true) await this.#background(command, this.source.slice(pos, end).replace(/\s*&\s*$/, ''));
       else await this.#andOr(command);
+      await this.runTraps();
     }
     this.mayExec = false;
   }
+
+  /** Run the traps of signals that came since the last command; the status stays. */
+  async runTraps(): Promise<void> {
+    for (let signal = this.cameIn.shift(); signal !== undefined; signal = this.cameIn.shift()) {
+      const action = this.state.traps.get(describeSignal(signal).name);
+      const { status } = this.state;
+      if (action !== undefined && action !== '') await this.run(action);
+      this.state.status = status;
+    }
+  }
+
+  /** Caught signals whose traps have not run. */
+  readonly cameIn: number[] = [];
+  readonly jobs = new Jobs(this);
 
   async #andOr(node: PipelineNode | AndOr): Promise<void> {
     if (node.type !== 'AndOr') {
@@ -168,7 +188,8 @@ export class Shell {
   async #pipeline(node: PipelineNode): Promise<void> {
     if (node.type !== 'Pipeline') {
       await this.command(node);
-      this.#leaveOnError();
+      this.state.set('PIPESTATUS', [String(this.state.status)]);
+      await this.#leaveOnError();
       return;
     }
     const negated = node.prefixes.filter((prefix) => prefix.type === 'Negation').length % 2 === 1;
@@ -177,19 +198,30 @@ export class Shell {
     this.mayExec = false;
     if (negated) this.state.lenient++;
     try {
-      if (node.commands.length === 1) await this.command(node.commands[0]);
-      else if (node.commands.length > 1) await this.#pipe(node.commands, node.operators.map((operator) => operator === '|&'));
+      if (node.commands.length === 1) {
+        await this.command(node.commands[0]);
+        this.state.set('PIPESTATUS', [String(this.state.status)]);
+      }
+      if (node.commands.length > 1) await this.#pipe(node.commands, node.operators.map((operator) => operator === '|&'));
     } finally {
       if (negated) this.state.lenient--;
     }
     if (timed) await complain(this.p, `\nreal\t${minutes(this.system.now() - start)}\nuser\t0m0.000s\nsys\t0m0.000s\n`);
     if (negated) this.state.status = this.state.status === 0 ? 1 : 0;
-    else this.#leaveOnError();
+    else await this.#leaveOnError();
   }
 
-  #leaveOnError(): void {
-    const { status, options, lenient } = this.state;
-    if (status !== 0 && options.errexit && lenient === 0) throw new Leave('exit', status);
+  async #leaveOnError(): Promise<void> {
+    const { status, options, lenient, traps } = this.state;
+    if (status === 0 || lenient > 0) return;
+    const trap = traps.get('ERR');
+    if (trap !== undefined && trap !== '' && this.state.locals.length === 0) {
+      traps.delete('ERR'); // it does not act in itself
+      await this.run(trap);
+      traps.set('ERR', trap);
+      this.state.status = status;
+    }
+    if (options.errexit) throw new Leave('exit', status);
   }
 
   async command(node: CommandNode): Promise<void> {
@@ -227,7 +259,8 @@ export class Shell {
       input = pipe?.[0] ?? null;
     }
     const statuses: number[] = [];
-    for (const child of children) statuses.push(await child.wait());
+    for (const child of children) statuses.push(exitStatus(await child.wait()));
+    this.state.set('PIPESTATUS', statuses.map(String));
     const failed = statuses.findLast((status) => status !== 0);
     this.state.status = (this.state.options.pipefail ? failed : statuses.at(-1)) ?? 0;
   }
@@ -242,34 +275,48 @@ export class Shell {
     for (const fd of this.state.hidden) await process.close(fd);
     const shell = new Shell(this.state.fork(process), this.system, this.applets);
     shell.source = this.source;
+    shell.jobs.inherit(this.jobs);
     await prepare(shell);
     return this.#started(shell, body);
   }
 
   #started(shell: Shell, body: (shell: Shell) => Promise<number>): Child {
-    const outcome: { status: number; failure: unknown } = { status: 0, failure: undefined };
+    const outcome: { failure: unknown } = { failure: undefined };
     const process = shell.p;
     const task = this.system.start(process, process.proc.comm, async () => {
+      let status = 0;
       try {
-        outcome.status = await shell.guarded(() => body(shell));
+        status = waitStatus(await shell.guarded(() => body(shell)));
         const trap = shell.state.traps.get('EXIT');
         if (trap !== undefined) await shell.guarded(() => shell.run(trap));
       } catch (error) {
-        outcome.failure = error;
+        if (error instanceof Killed) status = error.signal;
+        else outcome.failure = error;
       } finally {
-        await this.system.exit(process);
+        await this.system.exit(process, status);
       }
     });
+    const { pid } = process;
+    const parent = this.p;
     return {
-      pid: process.pid,
+      pid,
       task,
       wait: async () => {
-        await this.system.join(task);
+        const status = (await parent.wait4(pid))?.status ?? 0;
         if (outcome.failure !== undefined) throw outcome.failure;
-        if (task.failure !== undefined && task.failure !== null) throw task.failure;
-        return outcome.status & 0xff;
+        return status;
       },
+      failure: () => outcome.failure,
     };
+  }
+
+  /** Wait for a child in the foreground, and say so when a signal ended it. @param text of the command */
+  async foreground(child: Child, text: string): Promise<number> {
+    const status = await child.wait();
+    const signal = status & 0x7f;
+    if (signal === SIGTERM) await complain(this.p, 'Terminated\n');
+    else if (signal !== 0 && signal !== SIGINT && signal !== SIGPIPE) await this.jobs.tellOfEnd(child.pid, signal, text);
+    return exitStatus(status);
   }
 
   async #background(node: PipelineNode | AndOr, text: string): Promise<void> {
@@ -280,26 +327,10 @@ export class Shell {
       await shell.#andOr(node);
       return shell.state.status;
     });
-    const job: Job & { status: number | null } = { pid: child.pid, text, task: child.task, status: null };
-    this.#waits.set(job, child.wait);
-    this.state.jobs.push(job);
+    this.jobs.add(child, text);
     this.state.lastBackground = child.pid;
     this.state.status = 0;
   }
-
-  readonly #waits = new Map<Job, () => Promise<number>>();
-
-  /** Wait for a job's end. @returns its status */
-  async waitFor(job: Job): Promise<number> {
-    const status = await this.#waits.get(job)?.();
-    this.#waits.delete(job);
-    this.state.jobs = this.state.jobs.filter((other) => other !== job);
-    this.endedJobs.set(job.pid, status ?? 0);
-    return status ?? 0;
-  }
-
-  /** Statuses of jobs that were waited for. */
-  readonly endedJobs = new Map<number, number>();
 
   async #substitute(script: ParsedScript, source: string): Promise<string> {
     const [read, write] = this.p.pipe();
@@ -317,7 +348,7 @@ export class Shell {
     await this.p.close(write);
     const bytes = await readBytes(this.p, read);
     await this.p.close(read);
-    this.#substituted = await child.wait();
+    this.#substituted = exitStatus(await child.wait());
     return utf8Decode(bytes).replaceAll('\0', '');
   }
 }
@@ -325,9 +356,11 @@ export class Shell {
 /** A child that runs. */
 export interface Child {
   readonly pid: number;
-  readonly task: Job['task'];
-  /** @returns its exit status. @throws what was no refusal: a bug of the lab */
+  readonly task: Task;
+  /** @returns how it ended, as wait4 reports it. @throws what was no refusal: a bug of the lab */
   readonly wait: () => Promise<number>;
+  /** What it threw that was no refusal; `undefined` when nothing. */
+  readonly failure: () => unknown;
 }
 
 /** Move a descriptor. */

@@ -1,5 +1,4 @@
-/** What a shell remembers: variables, functions, options, jobs; a subshell starts with a copy. */
-import type { Task } from '@vdpalab/abi';
+/** What a shell remembers: variables, functions, options, traps; a subshell starts with a copy. */
 import type { UserProcess } from '@vdpalab/lab';
 import type { Function as FunctionNode } from 'unbash';
 
@@ -8,15 +7,6 @@ export interface Variable {
   readonly value: string | readonly string[];
   readonly exported: boolean;
   readonly readonly: boolean;
-}
-
-/** A command in the background. */
-export interface Job {
-  readonly pid: number;
-  readonly text: string;
-  readonly task: Task;
-  /** Exit status once it ended. */
-  status: number | null;
 }
 
 /** A function's body as it was parsed, with the source it points into. */
@@ -60,7 +50,6 @@ export class ShellState {
   positional: readonly string[] = [];
   status = 0;
   lastBackground: number | null = null;
-  jobs: Job[] = [];
   options: ShellOptions = { errexit: false, nounset: false, xtrace: false, pipefail: false, noglob: false };
   traps = new Map<string, string>();
   /** Descriptors that children do not inherit: what redirections put aside. */
@@ -75,13 +64,14 @@ export class ShellState {
     this.p = p;
     this.shellPid = p.pid;
     this.name = name;
+    this.set('PPID', String(p.proc.parent?.pid ?? 0));
   }
 
   /** The state of a subshell that runs in `child`. */
   fork(child: UserProcess): ShellState {
     const copy = Object.assign(Object.create(ShellState.prototype) as ShellState, this, {
       p: child, vars: new Map(this.vars), functions: new Map(this.functions), locals: this.locals.map((m) => new Map(m)),
-      jobs: [...this.jobs], options: { ...this.options }, traps: new Map<string, string>(), hidden: new Set<number>(),
+      options: { ...this.options }, traps: new Map<string, string>(), hidden: new Set<number>(),
     });
     return copy;
   }

@@ -12,9 +12,8 @@ export interface System {
   readonly fork: (parent: UserProcess, comm: string) => UserProcess;
   /** Start a task of a process. */
   readonly start: (process: UserProcess, name: string, body: () => Promise<void>) => Task;
-  /** Wait until a task is done. */
-  readonly join: (task: Task) => Promise<void>;
-  readonly exit: (process: UserProcess) => Promise<void>;
+  /** @param status as wait4 reports it: exit status << 8, or the signal that ended it */
+  readonly exit: (process: UserProcess, status: number) => Promise<void>;
   /** Virtual nanoseconds since boot. */
   readonly now: () => number;
   /** A symbol of the kernel. @throws Error when nothing exports it */
@@ -32,8 +31,7 @@ export function labSystem(lab: Lab, processOf: (proc: UserProcess['proc']) => Us
     release: lab.config.release,
     fork: (parent, comm) => processOf(lab.symbol('ksys_fork')(parent.proc, comm)),
     start: (process, name, body) => lab.symbol('process_run')(process.proc, name, body),
-    join: (task) => sched.join(task),
-    exit: (process) => lab.symbol('process_exit')(process.proc),
+    exit: (process, status) => lab.symbol('process_exit')(process.proc, status),
     now: () => sched.now,
     symbol: (name) => lab.symbol(name),
     modules: {

@@ -33,6 +33,7 @@ export * from './pci_regs.ts';
 export * from './poll.ts';
 export * from './resource.ts';
 export * from './rtnetlink.ts';
+export * from './signal.ts';
 export * from './socket.ts';
 export * from './stat.ts';
 export * from './strerror.ts';

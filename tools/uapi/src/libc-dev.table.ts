@@ -34,6 +34,7 @@ import * as pci_regs from './pci_regs.ts';
 import * as poll from './poll.ts';
 import * as resource from './resource.ts';
 import * as rtnetlink from './rtnetlink.ts';
+import * as signal from './signal.ts';
 import * as socket from './socket.ts';
 import * as stat from './stat.ts';
 import * as strerror from './strerror.ts';
@@ -94,6 +95,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   poll: linux(poll, 'fcntl', 'poll', 'eventpoll'),
   resource: linux(resource, 'resource'),
   rtnetlink: linux(rtnetlink, 'rtnetlink'),
+  signal: { exports: signal, includes: ['signal.h', 'sys/wait.h'] },
   socket: { exports: socket, includes: ['sys/socket.h'] },
   stat: linux(stat, 'stat'),
   unistd: { exports: unistd, includes: ['unistd.h'] },

@@ -190,10 +190,11 @@ export class DeterministicScheduler implements Scheduler {
 
   /**
    * @param maxSteps decisions to make at most
+   * @param horizon timers later than this virtual time are left alone: the run ends when only they remain
    * @throws Error naming the task that awaits something the scheduler does not know of
    * @throws what atomic work threw
    */
-  async run(maxSteps = STEPS_MAX): Promise<RunResult> {
+  async run(maxSteps = STEPS_MAX, horizon: () => number = () => Infinity): Promise<RunResult> {
     if (this.running) throw new Error('scheduler: run() inside run()');
     this.running = true;
     const end = this.decisions.count + maxSteps;
@@ -205,7 +206,7 @@ export class DeterministicScheduler implements Scheduler {
           const over = this.step();
           if (over !== undefined) await over;
         } else {
-          const moved = this.advance();
+          const moved = this.advance(horizon());
           if (!(typeof moved === 'boolean' ? moved : await moved)) return verdict(this.tasks());
         }
         if (this.thrown !== null) throw this.rethrow();
@@ -234,7 +235,7 @@ export class DeterministicScheduler implements Scheduler {
   }
 
   /** Nothing can run now: make something ready. @returns false when nothing ever will */
-  private advance(): boolean | Promise<boolean> {
+  private advance(horizon: number): boolean | Promise<boolean> {
     const { pacer } = this;
     if (this.mailbox.oldest !== undefined) return this.admitHost().then(() => true);
     if (this.ready.hasYielders) {
@@ -244,6 +245,7 @@ export class DeterministicScheduler implements Scheduler {
     }
     if (this.timers.size === 0) return false;
     const { nextAt } = this.timers;
+    if (nextAt > horizon) return false;
     if (pacer !== null) return this.mailbox.arrival((wake) => pacer.after(nextAt - this.now, wake)).then(() => true);
     this.now = nextAt;
     return true;

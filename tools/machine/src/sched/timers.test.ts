@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { DeterministicScheduler } from './scheduler.ts';
 import { TimerQueue } from './timers.ts';
 import type { Timer } from './timers.ts';
 
@@ -41,4 +42,16 @@ describe('TimerQueue', () => {
       }),
     );
   });
+});
+
+it('leaves timers behind the horizon alone', async () => {
+  const sched = new DeterministicScheduler({ seed: 1 });
+  const fired: string[] = [];
+  const arm = (name: string, ns: number): void => void sched.timer(name, ns, () => void fired.push(name));
+  arm('near', 10);
+  arm('far', 1000);
+  await sched.run(undefined, () => 100);
+  expect([fired, sched.now]).toEqual([['near'], 10]);
+  await sched.run();
+  expect([fired, sched.now]).toEqual([['near', 'far'], 1000]);
 });

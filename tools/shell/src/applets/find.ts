@@ -82,7 +82,7 @@ class Walk {
   }
 
   async #problem(path: string, error: unknown): Promise<void> {
-    await this.#c.err(`find: ${quoteName(path).replace(/^'|'$/g, (q) => (q === "'" ? "'" : q)).replace(/^'/, '‘').replace(/'$/, '’')}: ${errorText(error)}\n`);
+    await this.#c.err(`find: ${quoteName(path)}: ${errorText(error)}\n`);
     this.#status = 1;
   }
 

@@ -4,6 +4,7 @@ import type { Applet, Program } from '../program.ts';
 import { linesOf } from '../streams.ts';
 import { errorText } from '../system.ts';
 import { options } from './options.ts';
+import { interval, timeout } from './timeout.ts';
 import { formatDate, groupName, userId, userName } from './stat-text.ts';
 
 /** When the lab's machine was switched on: 2025-11-20 14:30 UTC, in seconds. */
@@ -33,16 +34,14 @@ const sleep: Applet = async (c) => {
     await c.err("sleep: missing operand\nTry 'sleep --help' for more information.\n");
     return 1;
   }
-  let seconds = 0;
-  for (const arg of c.args) {
-    const m = /^(\d+\.?\d*|\.\d+)([smhd]?)$/.exec(arg);
-    if (m === null) {
-      await c.err(`sleep: invalid time interval '${arg}'\nTry 'sleep --help' for more information.\n`);
-      return 1;
-    }
-    seconds += Number(m[1]) * ({ s: 1, m: 60, h: 3600, d: 86400 }[m[2]] ?? 1);
+  let ns = 0;
+  const wrong = c.args.filter((arg) => interval(arg) === null);
+  if (wrong.length > 0) {
+    await c.err(`${wrong.map((arg) => `sleep: invalid time interval '${arg}'\n`).join('')}Try 'sleep --help' for more information.\n`);
+    return 1;
   }
-  await c.p.poll([], seconds * 1e9);
+  for (const arg of c.args) ns += interval(arg) ?? 0;
+  await c.p.poll([], ns === Infinity ? -1 : ns);
   return 0;
 };
 
@@ -65,8 +64,8 @@ const env: Applet = async (c) => {
     for (const [name, value] of vars) c.out(`${name}=${value}\n`);
     return 0;
   }
-  if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`${/^[\w-]+$/.test(argv[0]) ? `'${argv[0]}'`.replace(/'/g, (q, at: number) => (at === 0 ? '‘' : '’')) : argv[0]}: No such file or directory`, 127);
-  return c.launch.runProgram(argv, { env: vars });
+  if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`'${argv[0]}': No such file or directory`, 127);
+  return c.launch.exec(argv, { env: vars });
 };
 
 const seq: Applet = async (c) => {
@@ -108,18 +107,6 @@ const xargs: Applet = async (c) => {
   return status;
 };
 
-/** The lab's tasks cannot be killed: the time limit is not enforced. */
-const timeout: Applet = async (c) => {
-  const o = await options(c, 'k:s:v', { 'kill-after': 'k', signal: 's', foreground: 'v' }, { stop: true });
-  const [limit, ...argv] = o.operands;
-  if (limit === undefined || argv.length === 0) {
-    await c.err("timeout: missing operand\nTry 'timeout --help' for more information.\n");
-    return 125;
-  }
-  if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`failed to run command ‘${argv[0]}’: No such file or directory`, 127);
-  return c.launch.runProgram(argv);
-};
-
 const su: Applet = async (c) => {
   const o = await options(c, 's:c:lmp', { shell: 's', command: 'c', login: 'l' });
   const [name = 'root'] = o.operands.filter((operand) => operand !== '-');
@@ -128,7 +115,7 @@ const su: Applet = async (c) => {
   if (c.p.proc.cred.uid !== 0) return c.fail('Authentication failure');
   const text = o.get('c');
   if (text === undefined) return 0;
-  return c.launch.runProgram(['sh', '-c', text], { as: { uid, gid: uid } });
+  return c.launch.exec(['sh', '-c', text], { as: { uid, gid: uid } });
 };
 
 const sh: Applet = async (c) => {
@@ -139,14 +126,16 @@ const sh: Applet = async (c) => {
     const options = (args.shift() ?? '').replace(/[-c]/g, '');
     const text = args.shift();
     if (text === undefined) return c.fail('-c: option requires an argument', 2);
-    return c.launch.runShell(`${options === '' ? '' : `set -${options}; `}${flags}${text}`, args.length === 0 ? [c.name] : args, c.env);
+    return c.launch.execShell(`${options === '' ? '' : `set -${options}; `}${flags}${text}`, args.length === 0 ? [c.name] : args);
   }
   const [path, ...rest] = args;
+  let text: string;
   try {
-    return await c.launch.runShell(flags + (await c.read(path ?? '-')), [path ?? c.name, ...rest], c.env);
+    text = await c.read(path ?? '-');
   } catch (error) {
     return c.fail(`${path}: ${errorText(error)}`, 127);
   }
+  return c.launch.execShell(flags + text, [path ?? c.name, ...rest]);
 };
 
 const busybox: Applet = async (c) => {
@@ -155,7 +144,7 @@ const busybox: Applet = async (c) => {
     await c.err(`${c.args[0]}: applet not found\n`);
     return 127;
   }
-  return c.launch.runProgram(c.args);
+  return c.launch.exec(c.args);
 };
 
 export const systemApplets: [string, Applet][] = [
@@ -164,6 +153,13 @@ export const systemApplets: [string, Applet][] = [
   ['whoami', async (c) => {
     c.out(`${userName(c.p.proc.cred.uid)}\n`);
     return 0;
+  }],
+  ['yes', async (c) => {
+    const text = `${c.args.length === 0 ? 'y' : c.args.join(' ')}\n`;
+    for (;;) {
+      c.out(text.repeat(Math.ceil(4096 / text.length)));
+      await c.flush();
+    }
   }],
   ['sync', async () => 0], ['true', async () => 0], ['false', async () => 1], ['clear', async () => 0],
   ['hostname', async (c) => {

@@ -1,4 +1,4 @@
-/** Flow and the shell's own state: cd, set, trap, source, eval, exec ... */
+/** Flow and the shell's own state: cd, set, source, eval, exec ... */
 import { joinPath } from '../path-text.ts';
 import { runProgram } from '../launch.ts';
 import type { Shell } from '../shell.ts';
@@ -142,26 +142,12 @@ const command: Builtin = async (shell, argv) => {
   if (args.length === 0) return 0;
   const builtin = shell.builtins.get(args[0]);
   if (builtin !== undefined) return builtin(shell, args);
-  return (await shell.child(shell.p.proc.comm, async () => {}, (child) => runProgram(child, args))).wait();
-};
-
-const trap: Builtin = async (shell, argv) => {
-  const args = argv.slice(argv[1] === '--' ? 2 : 1);
-  if (args.length === 0) {
-    return builtinOutput(shell, 'trap', [...shell.state.traps].map(([name, action]) => `trap -- '${action}' ${name}\n`).join(''));
-  }
-  const [action, ...names] = args.length === 1 ? ['-', args[0]] : args;
-  for (const name of names) {
-    const signal = name === '0' ? 'EXIT' : name;
-    if (action === '-') shell.state.traps.delete(signal);
-    else shell.state.traps.set(signal, action);
-  }
-  return 0;
+  return shell.foreground(await shell.child(shell.p.proc.comm, async () => {}, (child) => runProgram(child, args)), args.join(' '));
 };
 
 export const controlBuiltins: [string, Builtin][] = [
   [':', async () => 0], ['true', async () => 0], ['false', async () => 1],
-  ['set', set], ['cd', cd], ['source', source], ['.', source], ['type', typeOf], ['command', command], ['trap', trap],
+  ['set', set], ['cd', cd], ['source', source], ['.', source], ['type', typeOf], ['command', command],
   ['builtin', async (shell, argv) => (await shell.builtins.get(argv[1] ?? '')?.(shell, argv.slice(1))) ?? 1],
   ['pwd', (shell, argv) => builtinOutput(shell, 'pwd', `${argv[1] === '-P' ? shell.p.proc.cwd : shell.state.get('PWD') ?? shell.p.proc.cwd}\n`)],
   ['eval', (shell, argv) => shell.run(argv.slice(1).join(' '))],

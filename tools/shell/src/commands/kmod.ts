@@ -59,7 +59,7 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
     ...modules,
     runCommand: async (command, env) => {
       await settle(); // standard output is buffered until the tool ends: the command's comes first
-      return c.launch.runShell(command, ['sh'], new Map([...c.env, ...Object.entries(env)]));
+      return c.launch.runShell(command, ['sh'], { env: new Map([...c.env, ...Object.entries(env)]) });
     },
     strerror: errnoText,
     sleep: async (ms) => void (await c.p.poll([], ms * 1e6)),

@@ -24,8 +24,7 @@ export async function testShell(options: SessionOptions = {}, modules: readonly 
     release: '6.1.0',
     fork: (parent, comm) => processOf(k.ksys_fork(parent.proc, comm)),
     start: (process, name, body) => k.process_run(process.proc, name, body),
-    join: (task) => machine.sched.join(task),
-    exit: (process) => k.process_exit(process.proc),
+    exit: (process, status) => k.process_exit(process.proc, status),
     now: () => machine.sched.now,
     symbol: (name) => k[name],
   };

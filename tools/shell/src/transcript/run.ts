@@ -1,11 +1,16 @@
 /** Running the commands of a transcript in a lab, to record or to compare. */
 import type { Uevent } from '@vdpalab/driver-core';
+import type { Process } from '@vdpalab/fs';
 import { formatLogLine, LabStuckError, type Lab, type UserProcess } from '@vdpalab/lab';
+import { SIGKILL } from '@vdpalab/uapi';
 import { Session, type SessionOptions } from '../session.ts';
 import { labSystem } from '../system.ts';
 import { diffLines, normalize, sameOutput } from './compare.ts';
 import type { Transcript, TranscriptCommand } from './parse.ts';
 import { noSetup, type Setup } from './setup.ts';
+
+/** Virtual nanoseconds between a command's end and the next command. */
+const MOMENT = 50_000_000;
 
 /** What a command did. */
 export interface Played {
@@ -59,7 +64,11 @@ export class Player {
     return new Player(lab, process, session);
   }
 
-  /** Run a command until the lab is idle. A command that waits for ever has the status 124 of `timeout`. */
+  /**
+   * Run a command until the lab is idle but for what sleeps longer than a moment: jobs go on beside the next command.
+   *
+   * A command that waits for ever has the status 124 of `timeout`, and what it waits in is ended where a signal can.
+   */
   async play(command: string): Promise<Played> {
     const lab = this.#lab;
     const mark = lab.log.mark;
@@ -67,10 +76,11 @@ export class Player {
     let status = 124;
     let stuck = '';
     try {
-      ({ status } = await lab.as(this.#process, () => this.#session.run(command)));
+      ({ status } = await lab.as(this.#process, () => this.#session.run(command), MOMENT));
     } catch (error) {
       if (!(error instanceof LabStuckError)) throw error;
       stuck = `${error.message}\n`;
+      await this.#interrupt();
     }
     const { stdout, stderr } = this.#session.partial(); // jobs may have written until the lab was idle
     return {
@@ -78,6 +88,15 @@ export class Player {
       dmesg: lab.log.since(mark).map(formatLogLine),
       uevents: lab.uevents.slice(uevents).map(formatUevent),
     };
+  }
+
+  /** Kill what the shell waits for, so that the next command finds it at its prompt. */
+  async #interrupt(): Promise<void> {
+    const lab = this.#lab;
+    await lab.kernel(async () => {
+      const isBelow = (proc: Process | null): boolean => proc !== null && (proc.parent === this.#process.proc || isBelow(proc.parent));
+      for (const proc of lab.symbol('processes')()) if (isBelow(proc)) this.#process.kill(proc.pid, SIGKILL);
+    });
   }
 
   async close(): Promise<void> {
