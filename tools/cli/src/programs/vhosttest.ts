@@ -14,11 +14,14 @@ export const vhosttest: Applet = async (c) => {
     out: (text: string) => c.out(text),
     inChild: async (body: (child: typeof c.p) => Promise<void>) => {
       const child = c.system.fork(c.p, c.name);
-      try {
-        await c.system.join(c.system.start(child, c.name, () => body(child)));
-      } finally {
-        await c.system.exit(child);
-      }
+      c.system.start(child, c.name, async () => {
+        try {
+          await body(child);
+        } finally {
+          await c.system.exit(child, 0);
+        }
+      });
+      await c.p.wait4(child.pid);
     },
   };
   return await vhostTest(host, device);
