@@ -18,7 +18,7 @@ export const origins: readonly ProgramOrigin[] = [
   {
     as: 'coreutils 9.1',
     programs: words(`ls cat head tail wc tee paste nl tac sort uniq cut tr od stat readlink realpath basename dirname mkdir mknod rmdir rm cp mv ln
-      unlink touch chmod chown mktemp uname id whoami sleep date env printenv seq timeout sync true false nproc echo printf`),
+      unlink touch chmod chown mktemp uname id whoami sleep date env printenv seq timeout sync true false nproc echo printf yes`),
   },
   { as: 'grep, sed, findutils, diffutils, debianutils, ncurses, bsdmainutils, hostname', programs: words('grep egrep fgrep sed find xargs cmp diff which clear rev hostname') },
   { as: 'busybox, shadow', programs: words('busybox su') },
