@@ -11,6 +11,7 @@ export { isModuleFile, moduleName, normalizeAlias, underscores } from './names.t
 export * from './plan.ts';
 export * from './tree.ts';
 export { depmodTool, scanTree } from './depmod-tool.ts';
+export { getopt } from './getopt.ts';
 export { modinfo } from './modinfo.ts';
 export { modprobe } from './modprobe.ts';
 export { insmod, lsmod, rmmod } from './small-tools.ts';

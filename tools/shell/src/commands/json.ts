@@ -1,20 +1,81 @@
-/** Output that is text or JSON, laid out as iproute2's json_print does: pretty with -p, arrays on one line. */
+/** JSON as iproute2 writes it. Mirrors `lib/json_writer.c` (iproute2 6.1): streamed, arrays on one line, names as they come. */
 
-/** Values iproute2 prints. */
-export type Json = string | number | bigint | boolean | null | readonly Json[] | { readonly [key: string]: Json };
+/** A document being written. */
+export class JsonWriter {
+  readonly #pretty: boolean;
+  #text = '';
+  #depth = 0;
+  /** What goes before the next value. */
+  #separator = '';
 
-/** One value. @param depth levels of indentation around it; `null` prints no line breaks */
-function print(value: Json, depth: number | null): string {
-  if (Array.isArray(value)) return depth === null ? `[${value.map((v) => print(v, null)).join(',')}]` : `[ ${value.map((v) => print(v, null)).join(',')}${value.length > 0 ? ' ' : ''}]`;
-  if (typeof value !== 'object' || value === null) return typeof value === 'bigint' ? String(value) : JSON.stringify(value);
-  const entries = Object.entries(value as { readonly [key: string]: Json });
-  if (entries.length === 0) return '{}';
-  if (depth === null) return `{${entries.map(([k, v]) => `${JSON.stringify(k)}:${print(v, null)}`).join(',')}}`;
-  const pad = '    '.repeat(depth + 1);
-  return `{\n${entries.map(([k, v]) => `${pad}${JSON.stringify(k)}: ${print(v, depth + 1)}`).join(',\n')}\n${'    '.repeat(depth)}}`;
-}
+  /** @param pretty a line for each name, indented by four blanks */
+  constructor(pretty: boolean) {
+    this.#pretty = pretty;
+  }
 
-/** A whole document, newline included. */
-export function jsonText(value: Json, pretty: boolean): string {
-  return `${print(value, pretty ? 0 : null)}\n`;
+  name(name: string): this {
+    this.#next();
+    this.#line();
+    this.#separator = '';
+    this.#text += `${JSON.stringify(name)}:${this.#pretty ? ' ' : ''}`;
+    return this;
+  }
+
+  /** Open an object, until {@link endObject}. */
+  startObject(): this {
+    return this.#begin('{');
+  }
+
+  endObject(): this {
+    return this.#end('}');
+  }
+
+  /** Open an array, until {@link endArray}. */
+  startArray(): this {
+    this.#begin('[');
+    if (this.#pretty) this.#text += ' ';
+    return this;
+  }
+
+  endArray(): this {
+    if (this.#pretty && this.#separator !== '') this.#text += ' ';
+    this.#separator = '';
+    return this.#end(']');
+  }
+
+  value(value: string | number | bigint | boolean): this {
+    this.#next();
+    this.#text += typeof value === 'string' ? JSON.stringify(value) : String(value);
+    return this;
+  }
+
+  /** The document, with the newline that ends it. */
+  end(): string {
+    return `${this.#text}\n`;
+  }
+
+  #next(): void {
+    this.#text += this.#separator;
+    this.#separator = ',';
+  }
+
+  #line(): void {
+    if (this.#pretty) this.#text += `\n${'    '.repeat(this.#depth)}`;
+  }
+
+  #begin(bracket: string): this {
+    this.#next();
+    this.#text += bracket;
+    this.#depth++;
+    this.#separator = '';
+    return this;
+  }
+
+  #end(bracket: string): this {
+    this.#depth--;
+    if (this.#separator !== '') this.#line();
+    this.#text += bracket;
+    this.#separator = ',';
+    return this;
+  }
 }

@@ -8,21 +8,17 @@ export const MGMT_CLASS: Readonly<Record<number, string>> = { 1: 'net', 2: 'bloc
 const NET: Readonly<Record<number, string>> = {
   0: 'CSUM', 1: 'GUEST_CSUM', 2: 'CTRL_GUEST_OFFLOADS', 3: 'MTU', 5: 'MAC', 7: 'GUEST_TSO4', 8: 'GUEST_TSO6', 9: 'GUEST_ECN', 10: 'GUEST_UFO',
   11: 'HOST_TSO4', 12: 'HOST_TSO6', 13: 'HOST_ECN', 14: 'HOST_UFO', 15: 'MRG_RXBUF', 16: 'STATUS', 17: 'CTRL_VQ', 18: 'CTRL_RX', 19: 'CTRL_VLAN',
-  20: 'CTRL_RX_EXTRA', 21: 'GUEST_ANNOUNCE', 22: 'MQ', 23: 'CTRL_MAC_ADDR', 52: 'VQ_NOTF_COAL', 53: 'NOTF_COAL', 54: 'GUEST_USO4', 55: 'GUEST_USO6',
-  56: 'HOST_USO', 57: 'HASH_REPORT', 59: 'GUEST_HDRLEN', 60: 'RSS', 61: 'RSC_EXT', 62: 'STANDBY', 63: 'SPEED_DUPLEX',
+  20: 'CTRL_RX_EXTRA', 21: 'GUEST_ANNOUNCE', 22: 'MQ', 23: 'CTRL_MAC_ADDR', 24: 'NOTIFY_ON_EMPTY', 27: 'ANY_LAYOUT', 57: 'HASH_REPORT', 60: 'RSS',
+  61: 'RSC_EXT', 62: 'STANDBY', 63: 'SPEED_DUPLEX',
 };
 
 const ANY: Readonly<Record<number, string>> = {
-  24: 'NOTIFY_ON_EMPTY', 27: 'ANY_LAYOUT', 28: 'RING_INDIRECT_DESC', 29: 'RING_EVENT_IDX', 32: 'VERSION_1', 33: 'ACCESS_PLATFORM', 34: 'RING_PACKED',
-  35: 'IN_ORDER', 36: 'ORDER_PLATFORM', 37: 'SR_IOV', 38: 'NOTIFICATION_DATA', 39: 'NOTIF_CONFIG_DATA', 40: 'RING_RESET',
+  28: 'RING_INDIRECT_DESC', 29: 'RING_EVENT_IDX', 32: 'VERSION_1', 33: 'ACCESS_PLATFORM', 34: 'RING_PACKED', 35: 'IN_ORDER', 36: 'ORDER_PLATFORM',
+  37: 'SR_IOV', 38: 'NOTIFICATION_DATA',
 };
 
-/** Names of feature bits; `bit_N` for those without one. */
-export function featureNames(features: bigint, network: boolean): string[] {
-  const out: string[] = [];
-  for (let bit = 0; bit < 64; bit++) {
-    if ((features & (1n << BigInt(bit))) === 0n) continue;
-    out.push(ANY[bit] ?? (network ? NET[bit] : undefined) ?? `bit_${bit}`);
-  }
-  return out;
+/** Feature bits that are set, lowest first, and the tool's names for them where it has some. */
+export function featureNames(features: bigint, network: boolean): { readonly bit: number; readonly name: string | null }[] {
+  return Array.from({ length: 64 }, (_, bit) => bit).filter((bit) => (features & (1n << BigInt(bit))) !== 0n)
+    .map((bit) => ({ bit, name: ANY[bit] ?? (network ? NET[bit] : undefined) ?? null }));
 }

@@ -9,6 +9,8 @@ import type { System } from '../system.ts';
 export interface TestShell {
   readonly kernel: BootedKernel;
   readonly session: Session;
+  /** The shell's process. */
+  readonly proc: UserProcess['proc'];
   /** Run something in a task of the shell's process. */
   readonly inTask: InTask;
   /** Run a command line in the session. */
@@ -41,5 +43,5 @@ export async function testShell(options: SessionOptions = {}, modules: readonly 
   const session = await inTask(() => Session.open(system, processOf(proc), options));
   const sh = (text: string): Promise<CommandResult> => inTask(() => session.run(text));
   await sh('mkdir -p /tmp/work && cd /tmp/work');
-  return { kernel, session, inTask, sh };
+  return { kernel, session, proc, inTask, sh };
 }

@@ -1,8 +1,10 @@
 /** The management devices of the network and block simulators of Linux 6.1, as far as the vdpa tool sees them. */
+import { KernelError } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { BootedKernel } from '@vdpalab/testing';
 import {
-  VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU, virtio_net_config, VIRTIO_ID_BLOCK, VIRTIO_ID_NET, VIRTIO_NET_S_LINK_UP,
+  VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_VENDOR_ATTR_NAME,
+  VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, virtio_net_config, VIRTIO_ID_BLOCK, VIRTIO_ID_NET, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP,
 } from '@vdpalab/uapi';
 import type { VdpaConfigOps, VdpaDevSetConfig, VdpaMgmtDev } from '@vdpalab/vdpa-core';
 
@@ -62,4 +64,56 @@ export async function registerSimulators(kernel: BootedKernel): Promise<void> {
   };
   await register('vdpasim_net', VIRTIO_ID_NET, 3, NET_FEATURES, CONFIG_MASK, 3);
   await register('vdpasim_blk', VIRTIO_ID_BLOCK, 1, 0n, 0n, 0); // its features and queues were not told before 6.2
+}
+
+/** A device with what the simulators have not. */
+export interface Exotic {
+  /** Class of the devices. */
+  readonly id: number;
+  /** Classes the management device says it makes; that one when absent. */
+  readonly idTable?: readonly number[];
+  readonly features: bigint;
+  /** Of the devices: a driver has negotiated, say. */
+  readonly status?: number;
+}
+
+/** Register a management device that takes queue pairs and whose devices count what passes their 17 queues. Inside a task. */
+export async function registerExotic(kernel: BootedKernel, name: string, { id, idTable = [id], features, status = 0xf }: Exotic): Promise<void> {
+  const { k } = kernel;
+  const device: Device = k.device_initialize({ name });
+  await k.device_add(device);
+  const mask = CONFIG_MASK | (1n << BigInt(VDPA_ATTR_DEV_NET_CFG_MAX_VQP));
+  const mdev: VdpaMgmtDev = {
+    device, id_table: idTable, config_attr_mask: mask, supported_features: features, max_supported_vqs: 17, priv: null,
+    ops: {
+      dev_add: async (_, devName, config) => {
+        const net = virtio_net_config.encode({
+          mac: config.net.mac, status: VIRTIO_NET_S_ANNOUNCE, mtu: config.net.mtu, max_virtqueue_pairs: config.net.max_vq_pairs,
+        });
+        const vdev = await k.__vdpa_alloc_device({
+          parent: device, dma_dev: device, ngroups: 1, nas: 1, name: devName, priv: null,
+          config: {
+            ...ops(id, net), get_device_features: () => features, get_driver_features: () => features, get_status: () => status,
+            get_vq_num_max: () => 32768, get_vendor_id: () => 0x1af4,
+            get_vendor_vq_stats: async (_dev, idx, msg) => {
+              if (idx > 16) throw new KernelError('EINVAL', 'test.stats.index', `queue ${idx}`, { extack: 'vdpa: no such queue' });
+              msg.putString(VDPA_ATTR_DEV_VENDOR_ATTR_NAME, 'received_desc');
+              msg.putU64(VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, 0xffff_ffff_ffff_fff0n + BigInt(idx & 15), VDPA_ATTR_PAD);
+              msg.putString(VDPA_ATTR_DEV_VENDOR_ATTR_NAME, 'completed_desc');
+              msg.putU64(VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, 7n, VDPA_ATTR_PAD);
+            },
+          },
+        });
+        vdev.mdev = mdev;
+        try {
+          await k._vdpa_register_device(vdev, 17);
+        } catch (error) {
+          k.vdpa_put_device(vdev);
+          throw error;
+        }
+      },
+      dev_del: (_, vdev) => k._vdpa_unregister_device(vdev),
+    },
+  };
+  await k.vdpa_mgmtdev_register(mdev);
 }

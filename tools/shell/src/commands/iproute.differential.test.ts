@@ -1,0 +1,75 @@
+/**
+ * The real `vdpa` and `ip` of iproute2 6.1 beside the lab's own. Both speak to a lab's kernel: the real ones through netlink sockets
+ * that are taken over, each to a kernel of its own, so that both kernels see the same calls.
+ */
+import { readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { CommandResult } from '../session.ts';
+import { RealIproute, whyNoIproute } from '../testing/real-iproute.ts';
+import { testShell, type TestShell } from '../testing/shell-kernel.ts';
+import { registerExotic, registerSimulators } from '../testing/simulators.ts';
+
+const missing = whyNoIproute();
+
+test.runIf(missing === null || process.env['VDPALAB_REQUIRE_REAL'] === '1')('iproute2 6.1 is there to compare with', () => {
+  expect(missing).toBeNull();
+});
+
+/** Every feature bit a class may have but those that bring settings. */
+const FEATURES = 0x8800_2103_ff41_0030n;
+const CTRL_VQ = 1n << 17n;
+
+async function vdpaLab(): Promise<TestShell> {
+  const shell = await testShell({}, ['driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core']);
+  const { kernel } = shell;
+  await kernel.run(async () => {
+    await registerSimulators(kernel);
+    await registerExotic(kernel, 'exo', { id: 1, features: FEATURES | CTRL_VQ });
+    await registerExotic(kernel, 'exonoctrl', { id: 1, features: FEATURES });
+    await registerExotic(kernel, 'exonew', { id: 1, features: FEATURES, status: 3 });
+    await registerExotic(kernel, 'exoblk', { id: 2, idTable: [2, 1, 30, 4], features: FEATURES });
+    await registerExotic(kernel, 'exofs', { id: 26, features: (1n << 64n) - 1n });
+    await registerExotic(kernel, 'pci/x', { id: 1, features: 0n });
+    await registerExotic(kernel, 'm'.repeat(63), { id: 1, features: 0n });
+  });
+  for (const n of [63, 64, 65]) await shell.sh(`N${n}=${'n'.repeat(n)} M${n}=${'m'.repeat(n)}`);
+  return shell;
+}
+
+/** Lines of a file of cases. */
+function casesOf(name: string): string[] {
+  const text = readFileSync(new URL(`../../testdata/${name}`, import.meta.url), 'utf8');
+  return text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
+}
+
+/** The words a command line has. */
+async function words({ sh }: TestShell, line: string): Promise<[string, ...string[]]> {
+  const { stdout } = await sh(`printf '%s\\n' ${line}`);
+  return stdout.split('\n').slice(0, -1) as [string, ...string[]]; // every case names a program
+}
+
+describe.runIf(missing === null)('like the real program', () => {
+  for (const [file, boot] of [['vdpa.cases', vdpaLab]] as const) {
+    describe(file, () => {
+      let own: TestShell;
+      let real: RealIproute;
+
+      beforeAll(async () => {
+        own = await boot();
+        real = await RealIproute.open(await boot());
+      }, 60_000);
+      afterAll(() => real.close());
+
+      test('prints the same and ends the same, call by call', async () => {
+        const different: { line: string; wanted: CommandResult; got: CommandResult }[] = [];
+        for (const line of casesOf(file)) {
+          const [program, ...args] = await words(own, line);
+          const wanted = await real.run(program, args);
+          const got = await own.sh(line);
+          if (JSON.stringify(got) !== JSON.stringify(wanted)) different.push({ line, wanted, got });
+        }
+        expect(different).toEqual([]);
+      }, 120_000);
+    });
+  }
+});
