@@ -103,6 +103,8 @@ export interface BusType {
   /** Before probe: claims the DMA default domain. @throws EBUSY when the group is owned by user space */
   readonly dma_configure?: (dev: Device) => Promise<void>;
   readonly dma_cleanup?: (dev: Device) => Promise<void>;
+  /** How many virtual functions a device has; 0 when absent. */
+  readonly num_vf?: (dev: Device) => number;
   readonly bus_groups?: readonly AttributeGroup<BusType>[];
   readonly dev_groups?: readonly AttributeGroup<Device>[];
   readonly drv_groups?: readonly AttributeGroup<DeviceDriver>[];

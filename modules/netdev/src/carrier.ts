@@ -36,7 +36,10 @@ export function createCarrier(world: NetWorld, own: (dev: NetDevice) => NetDev):
     // A driver that says first of all that there is a carrier has looked: the state is known from then on. In Linux only
     // a change counts, and drivers switch the carrier off before they look.
     if (dev.carrier === on && dev.operstate !== IF_OPER_UNKNOWN) return;
-    if (dev.carrier !== on) dev.carrier_changes++;
+    if (dev.carrier !== on) {
+      if (on) dev.carrier_up_count++;
+      else dev.carrier_down_count++;
+    }
     dev.carrier = on;
     if (dev.reg_state === 'uninitialized') return;
     changed.add(dev);

@@ -35,8 +35,34 @@ export interface NetDeviceOps {
   /** @throws EADDRNOTAVAIL EBUSY EOPNOTSUPP */
   readonly ndo_set_mac_address?: (dev: NetDevice, addr: Uint8Array) => Promise<void>;
   readonly ndo_change_mtu?: (dev: NetDevice, mtu: number) => Promise<void>;
-  /** Configure a VF from its PF: `ip link set PF vf N mac ADDR`. */
+  /** Configure a VF from its PF: `ip link set PF vf N mac ADDR`. @throws EINVAL */
   readonly ndo_set_vf_mac?: (dev: NetDevice, vf: number, addr: Uint8Array) => Promise<void>;
+  /** @param vlan 0 for none. @throws EINVAL */
+  readonly ndo_set_vf_vlan?: (dev: NetDevice, vf: number, vlan: number, qos: number) => Promise<void>;
+  /** Mbit/s, 0 for no limit. */
+  readonly ndo_set_vf_rate?: (dev: NetDevice, vf: number, min_tx_rate: number, max_tx_rate: number) => Promise<void>;
+  readonly ndo_set_vf_spoofchk?: (dev: NetDevice, vf: number, on: boolean) => Promise<void>;
+  /** @param state IFLA_VF_LINK_STATE_* */
+  readonly ndo_set_vf_link_state?: (dev: NetDevice, vf: number, state: number) => Promise<void>;
+  readonly ndo_set_vf_rss_query_en?: (dev: NetDevice, vf: number, on: boolean) => Promise<void>;
+  readonly ndo_set_vf_trust?: (dev: NetDevice, vf: number, on: boolean) => Promise<void>;
+  /** What `ip link show PF` tells of a VF. Unlike Linux's it may not sleep. */
+  readonly ndo_get_vf_config?: (dev: NetDevice, vf: number) => VfInfo;
+}
+
+/** `struct ifla_vf_info`; what a driver does not know is absent. */
+export interface VfInfo {
+  readonly mac: Uint8Array;
+  readonly vlan?: number;
+  readonly qos?: number;
+  /** Mbit/s */
+  readonly min_tx_rate?: number;
+  readonly max_tx_rate?: number;
+  readonly spoofchk?: boolean;
+  /** IFLA_VF_LINK_STATE_* */
+  readonly linkstate?: number;
+  readonly rss_query_en?: boolean;
+  readonly trusted?: boolean;
 }
 
 /** Counters, as `/sys/class/net/N/statistics`. */
@@ -85,6 +111,7 @@ export interface NetdevSymbols {
   register_netdev: (dev: NetDevice) => Promise<void>;
   /** Closes it first. */
   unregister_netdev: (dev: NetDevice) => Promise<void>;
+  /** Interfaces of drivers: all but the loopback device. */
   netdevs: () => readonly NetDevice[];
   dev_get_by_name: (name: string) => NetDevice | null;
   dev_get_by_index: (ifindex: number) => NetDevice | null;

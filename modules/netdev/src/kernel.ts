@@ -14,8 +14,8 @@ export const imports = [
   'mutex_init', 'mutex_lock', 'mutex_unlock', 'init_waitqueue_head', 'wait_event', 'wake_up', 'cpu_relax',
   'system_wq', 'INIT_WORK', 'queue_work',
   'alloc_pages', 'free_pages', 'phys_view',
-  'capable', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_remove', 'sock_register',
-  'device_initialize', 'device_add', 'device_del', 'device_rename', 'put_device', 'class_register',
+  'capable', 'kernfs_create_dir', 'kernfs_path', 'kernfs_create_file', 'kernfs_remove', 'sock_register',
+  'device_initialize', 'device_add', 'device_del', 'device_rename', 'put_device', 'class_register', 'kobject_uevent_at',
   'netlink_kernel_create', 'netlink_broadcast', 'nlmsg_builder',
 ] as const satisfies readonly Names[];
 

@@ -4,9 +4,12 @@ import * as uapi from '@vdpalab/uapi';
 import type { Ifinfomsg, NlaTable } from '@vdpalab/uapi';
 import type { NetDev } from './net-device.ts';
 
+const IFALIASZ = 256;
+const MAX_ADDR_LEN = 32;
 /** Shortest payloads of the attributes that are read, in bytes. */
 const MIN_LENGTH: Readonly<Record<number, number>> = {
-  [uapi.IFLA_MTU]: 4, [uapi.IFLA_EXT_MASK]: 4, [uapi.IFLA_CARRIER]: 1, [uapi.IFLA_TXQLEN]: 4,
+  [uapi.IFLA_MTU]: 4, [uapi.IFLA_EXT_MASK]: 4, [uapi.IFLA_CARRIER]: 1, [uapi.IFLA_TXQLEN]: 4, [uapi.IFLA_GROUP]: 4, [uapi.IFLA_MASTER]: 4,
+  [uapi.IFLA_OPERSTATE]: 1, [uapi.IFLA_LINKMODE]: 1, [uapi.IFLA_PROTO_DOWN]: 1,
 };
 
 /** A request, read. Attributes nobody here knows are passed over, as by the parsers before strict validation. */
@@ -15,6 +18,8 @@ export interface LinkRequest {
   readonly attrs: NlaTable;
   /** Name of IFLA_IFNAME. */
   readonly name: string | null;
+  /** Whether it names an interface by IFLA_ALT_IFNAME. None has a second name. */
+  readonly altName: boolean;
 }
 
 /** @throws EINVAL when it is cut short; ERANGE for attributes that are too short or names that are too long */
@@ -27,11 +32,12 @@ export function readRequest(payload: Uint8Array): LinkRequest {
     const least = MIN_LENGTH[attr.type] ?? 0;
     if (attr.payload.length < least) refuse(`attribute ${attr.type} of ${attr.payload.length} bytes`);
     if (attr.type === uapi.IFLA_IFNAME && lengthOf(attr.payload) >= uapi.IFNAMSIZ) refuse('an interface name of 16 bytes or more');
-    if (attr.type === uapi.IFLA_ADDRESS && attr.payload.length > 32) refuse(`an address of ${attr.payload.length} bytes`);
+    if (attr.type === uapi.IFLA_IFALIAS && attr.payload.length >= IFALIASZ) refuse(`an alias of ${attr.payload.length} bytes`);
+    if ((attr.type === uapi.IFLA_ADDRESS || attr.type === uapi.IFLA_BROADCAST) && attr.payload.length > MAX_ADDR_LEN) refuse(`an address of ${attr.payload.length} bytes`);
   }
   const table = new uapi.NlaTable(attrs);
   const name = table.has(uapi.IFLA_IFNAME) ? text(table.bytes(uapi.IFLA_IFNAME)) : null;
-  return { head: uapi.ifinfomsg.decode(payload), attrs: table, name };
+  return { head: uapi.ifinfomsg.decode(payload), attrs: table, name, altName: table.has(uapi.IFLA_ALT_IFNAME) };
 }
 
 /**
@@ -41,9 +47,10 @@ export function readRequest(payload: Uint8Array): LinkRequest {
  * @throws EINVAL when it names none
  */
 export function findDevice(request: LinkRequest, byIndex: (n: number) => NetDev | null, byName: (n: string) => NetDev | null): NetDev | null {
-  const { head, name } = request;
+  const { head, name, altName } = request;
   if (head.ifi_index > 0) return byIndex(head.ifi_index);
   if (name !== null) return byName(name);
+  if (altName) return null;
   throw new KernelError('EINVAL', 'rtnetlink.link.unnamed', 'the request names no interface');
 }
 

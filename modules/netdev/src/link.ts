@@ -4,11 +4,12 @@ import {
   ETH_ALEN, IFF_ALLMULTI, IFF_DEBUG, IFF_DYNAMIC, IFF_LOWER_UP, IFF_MULTICAST, IFF_NOARP, IFF_NOTRAILERS, IFF_PORTSEL,
   IFF_PROMISC, IFF_RUNNING, IFF_UP, IF_OPER_UNKNOWN, IF_OPER_UP,
 } from '@vdpalab/uapi';
-import { NET_ADDR_SET } from './net-device.ts';
+import { logName, NET_ADDR_SET, NET_NAME_RENAMED } from './net-device.ts';
 import type { NetDev } from './net-device.ts';
 import { chooseName } from './names.ts';
 import type { NetWorld } from './table.ts';
 
+const KERN_INFO = 6;
 /** Flags user space may set besides IFF_UP. */
 const SETTABLE = IFF_DEBUG | IFF_NOTRAILERS | IFF_NOARP | IFF_DYNAMIC | IFF_MULTICAST | IFF_PORTSEL | IFF_PROMISC | IFF_ALLMULTI;
 
@@ -81,7 +82,10 @@ export function changeName(world: NetWorld, dev: NetDev, wanted: string): undefi
   if (wanted === dev.name) return;
   const name = chooseName(wanted, (one) => world.devices.name(one) !== null);
   world.k.device_rename(dev.dev, name);
+  const old = dev.name;
   world.devices.rename(dev, name);
+  dev.name_assign_type = NET_NAME_RENAMED;
+  world.k._printk(KERN_INFO, `${logName(dev)}: renamed from ${old}`);
   world.notify(dev, 0);
 }
 
@@ -92,6 +96,9 @@ export async function changeFlags(world: NetWorld, dev: NetDev, flags: number): 
   if (((before ^ flags) & IFF_UP) !== 0) {
     if ((flags & IFF_UP) !== 0) await openDevice(world, dev);
     else await closeDevice(world, dev);
+  }
+  if (((before ^ dev.flags) & IFF_PROMISC) !== 0) {
+    world.k._printk(KERN_INFO, `device ${dev.name} ${(dev.flags & IFF_PROMISC) === 0 ? 'left' : 'entered'} promiscuous mode`);
   }
   const changed = (before ^ dev.flags) & ~IFF_UP;
   if (changed !== 0) world.notify(dev, changed);

@@ -18,5 +18,7 @@ export default defineModule({
   ],
   exportsGpl: ['netdevs', 'netdev_leftovers'],
 
-  module_init: (k) => ({ ksymtab: createNet(k), module_exit: null }),
+  async module_init(k) {
+    return { ksymtab: await createNet(k), module_exit: null };
+  },
 });

@@ -5,8 +5,9 @@ import { createCarrier } from './carrier.ts';
 import type { NetDevice, NetdevSymbols } from './header.ts';
 import type { Kernel } from './kernel.ts';
 import { closeDevice, openDevice, setMacAddress, setMtu } from './link.ts';
+import { registerLoopback } from './loopback.ts';
 import { createNapi } from './napi.ts';
-import { NetDev } from './net-device.ts';
+import { logName, NetDev } from './net-device.ts';
 import { PacketSockets } from './packet-socket.ts';
 import { createRegister } from './register.ts';
 import { notifyLink, routeSocket } from './rtnetlink.ts';
@@ -18,7 +19,7 @@ import type { NetWorld } from './table.ts';
 const KERN_INFO = 6;
 
 /** Register the class, the socket family and the netlink protocol, and make the symbols. */
-export function createNet(k: Kernel): NetdevSymbols {
+export async function createNet(k: Kernel): Promise<NetdevSymbols> {
   const skbs = createSkbs(k);
   const groups: AttributeGroup<Device>[] = [];
   const byDevice = new Map<Device, NetDev>();
@@ -45,9 +46,10 @@ export function createNet(k: Kernel): NetdevSymbols {
   const carrier = createCarrier(world, own);
   const { leftovers: deviceLeftovers, ...register } = createRegister(world, carrier, own);
   const { leftovers: napiLeftovers, ...napi } = createNapi(k.machine.sched, k);
-  return {
+  let loopback: NetDev | null = null;
+  const symbols: NetdevSymbols = {
     ...register, ...carrier.symbols, ...napi, ...skbs.symbols,
-    netdevs: () => devices.list(),
+    netdevs: () => devices.list().filter((dev) => dev !== loopback),
     dev_get_by_name: (name) => devices.name(name),
     dev_get_by_index: (ifindex) => devices.index(ifindex),
     dev_open: (dev) => withRtnl(world, () => openDevice(world, own(dev))),
@@ -75,17 +77,13 @@ export function createNet(k: Kernel): NetdevSymbols {
       const skb = skbs.own(handle);
       return own(skb.dev).qdisc.send(skb);
     },
-    netdev_info: (handle, text) => {
-      const dev = own(handle);
-      const where = dev.dev.parent === null ? '' : `${dev.dev.parent.driver?.name ?? dev.dev.parent.bus?.name ?? ''} ${dev.dev.parent.name} `;
-      const state = dev.reg_state === 'registered' ? dev.name : `${dev.name} (${dev.reg_state})`;
-      return k._printk(KERN_INFO, `${where}${state}: ${text}`);
-    },
+    netdev_info: (handle, text) => k._printk(KERN_INFO, `${logName(own(handle))}: ${text}`),
     netdev_leftovers: () => [
-      ...deviceLeftovers(), ...napiLeftovers(), ...skbs.leftovers(),
+      ...deviceLeftovers().filter((dev) => dev !== loopback).map((dev) => `network device ${dev.name} (${dev.reg_state})`), ...napiLeftovers(), ...skbs.leftovers(),
       ...[...sockets.all].map(({ comm, tp_drops }) => `packet socket of ${comm}, ${tp_drops} frames lost`),
     ],
-  };
+  };  loopback = await registerLoopback(symbols);
+  return symbols;
 }
 
 /** The device behind a handle. */

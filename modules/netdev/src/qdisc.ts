@@ -5,8 +5,6 @@ import { ETH_HLEN, ETH_P_8021Q, IFF_UP } from '@vdpalab/uapi';
 import type { NetDev } from './net-device.ts';
 import type { Skb, Skbs } from './skb.ts';
 
-/** Frames that may wait: `tx_queue_len`. */
-export const TX_QUEUE_LEN = 1000;
 const VLAN_HLEN = 4;
 /** Frames one turn sends: `dev_tx_weight`. */
 const TX_WEIGHT = 64;
@@ -122,7 +120,7 @@ function refusal(dev: NetDev, skb: Skb, skbs: Skbs, waiting: number): KernelErro
   if (!fits(dev, skb.len, () => skbs.head(skb, ETH_HLEN))) {
     return new KernelError('EMSGSIZE', 'netdev.xmit.size', `${dev.name}: a frame of ${skb.len} bytes, MTU ${dev.mtu}`);
   }
-  if (waiting < TX_QUEUE_LEN) return null;
+  if (waiting < dev.tx_queue_len) return null;
   return new KernelError('ENOBUFS', 'netdev.xmit.full', `${dev.name}: ${waiting} frames wait already`);
 }
 

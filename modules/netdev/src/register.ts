@@ -18,7 +18,7 @@ type RegisterSymbols = Pick<NetdevSymbols,
 /** Make the symbols. @param own the device behind a handle */
 export function createRegister(
   world: NetWorld, carrier: Carrier, own: (dev: NetDevice) => NetDev,
-): RegisterSymbols & { readonly leftovers: () => string[] } {
+): RegisterSymbols & { readonly leftovers: () => readonly NetDev[] } {
   const { k, devices, skbs, sockets } = world;
   const { sched } = k.machine;
   const alive = new Set<NetDev>();
@@ -31,6 +31,7 @@ export function createRegister(
     dev.name = chooseName(pattern, (name) => devices.name(name) !== null);
     dev.dev.name = dev.name;
     dev.ifindex = devices.newIndex();
+    dev.perm_addr = dev.dev_addr.slice();
     carrier.init(dev);
     // On the list first: the files of the device show what the list says.
     devices.add(dev);
@@ -63,11 +64,11 @@ export function createRegister(
     removeQueues.delete(dev);
     await k.device_del(dev.dev);
     dev.reg_state = 'uninitialized';
-    if (devices.list().length === 0) skbs.drain();
+    if (devices.list().length === 1) skbs.drain(); // the loopback device is left
   }
 
   return {
-    leftovers: () => [...alive].map(({ name, reg_state }) => `network device ${name} (${reg_state})`),
+    leftovers: () => [...alive],
     alloc_etherdev(pattern, ops, parent, priv) {
       if (!isValidName(pattern)) throw new KernelError('EINVAL', 'netdev.name.invalid', `${JSON.stringify(pattern)} is no interface name`);
       const dev = new NetDev(pattern, ops, priv);

@@ -19,7 +19,7 @@ describe('RTM_GETLINK', () => {
     const { dev } = await kernel.device('eth%d');
     await kernel.device('lan');
     await kernel.user(async (proc) => {
-      for (const [head, fill] of [[{ ifi_index: 1 }, undefined], [{}, (b: uapi.NlaBuilder) => b.putString(uapi.IFLA_IFNAME, 'eth0')]] as const) {
+      for (const [head, fill] of [[{ ifi_index: 2 }, undefined], [{}, (b: uapi.NlaBuilder) => b.putString(uapi.IFLA_IFNAME, 'eth0')]] as const) {
         const { links, error } = await route(kernel, proc, uapi.RTM_GETLINK, 0, head, fill);
         expect([links.length, error]).toEqual([1, null]);
         const { head: info, attrs } = readLink(links[0]!);
@@ -46,10 +46,10 @@ describe('RTM_GETLINK', () => {
     await kernel.run(() => k.register_netdev(dev));
     dev.stats.rx_bytes = 2 ** 33;
     await kernel.user(async (proc) => {
-      const { attrs } = readLink((await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 1 })).links[0]!);
+      const { attrs } = readLink((await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 2 })).links[0]!);
       expect([attrs.string(uapi.IFLA_PARENT_DEV_NAME), attrs.string(uapi.IFLA_PARENT_DEV_BUS_NAME)]).toEqual(['toy0', 'toy']);
       expect(uapi.rtnl_link_stats64.decode(attrs.bytes(uapi.IFLA_STATS64)).rx_bytes).toBe(2n ** 33n);
-      const bare = await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 1 }, (b) => b.putU32(uapi.IFLA_EXT_MASK, uapi.RTEXT_FILTER_SKIP_STATS));
+      const bare = await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 2 }, (b) => b.putU32(uapi.IFLA_EXT_MASK, uapi.RTEXT_FILTER_SKIP_STATS));
       expect(readLink(bare.links[0]!).attrs.has(uapi.IFLA_STATS64)).toBe(false);
     });
   });
@@ -60,11 +60,11 @@ describe('RTM_GETLINK', () => {
     await kernel.device('eth%d');
     await kernel.user(async (proc) => {
       const { links } = await route(kernel, proc, uapi.RTM_GETLINK, uapi.NLM_F_DUMP, {});
-      expect(links.map((link) => readLink(link).attrs.string(uapi.IFLA_IFNAME))).toEqual(['eth0', 'eth1']);
+      expect(links.map((link) => readLink(link).attrs.string(uapi.IFLA_IFNAME))).toEqual(['lo', 'eth0', 'eth1']);
       // What tools of old send: one byte.
       const fd = await kernel.k.ksys_socket(proc, uapi.AF_NETLINK, uapi.SOCK_RAW, uapi.NETLINK_ROUTE);
       await kernel.k.ksys_sendmsg(proc, fd, netlinkMessage(uapi.RTM_GETLINK, uapi.NLM_F_REQUEST | uapi.NLM_F_DUMP, new Uint8Array(1)), null);
-      expect((await answers(kernel.k, proc, fd)).links).toHaveLength(2);
+      expect((await answers(kernel.k, proc, fd)).links).toHaveLength(3);
       await kernel.k.ksys_close(proc, fd);
     }, { uid: 1000, caps: [] });
   });
@@ -77,7 +77,7 @@ describe('RTM_GETLINK', () => {
       expect(await get({}, (b) => b.putString(uapi.IFLA_IFNAME, 'eth0'))).toBe(-ERRNO.ENODEV);
       expect(await get({})).toBe(-ERRNO.EINVAL);
       expect(await get({}, (b) => b.putString(uapi.IFLA_IFNAME, 'x'.repeat(16)))).toBe(-ERRNO.ERANGE);
-      expect(await get({ ifi_index: 1 }, (b) => b.putU8(uapi.IFLA_EXT_MASK, 1))).toBe(-ERRNO.ERANGE);
+      expect(await get({ ifi_index: 2 }, (b) => b.putU8(uapi.IFLA_EXT_MASK, 1))).toBe(-ERRNO.ERANGE);
     });
   });
 });
@@ -87,15 +87,15 @@ describe('RTM_NEWLINK', () => {
     const kernel = await bootNet();
     const { dev } = await kernel.device('eth%d');
     await kernel.user(async (proc) => {
-      expect(await set(kernel, proc, { ifi_index: 1, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP })).toMatchObject({ error: 0 });
+      expect(await set(kernel, proc, { ifi_index: 2, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP })).toMatchObject({ error: 0 });
       expect(dev.flags & uapi.IFF_UP).toBe(uapi.IFF_UP);
-      await set(kernel, proc, { ifi_index: 1, ifi_flags: 0, ifi_change: uapi.IFF_NOARP });
+      await set(kernel, proc, { ifi_index: 2, ifi_flags: 0, ifi_change: uapi.IFF_NOARP });
       expect(dev.flags & uapi.IFF_UP).toBe(uapi.IFF_UP);
-      const { links } = await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 1 });
+      const { links } = await route(kernel, proc, uapi.RTM_GETLINK, 0, { ifi_index: 2 });
       expect(readLink(links[0]!).head.ifi_flags).toBe(0x1003 | uapi.IFF_RUNNING | uapi.IFF_LOWER_UP);
-      await set(kernel, proc, { ifi_index: 1, ifi_flags: 0, ifi_change: uapi.IFF_UP });
+      await set(kernel, proc, { ifi_index: 2, ifi_flags: 0, ifi_change: uapi.IFF_UP });
       expect(dev.flags & uapi.IFF_UP).toBe(0);
-      await route(kernel, proc, uapi.RTM_SETLINK, uapi.NLM_F_ACK, { ifi_index: 1, ifi_flags: uapi.IFF_UP });
+      await route(kernel, proc, uapi.RTM_SETLINK, uapi.NLM_F_ACK, { ifi_index: 2, ifi_flags: uapi.IFF_UP });
       expect(dev.flags & uapi.IFF_UP).toBe(uapi.IFF_UP);
     });
   });
@@ -106,7 +106,7 @@ describe('RTM_NEWLINK', () => {
     const { dev } = await kernel.device('eth%d', { ndo_set_mac_address: async (one, addr) => void k.eth_hw_addr_set(one, addr) });
     kernel.uevents();
     await kernel.user(async (proc) => {
-      const answer = await set(kernel, proc, { ifi_index: 1 }, (b) => {
+      const answer = await set(kernel, proc, { ifi_index: 2 }, (b) => {
         b.put(uapi.IFLA_ADDRESS, mac('02:00:00:00:00:09'));
         b.putU32(uapi.IFLA_MTU, 1400);
         b.putString(uapi.IFLA_IFNAME, 'lan');
@@ -114,7 +114,7 @@ describe('RTM_NEWLINK', () => {
       expect(answer.error).toBe(0);
       expect([dev.name, dev.mtu, [...dev.dev_addr]]).toEqual(['lan', 1400, [2, 0, 0, 0, 0, 9]]);
       expect(kernel.uevents()).toEqual(['move@/devices/virtual/net/lan']);
-      expect((await k.ksys_readdir(proc, '/sys/class/net')).map(({ name }) => name)).toEqual(['lan']);
+      expect((await k.ksys_readdir(proc, '/sys/class/net')).map(({ name }) => name)).toEqual(['lan', 'lo']);
       expect(k.dev_get_by_name('eth0')).toBeNull();
       // The name finds it, and is no new one.
       expect((await set(kernel, proc, {}, (b) => [b.putString(uapi.IFLA_IFNAME, 'lan'), b.putU32(uapi.IFLA_MTU, 1300)])).error).toBe(0);
@@ -129,7 +129,7 @@ describe('RTM_NEWLINK', () => {
     const kernel = await bootNet();
     await kernel.device('eth%d');
     await kernel.user(async (proc) => {
-      const mtu = (value: number): Promise<Answer> => set(kernel, proc, { ifi_index: 1 }, (b) => b.putU32(uapi.IFLA_MTU, value));
+      const mtu = (value: number): Promise<Answer> => set(kernel, proc, { ifi_index: 2 }, (b) => b.putU32(uapi.IFLA_MTU, value));
       expect(await mtu(9000)).toMatchObject({ error: -ERRNO.EINVAL, extack: 'mtu greater than device maximum' });
       expect(await mtu(1)).toMatchObject({ error: -ERRNO.EINVAL, extack: 'mtu less than device minimum' });
       const made = await route(kernel, proc, uapi.RTM_NEWLINK, uapi.NLM_F_ACK | uapi.NLM_F_CREATE, {}, (b) => b.putString(uapi.IFLA_IFNAME, 'br0'));
@@ -144,7 +144,7 @@ describe('RTM_NEWLINK', () => {
     await kernel.user(async (proc) => {
       const error = async (type: number, flags: number, head: Partial<uapi.Ifinfomsg>, fill?: Fill): Promise<number | null> =>
         (await route(kernel, proc, type, flags | uapi.NLM_F_ACK, head, fill)).error;
-      const one = { ifi_index: 1 };
+      const one = { ifi_index: 2 };
       expect([
         await error(uapi.RTM_NEWLINK, 0, { ifi_index: 9 }),
         await error(uapi.RTM_NEWLINK, 0, {}, (b) => b.putString(uapi.IFLA_IFNAME, 'nobody')),
@@ -164,7 +164,7 @@ describe('RTM_NEWLINK', () => {
         await error(uapi.RTM_NEWLINK, 0, one, (b) => b.putString(uapi.IFLA_IFNAME, 'lan')),
         await error(uapi.RTM_NEWLINK, 0, one, (b) => b.putString(uapi.IFLA_IFNAME, 'a b')),
       ]).toEqual([-ERRNO.EINVAL, -ERRNO.EOPNOTSUPP, -ERRNO.ERANGE, -ERRNO.EOPNOTSUPP, -ERRNO.EEXIST, -ERRNO.EINVAL]);
-      await set(kernel, proc, { ifi_index: 1, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP });
+      await set(kernel, proc, { ifi_index: 2, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP });
       expect(await error(uapi.RTM_NEWLINK, 0, one, (b) => b.putString(uapi.IFLA_IFNAME, 'new'))).toBe(-ERRNO.EBUSY);
       const fd = await kernel.k.ksys_socket(proc, uapi.AF_NETLINK, uapi.SOCK_RAW, uapi.NETLINK_ROUTE);
       await kernel.k.ksys_sendmsg(proc, fd, netlinkMessage(uapi.RTM_NEWLINK, uapi.NLM_F_REQUEST, new Uint8Array(8)), null);
@@ -177,7 +177,7 @@ describe('RTM_NEWLINK', () => {
     await kernel.device('eth%d');
     await kernel.user(async (proc) => {
       for (const type of [uapi.RTM_NEWLINK, uapi.RTM_SETLINK, uapi.RTM_DELLINK]) {
-        expect((await route(kernel, proc, type, uapi.NLM_F_ACK, { ifi_index: 1 })).error).toBe(-ERRNO.EPERM);
+        expect((await route(kernel, proc, type, uapi.NLM_F_ACK, { ifi_index: 2 })).error).toBe(-ERRNO.EPERM);
       }
     }, { uid: 0, caps: [] });
   });
@@ -190,7 +190,7 @@ describe('RTM_NEWLINK', () => {
       },
     });
     await kernel.user(async (proc) => {
-      const answer = await set(kernel, proc, { ifi_index: 1, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP }, (b) => b.putU32(uapi.IFLA_MTU, 1000));
+      const answer = await set(kernel, proc, { ifi_index: 2, ifi_flags: uapi.IFF_UP, ifi_change: uapi.IFF_UP }, (b) => b.putU32(uapi.IFLA_MTU, 1000));
       expect([answer.error, dev.mtu]).toEqual([-ERRNO.EIO, 1000]);
     });
     expect(kernel.dmesg()).toContain('A link change request failed with some changes committed already. Interface eth0 may have been left with an '
@@ -213,9 +213,9 @@ describe('addresses of VFs', () => {
     await kernel.device('pf', { ndo_set_vf_mac: async (_dev, vf, addr) => void told.push([vf, [...addr]]) });
     await kernel.device('plain');
     await kernel.user(async (proc) => {
-      expect((await set(kernel, proc, { ifi_index: 1 }, vfMac(3, '02:00:00:00:00:33'))).error).toBe(0);
+      expect((await set(kernel, proc, { ifi_index: 2 }, vfMac(3, '02:00:00:00:00:33'))).error).toBe(0);
       expect(told).toEqual([[3, [2, 0, 0, 0, 0, 0x33]]]);
-      expect((await set(kernel, proc, { ifi_index: 2 }, vfMac(3, '02:00:00:00:00:33'))).error).toBe(-ERRNO.EOPNOTSUPP);
+      expect((await set(kernel, proc, { ifi_index: 3 }, vfMac(3, '02:00:00:00:00:33'))).error).toBe(-ERRNO.EOPNOTSUPP);
     });
   });
 
@@ -234,7 +234,7 @@ describe('addresses of VFs', () => {
         b.nestEnd(inner);
         b.nestEnd(outer);
       };
-      const error = async (fill: Fill): Promise<number | null> => (await set(kernel, proc, { ifi_index: 1 }, fill)).error;
+      const error = async (fill: Fill): Promise<number | null> => (await set(kernel, proc, { ifi_index: 2 }, fill)).error;
       expect([
         await error(vfMac(4, '02:00:00:00:00:33')),
         await error(vfMac(0x7fff_ffff, '02:00:00:00:00:33')),

@@ -33,6 +33,10 @@ export function routeSocket(world: NetWorld): NetlinkKernelSock {
         case uapi.RTM_DELLINK:
           await withRtnl(world, async () => deleteLink(world, readRequest(payload)));
           return;
+        case uapi.RTM_GETADDR:
+          // There are no addresses: no internet protocol is here.
+          if ((flags & uapi.NLM_F_DUMP) === uapi.NLM_F_DUMP) return;
+          throw new KernelError('EOPNOTSUPP', 'rtnetlink.address', 'addresses are only listed');
         default:
           throw new KernelError('EOPNOTSUPP', 'rtnetlink.type', `rtnetlink message ${type} is not served`);
       }

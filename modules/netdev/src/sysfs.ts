@@ -1,15 +1,16 @@
 /** /sys/class/net. Mirrors `net/core/net-sysfs.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import type { Attribute, AttributeGroup, Device } from '@vdpalab/driver-core';
-import { ARPHRD_ETHER, CAP_NET_ADMIN, ETH_ALEN, IF_OPER_DOWN } from '@vdpalab/uapi';
+import { CAP_NET_ADMIN, ETH_ALEN, IF_OPER_DORMANT, IF_OPER_DOWN, IF_OPER_TESTING, utf8Encode } from '@vdpalab/uapi';
 import { changeFlags, isRunning, setMtu } from './link.ts';
 import { formatMac } from './net-device.ts';
 import type { NetDev } from './net-device.ts';
-import { TX_QUEUE_LEN } from './qdisc.ts';
 import { linkStats } from './stats.ts';
 import { withRtnl } from './table.ts';
 import type { NetWorld } from './table.ts';
 
+/** Bytes of an alias, its zero included. */
+const IFALIASZ = 256;
 const OPERSTATES = ['unknown', 'notpresent', 'down', 'lowerlayerdown', 'testing', 'dormant', 'up'] as const;
 
 /** Attributes of every network device. */
@@ -41,20 +42,40 @@ export function deviceGroups(world: NetWorld): AttributeGroup<Device>[] {
         text('addr_assign_type', (dev) => dev.addr_assign_type),
         text('addr_len', () => ETH_ALEN),
         text('address', (dev) => formatMac(dev.dev_addr)),
-        text('broadcast', () => formatMac(new Uint8Array(ETH_ALEN).fill(0xff))),
+        text('broadcast', (dev) => formatMac(dev.broadcast)),
         stored(running('carrier', (dev) => (dev.carrier ? 1 : 0), 0o644), noCarrierChange),
         text('carrier_changes', (dev) => dev.carrier_changes),
+        text('carrier_down_count', (dev) => dev.carrier_down_count),
+        text('carrier_up_count', (dev) => dev.carrier_up_count),
         text('dev_id', () => '0x0'),
         text('dev_port', () => 0),
+        running('dormant', (dev) => (dev.operstate === IF_OPER_DORMANT ? 1 : 0)),
+        running('duplex', noSettings),
         stored(text('flags', (dev) => `0x${dev.flags.toString(16)}`, 0o644), (dev, value) => changeFlags(world, dev, value)),
+        stored(text('gro_flush_timeout', () => 0, 0o644), notKept),
+        {
+          name: 'ifalias', mode: 0o644,
+          // An alias that is not there shows nothing, not even a line's end.
+          show: async (dev) => (alive(dev).ifalias === '' ? '' : `${alive(dev).ifalias}\n`),
+          store: (dev, value) => storeAlias(world, alive(dev), value),
+        },
         text('ifindex', (dev) => dev.ifindex),
         text('iflink', (dev) => dev.ifindex),
+        text('link_mode', (dev) => dev.link_mode),
         stored(text('mtu', (dev) => dev.mtu, 0o644), (dev, value) => setMtu(world, dev, value)),
+        text('name_assign_type', (dev) => dev.name_assign_type),
+        stored(text('napi_defer_hard_irqs', () => 0, 0o644), notKept),
+        stored(text('netdev_group', (dev) => dev.group, 0o644), async (dev, value) => void (dev.group = value)),
         text('operstate', (dev) => OPERSTATES[isRunning(dev) ? dev.operstate : IF_OPER_DOWN]!),
+        text('phys_port_id', noPort),
+        text('phys_port_name', noPort),
+        text('phys_switch_id', noPort),
+        stored(text('proto_down', () => 0, 0o644), async (dev) => noPort(dev)),
         running('speed', noSettings),
-        running('duplex', noSettings),
-        text('tx_queue_len', () => TX_QUEUE_LEN),
-        text('type', () => ARPHRD_ETHER),
+        running('testing', (dev) => (dev.operstate === IF_OPER_TESTING ? 1 : 0)),
+        stored(text('threaded', () => 0, 0o644), notKept),
+        stored(text('tx_queue_len', (dev) => dev.tx_queue_len, 0o644), async (dev, value) => void (dev.tx_queue_len = value)),
+        text('type', (dev) => dev.type),
       ],
     },
     {
@@ -72,6 +93,27 @@ export function ueventLines(dev: NetDev): string[] {
 /** @throws EOPNOTSUPP: the carrier is the device's @see `carrier_store` */
 async function noCarrierChange(dev: NetDev): Promise<void> {
   throw new KernelError('EOPNOTSUPP', 'netdev.carrier.fixed', `${dev.name}: its driver changes no carrier`);
+}
+
+/** @throws EOPNOTSUPP: drivers here know no ports of a switch @see `phys_port_id_show` */
+function noPort(dev: NetDev): never {
+  throw new KernelError('EOPNOTSUPP', 'netdev.sysfs.port', `${dev.name}: its driver knows nothing of ports`);
+}
+
+/** @throws EOPNOTSUPP: how receiving is put off is not modelled */
+async function notKept(dev: NetDev): Promise<void> {
+  throw new KernelError('EOPNOTSUPP', 'netdev.sysfs.napi', `${dev.name}: receiving cannot be put off`);
+}
+
+/** @throws EPERM EINVAL for 256 bytes or more @see `ifalias_store`, `dev_set_alias` */
+async function storeAlias(world: NetWorld, dev: NetDev, value: string): Promise<void> {
+  if (!world.k.capable(CAP_NET_ADMIN)) throw new KernelError('EPERM', 'netdev.sysfs.cap', `${dev.name}: ifalias needs CAP_NET_ADMIN`);
+  const alias = value.replace(/\n$/, '');
+  if (utf8Encode(alias).length >= IFALIASZ) throw new KernelError('EINVAL', 'netdev.alias.length', `${dev.name}: an alias of ${alias.length} characters`);
+  await withRtnl(world, async () => {
+    dev.ifalias = alias;
+    world.notify(dev, 0);
+  });
 }
 
 /** @throws EINVAL: drivers here know no link settings @see `speed_show` */

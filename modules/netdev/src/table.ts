@@ -25,6 +25,7 @@ export interface NetWorld {
 export class DeviceTable {
   private readonly byIndex = new Map<number, NetDev>();
   private readonly byName = new Map<string, NetDev>();
+  private lastIndex = 0;
 
   /** In the order of registration. */
   list(): NetDev[] {
@@ -39,11 +40,9 @@ export class DeviceTable {
     return this.byName.get(name) ?? null;
   }
 
-  /** The lowest free number, from 1 up. Linux goes on counting, from 2 up: 1 is the loopback device's. */
+  /** A number that no device had before; the first one is the loopback device's. */
   newIndex(): number {
-    let index = 1;
-    while (this.byIndex.has(index)) index++;
-    return index;
+    return ++this.lastIndex;
   }
 
   add(dev: NetDev): undefined {

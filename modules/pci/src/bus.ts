@@ -28,6 +28,7 @@ export async function createBus(k: Kernel): Promise<PciWorld> {
     uevent: (dev) => ueventLines(functions.of(dev)),
     dma_configure: (dev) => dmaConfigure(world, dev),
     dma_cleanup: (dev) => dmaCleanup(world, dev),
+    num_vf: (dev) => functions.of(dev).sriov?.numVfs ?? 0,
     driver_override: true,
     bus_groups: [{ attrs: [{ name: 'rescan', mode: 0o200, store: (_bus, text) => storeRescan(world, null, text) }] }],
     dev_groups: devGroups,

@@ -1,240 +1,241 @@
-/** `ip link`: interfaces over rtnetlink. Mirrors `ip/iplink.c` and `ip/ipaddress.c` (iproute2 6.1). */
-import { NetlinkError, NetlinkSocket } from '@vdpalab/user';
-import {
-  AF_UNSPEC, IFF_BROADCAST, IFF_LOOPBACK, IFF_MULTICAST, IFF_NOARP, IFF_PROMISC, IFF_UP, IFLA_ADDRESS, IFLA_BROADCAST, IFLA_CARRIER, IFLA_GROUP,
-  IFLA_IFNAME, IFLA_LINKMODE, IFLA_MTU, IFLA_OPERSTATE, IFLA_PARENT_DEV_BUS_NAME, IFLA_PARENT_DEV_NAME, IFLA_PROMISCUITY, IFLA_QDISC, IFLA_STATS64,
-  IFLA_TXQLEN, IFLA_VF_INFO, IFLA_VF_MAC, IFLA_VFINFO_LIST, IFLA_MAX_MTU, IFLA_MIN_MTU, IF_OPER_UP, NETLINK_ROUTE, NLM_F_ACK, NLM_F_DUMP, NlaBuilder,
-  RTM_GETLINK, RTM_NEWLINK, ifinfomsg, nlaList, type NlaView,
-} from '@vdpalab/uapi';
+/** `ip link` and `ip address` of iproute2 6.1 over rtnetlink. Mirrors `ip/ip.c`, `ip/iplink.c`, `ip/ipaddress.c`. */
+import { NetlinkError } from '@vdpalab/user';
+import { ETH_ALEN, IFF_UP, IFLA_ADDRESS, IFLA_GROUP, IFLA_IFNAME, IFLA_MASTER, NLM_F_CREATE, NLM_F_EXCL, NlaBuilder, RTM_DELLINK, RTM_NEWLINK, type Ifinfomsg } from '@vdpalab/uapi';
 import type { Applet, Program } from '../program.ts';
 import { errnoText } from '../system.ts';
-import { jsonText, type Json } from './json.ts';
+import { answers, LinkSocket, Refusal, type Link } from './ip-link.ts';
+import { parseSet, WrongVfAddress } from './ip-link-set.ts';
+import { printBrief, printLink, type ShowOptions } from './ip-link-show.ts';
+import { printStats } from './ip-link-stats.ts';
+import { parseOptions, USAGE, type IpOptions } from './ip-options.ts';
+import { Words } from './ip-words.ts';
+import { matches, unsigned } from './iproute-words.ts';
+import { Printer } from './print.ts';
 
-/** Ends the program with a message on standard error. */
-class Refusal {
-  readonly text: string;
-  readonly status: number;
+/** Help of `ip link`, as far as this program goes. */
+const LINK_USAGE = `Usage: ip link set { DEVICE | dev DEVICE }
+\t\t\t[ { up | down } ]
+\t\t[ arp { on | off } ]
+\t\t[ dynamic { on | off } ]
+\t\t[ multicast { on | off } ]
+\t\t[ allmulticast { on | off } ]
+\t\t[ promisc { on | off } ]
+\t\t[ trailers { on | off } ]
+\t\t[ carrier { on | off } ]
+\t\t[ txqueuelen PACKETS ]
+\t\t[ name NEWNAME ]
+\t\t[ address LLADDR ]
+\t\t[ broadcast LLADDR ]
+\t\t[ mtu MTU ]
+\t\t[ alias NAME ]
+\t\t[ group GROUP ]
+\t\t[ vf NUM [ mac LLADDR ]
+\t\t\t [ vlan VLANID [ qos VLAN-QOS ] ]
+\t\t\t [ rate TXRATE ]
+\t\t\t [ max_tx_rate TXRATE ]
+\t\t\t [ min_tx_rate TXRATE ]
+\t\t\t [ spoofchk { on | off} ]
+\t\t\t [ query_rss { on | off} ]
+\t\t\t [ state { auto | enable | disable} ]
+\t\t\t [ trust { on | off} ] ]
 
-  constructor(text: string, status = 255) {
-    this.text = text;
-    this.status = status;
-  }
-}
-
-/** An interface as the kernel describes it. */
-interface Link {
-  readonly index: number;
-  readonly flags: number;
-  readonly attrs: ReadonlyMap<number, Uint8Array>;
-}
-
-const IFF_LOWER_UP = 0x10000;
-const flagNames: readonly (readonly [number, string])[] = [
-  [IFF_LOOPBACK, 'LOOPBACK'], [IFF_BROADCAST, 'BROADCAST'], [IFF_MULTICAST, 'MULTICAST'], [IFF_NOARP, 'NOARP'], [IFF_PROMISC, 'PROMISC'], [IFF_UP, 'UP'],
-  [IFF_LOWER_UP, 'LOWER_UP'],
-];
-
-const number = (bytes: Uint8Array | undefined): number => Number((bytes ?? new Uint8Array()).reduceRight((n, b) => (n << 8n) | BigInt(b), 0n));
-const string = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes ?? new Uint8Array()).replace(/\0+$/, '');
-const macText = (bytes: Uint8Array | undefined): string => Array.from(bytes ?? [], (b) => b.toString(16).padStart(2, '0')).join(':');
-
-function parseLink(payload: Uint8Array): Link {
-  const head = ifinfomsg.decode(payload);
-  return { index: head.ifi_index, flags: head.ifi_flags, attrs: new Map(nlaList(payload.subarray(ifinfomsg.size)).attrs.map((a: NlaView) => [a.type, a.payload])) };
-}
-
-function macBytes(text: string): Uint8Array {
-  const parts = text.split(':');
-  const bad = parts.find((part) => !/^[0-9a-f]{1,2}$/i.test(part));
-  if (bad !== undefined) throw new Refusal(`"${bad}" is invalid lladdr.\n`, 1);
-  if (parts.length !== 6) throw new Refusal(`Wrong address (${text}) length: expected 6 bytes\n`, 1);
-  return Uint8Array.from(parts, (part) => Number.parseInt(part, 16));
-}
-
-/** Counters of `struct rtnl_link_stats64` as -s shows them. */
-function stats(link: Link): { rx: Record<string, number>; tx: Record<string, number> } {
-  const raw = link.attrs.get(IFLA_STATS64) ?? new Uint8Array(200);
-  const word = (i: number): number => number(raw.subarray(8 * i, 8 * i + 8));
-  return {
-    rx: { bytes: word(2), packets: word(0), errors: word(4), dropped: word(6), over_errors: word(11), multicast: word(8) },
-    tx: { bytes: word(3), packets: word(1), errors: word(5), dropped: word(7), carrier_errors: word(17), collisions: word(9) },
-  };
-}
-
-function shownFlags(link: Link): string[] {
-  const names = flagNames.filter(([bit]) => (link.flags & bit) !== 0).map(([, name]) => name);
-  return (link.flags & IFF_UP) !== 0 && number(link.attrs.get(IFLA_CARRIER)) === 0 ? ['NO-CARRIER', ...names] : names;
-}
-
-const stateText = (link: Link): string => (number(link.attrs.get(IFLA_OPERSTATE)) === IF_OPER_UP ? 'UP' : 'DOWN');
-
-function linkJson(link: Link, withStats: boolean, details: boolean): { readonly [key: string]: Json } {
-  const { attrs } = link;
-  return {
-    ifindex: link.index, ifname: string(attrs.get(IFLA_IFNAME)), flags: shownFlags(link), mtu: number(attrs.get(IFLA_MTU)), qdisc: string(attrs.get(IFLA_QDISC)),
-    operstate: stateText(link), linkmode: number(attrs.get(IFLA_LINKMODE)) === 0 ? 'DEFAULT' : 'DORMANT', group: number(attrs.get(IFLA_GROUP)) === 0 ? 'default' : String(number(attrs.get(IFLA_GROUP))),
-    txqlen: number(attrs.get(IFLA_TXQLEN)), link_type: 'ether', address: macText(attrs.get(IFLA_ADDRESS)), broadcast: macText(attrs.get(IFLA_BROADCAST)),
-    ...(details ? {
-      promiscuity: number(attrs.get(IFLA_PROMISCUITY)), min_mtu: number(attrs.get(IFLA_MIN_MTU)), max_mtu: number(attrs.get(IFLA_MAX_MTU)),
-      ...(attrs.has(IFLA_PARENT_DEV_BUS_NAME) ? { parentbus: string(attrs.get(IFLA_PARENT_DEV_BUS_NAME)), parentdev: string(attrs.get(IFLA_PARENT_DEV_NAME)) } : {}),
-    } : {}),
-    ...(withStats ? { stats64: stats(link) } : {}),
-  };
-}
-
-function linkText(link: Link, withStats: boolean, details: boolean): string {
-  const { attrs } = link;
-  let text = `${link.index}: ${string(attrs.get(IFLA_IFNAME))}: <${shownFlags(link).join(',')}> mtu ${number(attrs.get(IFLA_MTU))} qdisc ${string(attrs.get(IFLA_QDISC))} state ${stateText(link)} mode DEFAULT group default qlen ${number(attrs.get(IFLA_TXQLEN))}\n`;
-  text += `    link/ether ${macText(attrs.get(IFLA_ADDRESS))} brd ${macText(attrs.get(IFLA_BROADCAST))}`;
-  if (details) {
-    text += ` promiscuity ${number(attrs.get(IFLA_PROMISCUITY))} minmtu ${number(attrs.get(IFLA_MIN_MTU))} maxmtu ${number(attrs.get(IFLA_MAX_MTU))}`;
-    if (attrs.has(IFLA_PARENT_DEV_BUS_NAME)) text += ` parentbus ${string(attrs.get(IFLA_PARENT_DEV_BUS_NAME))} parentdev ${string(attrs.get(IFLA_PARENT_DEV_NAME))}`;
-  }
-  text += '\n';
-  if (!withStats) return text;
-  const { rx, tx } = stats(link);
-  const columns = (names: readonly string[], values: readonly number[]): string => {
-    const widths = names.map((name, i) => Math.max(name.length, String(values[i]).length));
-    const row = (cells: readonly (string | number)[]): string => cells.map((cell, i) => String(cell).padStart(widths[i] as number)).join(' ');
-    return `${row(names)}\n    ${row(values)}\n`;
-  };
-  text += `    RX: ${columns([' bytes', 'packets', 'errors', 'dropped', ' missed', '  mcast'], Object.values(rx))}`.replace(/\n {4}/, '\n        ');
-  text += `    TX: ${columns([' bytes', 'packets', 'errors', 'dropped', 'carrier', 'collsns'], Object.values(tx))}`.replace(/\n {4}/, '\n        ');
-  return text;
-}
-
-async function withSocket<T>(c: Program, body: (socket: NetlinkSocket) => Promise<T>): Promise<T> {
-  const socket = await NetlinkSocket.open(c.p, NETLINK_ROUTE);
-  try {
-    return await body(socket);
-  } finally {
-    await socket.close();
-  }
-}
-
-/** All interfaces, or the one of that name. @throws Refusal when there is none */
-async function getLinks(c: Program, name: string | null): Promise<Link[]> {
-  const request = new NlaBuilder();
-  request.raw(ifinfomsg.encode({ ifi_family: AF_UNSPEC }));
-  const messages = await withSocket(c, (socket) => socket.exchange(RTM_GETLINK, NLM_F_DUMP, request.bytes()));
-  const links = messages.filter((m) => m.type === RTM_NEWLINK).map((m) => parseLink(m.payload));
-  if (name === null) return links;
-  const found = links.filter((link) => string(link.attrs.get(IFLA_IFNAME)) === name);
-  if (found.length === 0) throw new Refusal(`Device "${name}" does not exist.\n`, 1);
-  return found;
-}
-
-/** What `ip link set` asks for. */
-interface Change {
-  device: string | null;
-  flags: number;
-  mask: number;
-  readonly puts: ((b: NlaBuilder) => void)[];
-}
-
-function vfChange(args: readonly string[], at: number): { put: (b: NlaBuilder) => void; next: number } {
-  const vf = Number(args[at]);
-  if (!Number.isInteger(vf) || vf < 0) throw new Refusal(`Error: argument "${args[at] ?? ''}" is wrong: Invalid "vf" value\n\n`);
-  if (args[at + 1] !== 'mac' || args[at + 2] === undefined) throw new Refusal(`Error: argument "${args[at + 1] ?? ''}" is wrong: what about the VF\n`);
-  const mac = macBytes(args[at + 2] as string);
-  const body = new Uint8Array(36);
-  new DataView(body.buffer).setUint32(0, vf, true);
-  body.set(mac, 4);
-  return {
-    next: at + 3,
-    put(b) {
-      const list = b.nestStart(IFLA_VFINFO_LIST);
-      const info = b.nestStart(IFLA_VF_INFO);
-      b.put(IFLA_VF_MAC, body);
-      b.nestEnd(info);
-      b.nestEnd(list);
-    },
-  };
-}
-
-function parseSet(args: readonly string[]): Change {
-  const change: Change = { device: null, flags: 0, mask: 0, puts: [] };
-  for (let i = 0; i < args.length;) {
-    const word = args[i++] as string;
-    const value = (): string => {
-      const next = args[i++];
-      if (next === undefined) throw new Refusal('Command line is not complete. Try option "help"\n');
-      return next;
-    };
-    if (word === 'dev') change.device = value();
-    else if (word === 'up' || word === 'down') {
-      change.mask |= IFF_UP;
-      if (word === 'up') change.flags |= IFF_UP;
-    } else if (word === 'mtu') {
-      const mtu = value();
-      if (!/^\d+$/.test(mtu)) throw new Refusal(`Error: argument "${mtu}" is wrong: Invalid "mtu" value\n\n`);
-      change.puts.push((b) => void b.putU32(IFLA_MTU, Number(mtu)));
-    } else if (word === 'address') {
-      const mac = macBytes(value());
-      change.puts.push((b) => void b.put(IFLA_ADDRESS, mac));
-    } else if (word === 'name') {
-      const name = value();
-      change.puts.push((b) => void b.putString(IFLA_IFNAME, name));
-    } else if (word === 'vf') {
-      const { put, next } = vfChange(args, i);
-      change.puts.push(put);
-      i = next;
-    } else if (change.device === null) change.device = word;
-    else throw new Refusal(`Error: either "dev" is duplicate, or "${word}" is a garbage.\n`);
-  }
-  return change;
-}
-
-async function set(c: Program, args: readonly string[]): Promise<void> {
-  const change = parseSet(args);
-  if (change.device === null) throw new Refusal('Not enough of information: "dev" argument is required.\n');
-  let index: number;
-  try {
-    index = Number((await c.p.readFile(`/sys/class/net/${change.device}/ifindex`)).trim());
-  } catch {
-    throw new Refusal(`Cannot find device "${change.device}"\n`, 1);
-  }
-  const request = new NlaBuilder();
-  request.raw(ifinfomsg.encode({ ifi_family: AF_UNSPEC, ifi_index: index, ifi_flags: change.flags, ifi_change: change.mask }));
-  for (const put of change.puts) put(request);
-  await withSocket(c, (socket) => socket.exchange(RTM_NEWLINK, NLM_F_ACK, request.bytes()));
-}
-
-async function show(c: Program, args: readonly string[], on: ReadonlySet<string>): Promise<void> {
-  const names = args[0] === 'dev' ? args.slice(1) : args;
-  const links = await getLinks(c, names[0] ?? null);
-  const [s, d] = [on.has('s'), on.has('d')];
-  if (on.has('j')) c.out(jsonText(links.map((link) => linkJson(link, s, d)), on.has('p')));
-  else for (const link of links) c.out(linkText(link, s, d));
-}
+\tip link show [ DEVICE | group GROUP ] [up] [master DEV] [type TYPE]
+\tip link help
+`;
+/** Objects of the real program, in the order in which beginnings of their names are tried. */
+const OBJECTS = [
+  'address', 'addrlabel', 'maddress', 'route', 'rule', 'neighbor', 'neighbour', 'ntable', 'ntbl', 'link', 'l2tp', 'fou', 'ila', 'macsec', 'tunnel',
+  'tunl', 'tuntap', 'tap', 'token', 'tcpmetrics', 'tcp_metrics', 'monitor', 'xfrm', 'mroute', 'mrule', 'netns', 'netconf', 'vrf', 'sr', 'nexthop',
+  'mptcp', 'ioam', 'help', 'stats', 'amt',
+] as const;
 
 /** The program. */
 export const ip: Applet = async (c) => {
-  const on = new Set<string>();
-  const rest: string[] = [];
-  const long: Readonly<Record<string, string>> = { '-json': 'j', '-pretty': 'p', '-details': 'd', '-statistics': 's', '-stats': 's' };
-  for (const arg of c.args) {
-    if (rest.length === 0 && arg.startsWith('-')) for (const letter of long[arg] ?? arg.slice(1)) on.add(letter);
-    else rest.push(arg);
-  }
   try {
-    if (on.has('V')) {
-      c.out('ip utility, iproute2-6.1.0, libbpf 1.1.0\n');
+    const options = parseOptions(c.args);
+    if (options === 'version') {
+      c.out('ip utility, iproute2-6.1.0, libbpf 1.1.2\n');
       return 0;
     }
-    const [object, command = 'show', ...args] = rest;
-    if (object === undefined || !'link'.startsWith(object)) throw new Refusal(`Object "${object ?? ''}" is unknown, try "ip help".\n`);
-    if ('show'.startsWith(command) || 'list'.startsWith(command)) await show(c, args, on);
-    else if (command === 'set') await set(c, args);
-    else throw new Refusal(`Command "${command}" is unknown, try "ip link help".\n`);
-    return 0;
-  } catch (error) {
-    if (error instanceof Refusal) {
-      await c.err(error.text);
-      return error.status;
+    const socket = await LinkSocket.open(c);
+    try {
+      return await new Ip(c, socket, options).run();
+    } finally {
+      await socket.close();
     }
-    if (!(error instanceof NetlinkError)) throw error;
-    await c.err(error.extack === null ? `RTNETLINK answers: ${errnoText(error.errno)}\n` : `Error: ${error.extack}.\n`);
-    return 2;
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    await c.err(error.text);
+    return error.status;
   }
 };
+
+/** One run, connected. */
+class Ip {
+  readonly #c: Program;
+  readonly #socket: LinkSocket;
+  readonly #options: IpOptions;
+
+  constructor(c: Program, socket: LinkSocket, options: IpOptions) {
+    this.#c = c;
+    this.#socket = socket;
+    this.#options = options;
+  }
+
+  run(): Promise<number> {
+    const [word, ...args] = this.#options.words;
+    const object = word === undefined ? 'help' : OBJECTS.find((name) => matches(word, name));
+    if (object === undefined) throw new Refusal(`Object "${word}" is unknown, try "ip help".\n`, 1);
+    if (object === 'help') throw new Refusal(USAGE);
+    if (object === 'link') return this.#link(args);
+    if (object === 'address') return this.#address(args);
+    throw new Refusal(`Object "${object}" is not part of this lab's ip.\n`, 1);
+  }
+
+  async #link([command, ...args]: readonly string[]): Promise<number> {
+    if (command === undefined) return this.#show([], true);
+    if (matches(command, 'add')) return this.#add(args);
+    if (matches(command, 'set') || matches(command, 'change')) return this.#set(args);
+    if (matches(command, 'replace')) throw new Refusal('Not enough information: "type" argument is required\n', 1);
+    if (matches(command, 'delete')) return this.#delete(args);
+    if (matches(command, 'show') || matches(command, 'lst') || matches(command, 'list')) return this.#show(args, true);
+    if (matches(command, 'help')) {
+      await this.#c.err(LINK_USAGE);
+      return 255;
+    }
+    throw new Refusal(`Command "${command}" is unknown, try "ip link help".\n`);
+  }
+
+  async #address([command, ...args]: readonly string[]): Promise<number> {
+    if (command === undefined) return this.#show([], false);
+    if (matches(command, 'show') || matches(command, 'lst') || matches(command, 'list')) return this.#show(args, false);
+    const known = ['add', 'change', 'replace', 'delete', 'flush', 'save', 'showdump', 'restore', 'help'];
+    if (known.some((name) => matches(command, name))) throw new Refusal(`"ip address ${command}" is not part of this lab: it has no internet protocols.\n`, 1);
+    throw new Refusal(`Command "${command}" is unknown, try "ip address help".\n`);
+  }
+
+  /** A change, once what it says is read. @returns the status */
+  async #talk(type: number, flags: number, head: Partial<Ifinfomsg>, attributes: Uint8Array): Promise<number> {
+    try {
+      await this.#socket.change(type, flags, head, attributes);
+      return 0;
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      throw new Refusal(answers(error), 2);
+    }
+  }
+
+  /** @throws Refusal when there is none */
+  async #indexOf(device: string): Promise<number> {
+    const index = await this.#socket.indexOf(device);
+    if (index === 0) throw new Refusal(`Cannot find device "${device}"\n`, 1);
+    return index;
+  }
+
+  async #set(args: readonly string[]): Promise<number> {
+    const change = parseSet(args);
+    if (change.device !== null && change.addressLength !== null && change.addressLength !== ETH_ALEN && (await this.#socket.indexOf(change.device)) !== 0) {
+      throw new WrongVfAddress(change.addressLength);
+    }
+    if (change.index) throw new Refusal('index can be used only when creating devices or when moving device to another netns.\n');
+    if (change.device === null) throw new Refusal('Not enough information: "dev" argument is required.\n');
+    const ifi_index = await this.#indexOf(change.device);
+    const b = new NlaBuilder();
+    b.raw(change.attributes);
+    if (change.master !== null) {
+      const master = await this.#socket.indexOf(change.master);
+      if (master === 0) throw Words.invalid(change.master, 'Device does not exist\n');
+      b.putU32(IFLA_MASTER, master);
+    }
+    if (change.name !== null) b.putString(IFLA_IFNAME, change.name);
+    return this.#talk(RTM_NEWLINK, 0, { ifi_index, ifi_flags: change.flags, ifi_change: change.mask }, b.bytes());
+  }
+
+  /** No kind of interface can be made here: the kernel says so. */
+  async #add(args: readonly string[]): Promise<number> {
+    const type = args.indexOf('type');
+    if (type < 0 || args[type + 1] === undefined) throw new Refusal('Not enough information: "type" argument is required\n', 1);
+    const name = args.slice(0, type).filter((word) => word !== 'dev' && word !== 'name').at(0);
+    const b = new NlaBuilder();
+    if (name !== undefined) b.putString(IFLA_IFNAME, name);
+    return this.#talk(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, {}, b.bytes());
+  }
+
+  async #delete(args: readonly string[]): Promise<number> {
+    const { device } = parseSet(args);
+    if (device === null) throw new Refusal('Not enough information: "dev" argument is required.\n');
+    return this.#talk(RTM_DELLINK, 0, { ifi_index: await this.#indexOf(device) }, new Uint8Array(0));
+  }
+
+  async #show(args: readonly string[], asLink: boolean): Promise<number> {
+    const filter = await this.#filter(args);
+    const { brief, json, pretty, family, ...rest } = this.#options;
+    const show: ShowOptions = { ...rest, link: asLink, packet: asLink || family === 'unspec' || family === 'link' };
+    const printer = new Printer(json, pretty);
+    // No interface has an address: lists of addresses alone are empty.
+    const links = asLink || show.packet ? await this.#links(filter, asLink) : [];
+    const onlyAddresses = !asLink && show.oneline && family === 'unspec' && !brief;
+    printer.json?.startArray();
+    for (const link of links) {
+      printer.object(null, () => {
+        if (!filter.passes(link)) return;
+        if (brief) printBrief(printer, link, { ...show, packet: asLink });
+        else if (!onlyAddresses) printLink(printer, link, show);
+        if (asLink) return;
+        if (family === 'unspec') printer.list('addr_info', [], brief ? '\n' : '');
+        if (show.stats > 0 && !brief) printStats(printer, link, show.stats > 1, '\n');
+        if (show.stats > 0 && !brief) printer.text('\n');
+      });
+    }
+    printer.json?.endArray();
+    this.#c.out(printer.end());
+    return 0;
+  }
+
+  async #links({ device, group }: Filter, asLink: boolean): Promise<Link[]> {
+    if (device === null) return this.#socket.dump();
+    if (group !== null || !asLink) return (await this.#socket.dump()).filter(({ name }) => name === device);
+    try {
+      return [await this.#socket.get(device)];
+    } catch (error) {
+      if (!(error instanceof NetlinkError)) throw error;
+      throw new Refusal(`${answers(error)}Cannot send link get request: ${errnoText(error.errno)}\n`, 1);
+    }
+  }
+
+  /** Which interfaces `show` is to show. @throws Refusal */
+  async #filter(args: readonly string[]): Promise<Filter> {
+    const words = new Words(args);
+    let [device, kind, group, master, up]: [string | null, string | null, number | null, boolean, boolean] = [null, null, null, false, false];
+    for (let word = words.take(); word !== null; word = words.take()) {
+      if (word === 'up') up = true;
+      else if (word === 'nomaster') continue; // none has one
+      else if (word === 'type') kind = words.next();
+      else if (word === 'group') {
+        const value = words.next();
+        group = value === 'default' ? 0 : unsigned(value, 0, 0x7fff_ffff);
+        if (group === null) throw Words.invalid(value, 'Invalid "group" value\n');
+      } else if (word === 'master' || word === 'vrf') {
+        const value = words.next();
+        if ((await this.#socket.indexOf(value)) === 0) throw Words.invalid(value, 'Device does not exist\n');
+        master = true;
+      } else {
+        const value = word === 'dev' ? words.next() : word;
+        if (word !== 'dev' && matches(word, 'help')) throw new Refusal(LINK_USAGE);
+        if (device !== null) throw new Refusal(`Error: either "dev" is duplicate, or "${value}" is a garbage.\n`);
+        device = value;
+      }
+    }
+    if (device !== null && (await this.#socket.indexOf(device)) === 0) throw new Refusal(`Device "${device}" does not exist.\n`, 1);
+    return {
+      device, group,
+      passes: (link) => !master && kind === null && (!up || (link.flags & IFF_UP) !== 0) && (group === null || link.number(IFLA_GROUP) === group) && link.has(IFLA_ADDRESS),
+    };
+  }
+}
+
+interface Filter {
+  readonly device: string | null;
+  readonly group: number | null;
+  readonly passes: (link: Link) => boolean;
+}

@@ -1,5 +1,4 @@
 /** Words of a command line as iproute2 reads them. Mirrors `lib/utils.c` and `lib/ll_addr.c` (iproute2 6.1). */
-import { ETH_ALEN } from '@vdpalab/uapi';
 
 /** `matches`: any beginning of a word stands for it. */
 export function matches(word: string, full: string): boolean {
@@ -31,17 +30,18 @@ export function unsigned(text: string | undefined, base: 0 | 10 | 16, max: numbe
 export type LinkAddress = { readonly bytes: Uint8Array } | { readonly error: string };
 
 /**
- * `ll_addr_a2n`: up to six bytes in hex, or four in dotted decimal. What follows a byte's digits is ignored.
+ * `ll_addr_a2n`: bytes in hex, or four in dotted decimal. What follows a byte's digits is ignored.
  *
+ * @param most bytes that are read
  * @returns as many bytes as there were
  */
-export function linkAddress(text: string): LinkAddress {
+export function linkAddress(text: string, most: number): LinkAddress {
   if (text.includes('.')) {
     const bytes = dotted(text);
     return bytes === null ? { error: `"${text}" is invalid lladdr.\n` } : { bytes };
   }
   const bytes: number[] = [];
-  for (const part of text.split(':').slice(0, ETH_ALEN)) {
+  for (const part of text.split(':').slice(0, most)) {
     const byte = scannedHex(part);
     if (byte === null || byte < 0 || byte > 255) return { error: `"${part}" is invalid lladdr.\n` };
     bytes.push(byte);

@@ -5,36 +5,15 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CommandResult } from '../session.ts';
+import { linkLab, vdpaLab } from '../testing/iproute-labs.ts';
 import { RealIproute, whyNoIproute } from '../testing/real-iproute.ts';
-import { testShell, type TestShell } from '../testing/shell-kernel.ts';
-import { registerExotic, registerSimulators } from '../testing/simulators.ts';
+import type { TestShell } from '../testing/shell-kernel.ts';
 
 const missing = whyNoIproute();
 
 test.runIf(missing === null || process.env['VDPALAB_REQUIRE_REAL'] === '1')('iproute2 6.1 is there to compare with', () => {
   expect(missing).toBeNull();
 });
-
-/** Every feature bit a class may have but those that bring settings. */
-const FEATURES = 0x8800_2103_ff41_0030n;
-const CTRL_VQ = 1n << 17n;
-
-async function vdpaLab(): Promise<TestShell> {
-  const shell = await testShell({}, ['driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core']);
-  const { kernel } = shell;
-  await kernel.run(async () => {
-    await registerSimulators(kernel);
-    await registerExotic(kernel, 'exo', { id: 1, features: FEATURES | CTRL_VQ });
-    await registerExotic(kernel, 'exonoctrl', { id: 1, features: FEATURES });
-    await registerExotic(kernel, 'exonew', { id: 1, features: FEATURES, status: 3 });
-    await registerExotic(kernel, 'exoblk', { id: 2, idTable: [2, 1, 30, 4], features: FEATURES });
-    await registerExotic(kernel, 'exofs', { id: 26, features: (1n << 64n) - 1n });
-    await registerExotic(kernel, 'pci/x', { id: 1, features: 0n });
-    await registerExotic(kernel, 'm'.repeat(63), { id: 1, features: 0n });
-  });
-  for (const n of [63, 64, 65]) await shell.sh(`N${n}=${'n'.repeat(n)} M${n}=${'m'.repeat(n)}`);
-  return shell;
-}
 
 /** Lines of a file of cases. */
 function casesOf(name: string): string[] {
@@ -49,7 +28,7 @@ async function words({ sh }: TestShell, line: string): Promise<[string, ...strin
 }
 
 describe.runIf(missing === null)('like the real program', () => {
-  for (const [file, boot] of [['vdpa.cases', vdpaLab]] as const) {
+  for (const [file, boot] of [['vdpa.cases', vdpaLab], ['ip.cases', linkLab]] as const) {
     describe(file, () => {
       let own: TestShell;
       let real: RealIproute;

@@ -57,7 +57,7 @@ function valueOf(option: OptionName, value: string | undefined, mac: Uint8Array)
     case 'mgmtdev-handle': case 'mgmtdev': return handle(value);
     case 'device-handle': case 'name': return (b) => void b.putString(VDPA_ATTR_DEV_NAME, value);
     case 'mac': {
-      const address = linkAddress(value);
+      const address = linkAddress(value, ETH_ALEN);
       if ('error' in address) throw new WrongArgument(address.error);
       mac.set(address.bytes);
       return (b) => void b.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, mac);

@@ -7,7 +7,7 @@ import {
   VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_DEV_VENDOR_ID, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
   VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP, utf8Decode, utf8Encode,
 } from '@vdpalab/uapi';
-import { JsonWriter } from './json.ts';
+import { Printer } from './print.ts';
 import { CLASS, featureNames, MGMT_CLASS } from './vdpa-names.ts';
 
 /** Bytes of the buffer a device's name is formatted in, its zero included. */
@@ -16,21 +16,8 @@ const NAME_BUFFER = 64;
 /** The tool wrote past a buffer of its own and was ended by SIGABRT: what it had buffered is lost. */
 export class BufferOverflow {}
 
-/** Output that is text or JSON. */
-export class Printer {
-  /** `null` without -j. */
-  readonly json: JsonWriter | null;
-  #text = '';
-
-  constructor(json: boolean, pretty: boolean) {
-    this.json = json ? new JsonWriter(pretty) : null;
-  }
-
-  /** What was printed; JSON ends in a newline even when nothing was. */
-  end(): string {
-    return this.json === null ? this.#text : this.json.end();
-  }
-
+/** What a command shows. */
+export class VdpaPrinter extends Printer {
   /** Everything a command shows; JSON is well-formed when the command fails too. */
   async section(name: string, body: () => Promise<void>): Promise<void> {
     this.json?.startObject().name(name).startObject();
@@ -41,28 +28,12 @@ export class Printer {
     }
   }
 
-  /** One thing by name. */
+  /** One thing by name. @throws BufferOverflow */
   entry(name: string, body: () => void): void {
     if (utf8Encode(name).length >= NAME_BUFFER) throw new BufferOverflow();
-    this.#text += `${name}: `;
-    this.json?.name(name).startObject();
-    body();
-    this.json?.endObject();
-    this.#text += '\n';
-  }
-
-  /** @param text as text shows it */
-  field(key: string, value: string | number | bigint | boolean, text: string): void {
-    this.#text += text;
-    this.json?.name(key).value(value);
-  }
-
-  /** @param text as text shows it */
-  list(key: string, values: readonly (string | number)[], text: string): void {
-    this.#text += text;
-    this.json?.name(key).startArray();
-    for (const value of values) this.json?.value(value);
-    this.json?.endArray();
+    this.text(`${name}: `);
+    this.object(name, body);
+    this.text('\n');
   }
 }
 
@@ -71,13 +42,13 @@ function handleOf(m: GenlMessage): string {
 }
 
 /** Bits without a name are numbers in JSON. */
-function printFeatures(p: Printer, key: string, features: bigint, network: boolean): void {
+function printFeatures(p: VdpaPrinter, key: string, features: bigint, network: boolean): void {
   const all = featureNames(features, network);
   p.list(key, all.map(({ bit, name }) => name ?? bit), `\n  ${key}${all.map(({ bit, name }) => ` ${name ?? `bit_${bit}`}`).join('')}`);
 }
 
 /** A management device. */
-export function printMgmtdev(p: Printer, m: GenlMessage): void {
+export function printMgmtdev(p: VdpaPrinter, m: GenlMessage): void {
   p.entry(handleOf(m), () => {
     let network = false;
     if (m.has(VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES)) {
@@ -98,7 +69,7 @@ export function printMgmtdev(p: Printer, m: GenlMessage): void {
 }
 
 /** A device. */
-export function printDevice(p: Printer, m: GenlMessage): void {
+export function printDevice(p: VdpaPrinter, m: GenlMessage): void {
   p.entry(m.string(VDPA_ATTR_DEV_NAME), () => {
     const type = CLASS[m.number(VDPA_ATTR_DEV_ID)] ?? '<unknown type>';
     p.field('type', type, `type ${type}`);
@@ -109,7 +80,7 @@ export function printDevice(p: Printer, m: GenlMessage): void {
 }
 
 /** A device's configuration. */
-export function printConfig(p: Printer, m: GenlMessage): void {
+export function printConfig(p: VdpaPrinter, m: GenlMessage): void {
   p.entry(m.string(VDPA_ATTR_DEV_NAME), () => {
     if (m.has(VDPA_ATTR_DEV_NET_CFG_MACADDR)) {
       const mac = [...m.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR)].map((byte) => byte.toString(16).padStart(2, '0')).join(':');
@@ -131,7 +102,7 @@ export function printConfig(p: Printer, m: GenlMessage): void {
 }
 
 /** A queue's statistics. */
-export function printStats(p: Printer, m: GenlMessage): void {
+export function printStats(p: VdpaPrinter, m: GenlMessage): void {
   const index = m.number(VDPA_ATTR_DEV_QUEUE_INDEX);
   const hasControl = (m.u64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES) & (1n << BigInt(VIRTIO_NET_F_CTRL_VQ))) !== 0n;
   const type = hasControl && index === 2 * m.number(VDPA_ATTR_DEV_NET_CFG_MAX_VQP) ? 'control_vq' : index % 2 === 0 ? 'rx' : 'tx';

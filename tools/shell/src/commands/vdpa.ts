@@ -9,7 +9,7 @@ import type { Applet, Program } from '../program.ts';
 import { errnoText } from '../system.ts';
 import { matches } from './iproute-words.ts';
 import { parseArguments, WrongArgument, type Put } from './vdpa-arguments.ts';
-import { BufferOverflow, printConfig, printDevice, Printer, printMgmtdev, printStats } from './vdpa-show.ts';
+import { BufferOverflow, printConfig, printDevice, printMgmtdev, printStats, VdpaPrinter } from './vdpa-show.ts';
 
 const HELP = `Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }
 where  OBJECT := { mgmtdev | dev }
@@ -52,7 +52,7 @@ export const vdpa: Applet = async (c) => {
     if (!(failure instanceof NetlinkError) && !isKernelError(failure)) throw failure;
     return complain(c, 'Failed to connect to vdpa Netlink\n');
   }
-  const printer = new Printer(flags.has('j'), flags.has('p'));
+  const printer = new VdpaPrinter(flags.has('j'), flags.has('p'));
   try {
     const status = await new Tool(c, socket, printer).run(operands);
     c.out(printer.end());
@@ -79,9 +79,9 @@ async function refused(c: Program, { extack, errno }: NetlinkError): Promise<num
 class Tool {
   readonly #c: Program;
   readonly #socket: GenlSocket;
-  readonly #printer: Printer;
+  readonly #printer: VdpaPrinter;
 
-  constructor(c: Program, socket: GenlSocket, printer: Printer) {
+  constructor(c: Program, socket: GenlSocket, printer: VdpaPrinter) {
     this.#c = c;
     this.#socket = socket;
     this.#printer = printer;
@@ -155,7 +155,7 @@ class Tool {
   }
 
   /** @param put names the one to show; `null`: all */
-  async #show(section: string, cmd: number, put: Put | null, print: (p: Printer, m: GenlMessage) => void): Promise<number> {
+  async #show(section: string, cmd: number, put: Put | null, print: (p: VdpaPrinter, m: GenlMessage) => void): Promise<number> {
     await this.#printer.section(section, async () => {
       const messages = put === null ? await this.#socket.dump(cmd) : await this.#socket.request(cmd, put);
       for (const m of messages) print(this.#printer, m);
