@@ -27,28 +27,24 @@ async function words({ sh }: TestShell, line: string): Promise<[string, ...strin
   return stdout.split('\n').slice(0, -1) as [string, ...string[]]; // every case names a program
 }
 
-describe.runIf(missing === null)('like the real program', () => {
-  for (const [file, boot] of [['vdpa.cases', vdpaLab], ['ip.cases', linkLab]] as const) {
-    describe(file, () => {
-      let own: TestShell;
-      let real: RealIproute;
+describe.runIf(missing === null).each([['vdpa.cases', vdpaLab], ['ip.cases', linkLab]] as const)('like the real program: %s', (file, boot) => {
+  let own: TestShell;
+  let real: RealIproute;
 
-      beforeAll(async () => {
-        own = await boot();
-        real = await RealIproute.open(await boot());
-      }, 60_000);
-      afterAll(() => real.close());
+  beforeAll(async () => {
+    own = await boot();
+    real = await RealIproute.open(await boot());
+  }, 60_000);
+  afterAll(() => real.close());
 
-      test('prints the same and ends the same, call by call', async () => {
-        const different: { line: string; wanted: CommandResult; got: CommandResult }[] = [];
-        for (const line of casesOf(file)) {
-          const [program, ...args] = await words(own, line);
-          const wanted = await real.run(program, args);
-          const got = await own.sh(line);
-          if (JSON.stringify(got) !== JSON.stringify(wanted)) different.push({ line, wanted, got });
-        }
-        expect(different).toEqual([]);
-      }, 120_000);
-    });
-  }
+  test('prints the same and ends the same, call by call', async () => {
+    const different: { line: string; wanted: CommandResult; got: CommandResult }[] = [];
+    for (const line of casesOf(file)) {
+      const [program, ...args] = await words(own, line);
+      const wanted = await real.run(program, args);
+      const got = await own.sh(line);
+      if (JSON.stringify(got) !== JSON.stringify(wanted)) different.push({ line, wanted, got });
+    }
+    expect(different).toEqual([]);
+  }, 120_000);
 });
