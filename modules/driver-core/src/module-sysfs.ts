@@ -49,12 +49,18 @@ export class ModuleDirs {
     const name = `${drv.bus.name}:${drv.name}`;
     owner.drivers ??= this.#k.kernfs_create_dir(owner.dir, 'drivers');
     const { drivers } = owner;
-    this.#k.kernfs_create_link(dir, 'module', owner.dir);
-    this.#k.kernfs_create_link(drivers, name, dir);
-    return () => {
+    const undo = (): void => {
       this.#k.kernfs_remove_by_name(dir, 'module');
       this.#k.kernfs_remove_by_name(drivers, name);
     };
+    try {
+      this.#k.kernfs_create_link(dir, 'module', owner.dir);
+      this.#k.kernfs_create_link(drivers, name, dir);
+    } catch (error) {
+      undo();
+      throw error;
+    }
+    return undo;
   }
 
   #add(module: ModuleView): void {
@@ -63,13 +69,19 @@ export class ModuleDirs {
     const { name } = module;
     const dir = this.#k.kernfs_create_dir(this.#root, name);
     const files = new SysfsFiles(this.#k, `module ${name}`);
-    const entry: ModuleDir = {
-      dir, files, drivers: null, announced: false,
-      holders: module.builtin ? null : this.#k.kernfs_create_dir(dir, 'holders'),
-    };
-    this.#dirs.set(name, entry);
-    this.#addFiles(module, entry);
-    if (!module.builtin) this.#link(module);
+    try {
+      const entry: ModuleDir = {
+        dir, files, drivers: null, announced: false,
+        holders: module.builtin ? null : this.#k.kernfs_create_dir(dir, 'holders'),
+      };
+      this.#dirs.set(name, entry);
+      this.#addFiles(module, entry);
+      if (!module.builtin) this.#link(module);
+    } catch (error) {
+      if (this.#dirs.has(name)) this.#remove(name);
+      else this.#k.kernfs_remove(dir);
+      throw error;
+    }
   }
 
   #addFiles(module: ModuleView, { dir, files }: ModuleDir): void {

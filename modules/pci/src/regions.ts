@@ -44,12 +44,17 @@ export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): Re
       const fn = own(pdev);
       enableDevice(k, fn);
       if (fn.managed) return;
+      try {
+        k.devm_add_action(fn.dev, 'pcim_enable_device', async () => {
+          fn.managed = false;
+          await freeVectors(k, fn);
+          while (fn.enableCnt > 0) disableDevice(fn);
+        });
+      } catch (error) {
+        disableDevice(fn);
+        throw error;
+      }
       fn.managed = true;
-      k.devm_add_action(fn.dev, 'pcim_enable_device', async () => {
-        fn.managed = false;
-        await freeVectors(k, fn);
-        while (fn.enableCnt > 0) disableDevice(fn);
-      });
     },
     pcim_iomap_regions(pdev, mask, name) {
       const fn = own(pdev);

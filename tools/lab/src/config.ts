@@ -1,6 +1,7 @@
 /** The lab file: what machine to build. Checked by zod; every refusal names file, line and column. */
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import * as z from 'zod';
+import { FaultRuleError, parseFaultRule } from './faults/rule.ts';
 
 /** `256M`, `4G`, `65536`: bytes. */
 const size = z.union([
@@ -50,6 +51,16 @@ const n3000 = z.strictObject({
   vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
 });
 
+/** `ifcvf:probe:3=ENOMEM`: what is to fail on purpose. */
+const faultRule = z.string().superRefine((text, ctx) => {
+  try {
+    parseFaultRule(text);
+  } catch (error) {
+    if (!(error instanceof FaultRuleError)) throw error;
+    ctx.addIssue({ code: 'custom', message: error.message });
+  }
+});
+
 const network = z.strictObject({
   name: z.string().min(1),
   kind: z.enum(['switch', 'wire']).default('switch'),
@@ -73,6 +84,7 @@ export const labSchema = z.strictObject({
     .describe('files of /etc/modprobe.d'),
   files: z.record(z.string().regex(/^\//, 'an absolute path in the lab'), z.string()).default({})
     .describe('files of the lab, by path: copies of host files, named relative to the lab file'),
+  fail: z.array(faultRule).optional().describe('what fails on purpose: MODULE:WHAT[:N][=ERRNO]; an empty list lets rules be added while the lab runs'),
   modules: z.strictObject({
     only: z.array(z.string()).optional().describe('modules in the tree; all when absent'),
     without: z.array(z.string()).default([]).describe('modules left out of the tree'),

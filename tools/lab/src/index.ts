@@ -1,6 +1,9 @@
 /** Builds a Lab from a lab file: machine, kernel, user space. */
 export * from './built-modules.ts';
 export * from './config.ts';
+export * from './faults/acquire.ts';
+export * from './faults/injector.ts';
+export * from './faults/rule.ts';
 export type * from './headers.ts';
 export * from './lab.ts';
 export * from './layers.ts';

@@ -9,6 +9,7 @@ import { createMachine, createPciHost, describeRun, type HwMachine, type PciSyst
 import type { Logger } from 'pino';
 import { openImage, type BuiltModule } from './built-modules.ts';
 import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
+import { FaultInjector } from './faults/injector.ts';
 import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
@@ -29,6 +30,8 @@ export interface LabOptions {
   readonly traceSink?: TraceSink;
   /** Where kernel log lines go besides dmesg. */
   readonly logger?: Logger;
+  /** What is to fail, besides the lab file's `fail`; an empty list lets rules be added later. */
+  readonly fail?: readonly string[];
 }
 
 /** How a user process is made. */
@@ -66,6 +69,8 @@ export class Lab {
   readonly log: KernelLog;
   /** Uevents since boot, oldest first. */
   readonly uevents: Uevent[] = [];
+  /** Failures on purpose; `null` in a lab that was made without. */
+  readonly faults: FaultInjector | null;
   readonly #vmlinux: Vmlinux;
   readonly #modules: ReadonlyMap<string, BuiltModule>;
   /** What an idle kernel holds right after boot: no leak. */
@@ -76,14 +81,15 @@ export class Lab {
   /** Host folder that relative paths of the lab file start from. */
   readonly #folder: string;
 
-  private constructor(folder: string, config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[]) {
+  private constructor(folder: string, config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[], fail: readonly string[] | undefined) {
     this.#folder = folder;
     this.config = config;
     this.hw = hw;
     this.pci = pci;
     this.log = log;
     this.#modules = new Map(modules.map((m) => [m.info.package, m]));
-    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path));
+    this.faults = fail === undefined ? null : new FaultInjector({ current: () => hw.sched.current, seed: config.seed }, fail);
+    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path), this.faults);
   }
 
   /** Build the machine, boot the kernel, lay out its file system. */
@@ -104,7 +110,8 @@ export class Lab {
     });
     const pci = createPciHost(hw, config.pci, config.networks);
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
-    const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder));
+    const fail = options.fail === undefined ? config.fail : [...(config.fail ?? []), ...options.fail];
+    const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder), fail);
     await lab.#boot();
     return lab;
   }
@@ -244,6 +251,7 @@ export class Lab {
     await stage('shutdown', () => this.loader.shutdown());
     left.push(...this.loader.residue());
     left.push(...this.leftovers());
+    this.faults?.close();
     return [...new Set(left)];
   }
 

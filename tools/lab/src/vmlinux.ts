@@ -1,9 +1,10 @@
 /** The kernel image: the symbols that exist before any module, and the built-ins in order. */
-import type { Atomic, KernelSymbols, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
+import type { Atomic, KernelSymbols, ModuleView, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
 import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
 import { Loader, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
 import { CAP_SYS_MODULE } from '@vdpalab/uapi';
+import type { FaultInjector } from './faults/injector.ts';
 import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
 
 /** Version magic of every module built here: release, then what a kernel built this way says. */
@@ -33,8 +34,11 @@ export class Vmlinux {
   readonly #hw: HwMachine;
   readonly #waiters = new Set<() => Atomic>();
 
-  /** @param readImage opens what a path of the lab's file system holds */
-  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>) {
+  /**
+   * @param readImage opens what a path of the lab's file system holds
+   * @param faults what is to fail on purpose
+   */
+  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>, faults: FaultInjector | null = null) {
     this.#hw = hw;
     const symbols: VmlinuxSymbols = {
       machine: hw.machine,
@@ -52,6 +56,10 @@ export class Vmlinux {
       sigEnforce: sigEnforce(hw.machine.cmdline),
       moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
       readImage,
+      ...(faults === null ? {} : {
+        onStep: (step: string, module: string): Atomic => faults.load(step, module),
+        bindSymbols: (module: ModuleView, linked: Readonly<Record<string, unknown>>) => faults.bind(module, linked),
+      }),
     });
     this.loader.provide(symbols);
   }

@@ -1,5 +1,5 @@
 /** What the loader asks of its surroundings: the log, waiting, rights and the kernel's configuration. */
-import type { Atomic, WaitReason } from '@vdpalab/abi';
+import type { Atomic, ModuleView, WaitReason } from '@vdpalab/abi';
 import type { ModuleImage } from './image.ts';
 
 /** Steps of a load, in the order of `load_module` in `kernel/module/main.c` (Linux 6.1). */
@@ -39,4 +39,6 @@ export interface LoaderHost {
   readonly readImage?: (path: string) => Promise<ModuleImage>;
   /** Called before each step; a KernelError it throws is the step's failure. For traces and failure injection. */
   readonly onStep?: (step: LoadStep, module: string) => Atomic;
+  /** What `module_init` is handed in place of the symbols it was linked with; for failure injection. */
+  readonly bindSymbols?: (module: ModuleView, linked: Readonly<Record<string, unknown>>) => Readonly<Record<string, unknown>>;
 }

@@ -324,7 +324,8 @@ export class Loader {
   async #init(mod: LoadedModule, linked: Readonly<Record<string, unknown>>, undo: UndoStack): Promise<void> {
     undo.push('init', () => mod.undo.run());
     const { definition } = mod.image;
-    const result = await definition.module_init(Object.freeze(linked), { THIS_MODULE: mod, params: mod.values, undo: mod.undo });
+    const handed = this.#host.bindSymbols?.(mod, linked) ?? linked;
+    const result = await definition.module_init(Object.freeze(handed), { THIS_MODULE: mod, params: mod.values, undo: mod.undo });
     if (result.module_exit) {
       const exit = result.module_exit;
       undo.push('exit', () => exit()); // only if a later step fails

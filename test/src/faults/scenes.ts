@@ -1,0 +1,120 @@
+/** What is walked through: loading each module, and the calls that bring devices up. */
+import { isKernelError } from '@vdpalab/abi';
+import { createLab, type BuiltModule, type Lab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
+import { O_WRONLY } from '@vdpalab/uapi';
+import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VirtioUserNet } from '@vdpalab/user';
+import { insmod, moduleFile, modprobe } from '../support/modprobe.ts';
+import { bind, boundTo, claimPf, unbind, vhostPath } from '../support/world.ts';
+import { loadOrder } from '../support/load-order.ts';
+import type { Scene } from './walk.ts';
+
+/** A physical function with two virtual ones on a switch. */
+export const config: LabConfigInput = {
+  memory: '64M',
+  pci: {
+    root_ports: [{ at: '00:01.0', bus: 7 }],
+    functions: [{ at: '07:00.0', model: 'n3000', link: 'sw0', mac: '52:54:00:00:00:09', queue_size: 64, sriov: { total: 2 } }],
+  },
+  networks: [{ name: 'sw0' }],
+};
+const PF = '0000:07:00.0';
+
+/** A lab in which failures can be made, with these modules and, where asked for, the virtual functions. */
+export async function stage(modules: readonly string[], vfs = 2): Promise<Lab> {
+  const lab = await createLab({ config, fail: [] });
+  await lab.user(async (p) => {
+    if (vfs > 0) await modprobe(lab, p, 'pci_pf_stub');
+    for (const name of modules) await modprobe(lab, p, name);
+    if (vfs === 0) return;
+    await claimPf(p, PF);
+    await setVfs(p, vfs);
+  });
+  return lab;
+}
+
+/** Switch the virtual functions off and shut down. @returns what was left behind */
+export async function strike(lab: Lab): Promise<string[]> {
+  await lab.user(async (p) => {
+    if (!/^0/.test(await p.readFile(`/sys/bus/pci/devices/${PF}/sriov_numvfs`))) await setVfs(p, 0);
+  });
+  return await lab.close();
+}
+
+async function setVfs(p: UserProcess, count: number): Promise<void> {
+  await p.writeFile(`/sys/bus/pci/devices/${PF}/sriov_numvfs`, `${count}\n`, O_WRONLY);
+}
+
+/** What a module needs loaded before it. */
+export function needsOf(module: BuiltModule): string[] {
+  return loadOrder([module.info.name], () => 0).filter((name) => name !== module.info.name);
+}
+
+const isLoaded = (lab: Lab, name: string): boolean => lab.loader.modules().some((m) => m.name === name);
+
+/** `insmod` of one module whose needs are loaded. */
+export function loading(name: string): Scene {
+  return {
+    name: `insmod ${name}`, atomic: true,
+    act: (lab) => lab.user(() => insmod(lab, moduleFile(lab, name))),
+    undo: (lab) => lab.user(async () => {
+      if (isLoaded(lab, name)) await lab.symbol('delete_module')(name, 0);
+    }),
+  };
+}
+
+/** `vdpa dev add` on a management device. */
+export function adding(mgmtdev: string, name: string): Scene {
+  return {
+    name: `vdpa dev add ${name} mgmtdev ${mgmtdev}`, atomic: true,
+    act: (lab) => lab.user((p) => vdpaDevAdd(p, name, mgmtdev)),
+    undo: (lab) => lab.user(async (p) => {
+      if ((await vdpaDevNames(p)).includes(name)) await vdpaDevDel(p, name);
+    }),
+  };
+}
+
+/** `echo NAME > bind` on a bus driver. */
+export function binding(name: string, driver: string): Scene {
+  return {
+    name: `bind ${name} to ${driver}`, atomic: true,
+    act: (lab) => lab.user((p) => bind(p, name, driver)),
+    undo: (lab) => lab.user(async (p) => {
+      const bound = await boundTo(p, name);
+      if (bound !== null) await unbind(p, name, bound);
+    }),
+  };
+}
+
+/** A process opens the device, maps its memory, sets up rings and starts the device; then it ends. */
+export function opening(name: string): Scene {
+  return {
+    name: `open and start ${name}`, atomic: false,
+    act: (lab) => lab.user(async (p) => void (await VirtioUserNet.start(p, await vhostPath(p, name)))),
+    undo: async () => {}, // the process has ended
+  };
+}
+
+/** `echo 2 > sriov_numvfs` */
+export const enablingVfs: Scene = {
+  name: 'echo 2 > sriov_numvfs', atomic: true,
+  act: (lab) => lab.user((p) => setVfs(p, 2)),
+  undo: (lab) => lab.user((p) => setVfs(p, 0)),
+};
+
+/** Management devices there are. */
+export async function managers(lab: Lab): Promise<string[]> {
+  return await lab.user((p) => vdpaMgmtdevs(p));
+}
+
+/** Take a device's bus driver from it. */
+export async function release(lab: Lab, name: string): Promise<void> {
+  await lab.user(async (p) => {
+    const bound = await boundTo(p, name);
+    if (bound !== null) await unbind(p, name, bound);
+  });
+}
+
+/** Whether loading is refused by what the machine lacks, and not by a mistake. */
+export function isRefusal(error: unknown): boolean {
+  return isKernelError(error);
+}
