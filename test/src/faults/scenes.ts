@@ -1,5 +1,4 @@
 /** What is walked through: loading each module, and the calls that bring devices up. */
-import { isKernelError } from '@vdpalab/abi';
 import { createLab, type BuiltModule, type Lab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
 import { O_WRONLY } from '@vdpalab/uapi';
 import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VirtioUserNet } from '@vdpalab/user';
@@ -106,15 +105,34 @@ export async function managers(lab: Lab): Promise<string[]> {
   return await lab.user((p) => vdpaMgmtdevs(p));
 }
 
+/** Management devices to walk through, one of each driver. */
+export function oneOfEach(managers: readonly string[]): string[] {
+  const kinds = new Map(managers.map((m) => [m.startsWith('pci/') ? 'pci' : m, m] as const));
+  return [...kinds.values()];
+}
+
+/** Load every module of the tree, those that the machine has nothing for included. */
+export async function loadAll(lab: Lab): Promise<void> {
+  await lab.user(async (p) => {
+    for (const { info } of lab.builtModules) if (!info.builtin) await modprobe(lab, p, info.name);
+  });
+}
+
+/** Bring a network interface up and down: its rings are filled and emptied. */
+export function linkingUp(name: string): Scene {
+  const flags = (lab: Lab, up: boolean): Promise<void> => lab.kernel(async () => {
+    const dev = lab.symbol('dev_get_by_name')(name);
+    if (dev === null) throw new Error(`no interface ${name}`);
+    if (up) await lab.symbol('dev_open')(dev);
+    else await lab.symbol('dev_close')(dev);
+  });
+  return { name: `ip link set ${name} up`, atomic: true, act: (lab) => flags(lab, true), undo: (lab) => flags(lab, false) };
+}
+
 /** Take a device's bus driver from it. */
 export async function release(lab: Lab, name: string): Promise<void> {
   await lab.user(async (p) => {
     const bound = await boundTo(p, name);
     if (bound !== null) await unbind(p, name, bound);
   });
-}
-
-/** Whether loading is refused by what the machine lacks, and not by a mistake. */
-export function isRefusal(error: unknown): boolean {
-  return isKernelError(error);
 }

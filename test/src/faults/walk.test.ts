@@ -1,28 +1,52 @@
-/** Failure at every step: nothing is left behind, and the same works afterwards. */
-import { builtModules } from '@vdpalab/lab';
-import { afterAll, describe, expect, test } from 'vitest';
-import { covers } from '@vdpalab/features';
-import { adding, binding, enablingVfs, loading, managers, needsOf, opening, release, stage } from './scenes.ts';
-import { walk, type Walked } from './walk.ts';
+/** The walk itself: it finds what a careless module leaves behind, and what does not work afterwards. */
+import { defineModule } from '@vdpalab/abi';
+import type { Lab } from '@vdpalab/lab';
+import { makeImage } from '@vdpalab/loader';
+import { expect, test } from 'vitest';
+import { stage, strike } from './scenes.ts';
+import { walk, type Scene } from './walk.ts';
 
-const walked: Walked[] = [];
-const modules = builtModules().filter((m) => !m.info.builtin).map((m) => ({ ...m, name: m.info.name }));
-
-async function clean(result: Walked): Promise<void> {
-  walked.push(result);
-  expect(result.residues).toEqual([]);
+/** A module that makes two directories in /sys. @param careful whether the first goes when the second is refused */
+function twoDirectories(careful: boolean) {
+  return makeImage(defineModule({
+    name: 'two', license: 'GPL', imports: ['kernfs_create_dir', 'kernfs_remove', 'sysfs_root'],
+    async module_init(k, { undo }) {
+      const first = k.kernfs_create_dir(k.sysfs_root, 'first');
+      if (careful) undo.push('first', () => k.kernfs_remove(first));
+      const second = k.kernfs_create_dir(k.sysfs_root, 'second');
+      return {
+        ksymtab: {},
+        module_exit: () => {
+          k.kernfs_remove(second);
+          if (!careful) k.kernfs_remove(first);
+        },
+      };
+    },
+  }));
 }
 
-describe('every step of loading', () => {
-  test.each(modules)('$name', { timeout: 120_000 }, async (module) => {
-    const lab = await stage(needsOf(module));
-    await clean(await walk(lab, loading(module.name)));
-    expect(await lab.close()).toEqual([]);
-  });
+function loadingIt(careful: boolean): Scene {
+  return {
+    name: 'insmod two', atomic: true,
+    act: (lab: Lab) => lab.user(async () => void (await lab.loader.load(twoDirectories(careful)))),
+    undo: (lab: Lab) => lab.user(async () => {
+      if (lab.loader.find_module('two') !== null) await lab.loader.unload('two');
+    }),
+  };
+}
+
+test('finds a directory that a module leaves when its second step is refused', async () => {
+  const lab = await stage([], 0);
+  const { residues } = await walk(lab, loadingIt(false));
+  expect(residues).toContainEqual(expect.stringMatching(/two: init > kernfs_create_dir = ENOMEM\): left behind: \/sys\/first$/));
+  expect(residues).toContainEqual(expect.stringMatching(/does not work afterwards: KernelError \/sys: first exists/));
+  await strike(lab);
 });
 
-afterAll(() => {
-  const sum = (key: 'steps' | 'failures' | 'survived'): number => walked.reduce((total, w) => total + w[key], 0);
-  console.log(walked.map((w) => `${w.scene}: ${w.steps} steps, ${w.failures} failures, ${w.survived} survived, ${w.residues.length} residues`).join('\n'));
-  console.log(`${sum('steps')} steps, ${sum('failures')} failures, ${sum('survived')} survived`);
+test('finds nothing in a module that gives back what it took', async () => {
+  const lab = await stage([], 0);
+  const { steps, residues } = await walk(lab, loadingIt(true));
+  expect(residues).toEqual([]);
+  expect(steps).toBeGreaterThan(20);
+  expect(await strike(lab)).toEqual([]);
 });

@@ -54,6 +54,17 @@ export class LabStuckError extends Error {
   }
 }
 
+/** The kernel did not come up: part of its image was refused something. */
+export class LabBootError extends Error {
+  /** What was still held after everything that had come up was taken down; empty when nothing leaked. */
+  readonly left: readonly string[];
+  constructor(cause: unknown, left: readonly string[]) {
+    super(`the kernel does not boot: ${cause instanceof Error ? cause.message : String(cause)}`, { cause });
+    this.name = 'LabBootError';
+    this.left = left;
+  }
+}
+
 /** Symbols that tell what a subsystem still holds. */
 const leftoverSymbols = [
   'sched_leftovers', 'mm_leftovers', 'fs_leftovers', 'driver_core_leftovers', 'irq_leftovers', 'iommu_leftovers',
@@ -112,7 +123,11 @@ export class Lab {
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
     const fail = options.fail === undefined ? config.fail : [...(config.fail ?? []), ...options.fail];
     const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder), fail);
-    await lab.#boot();
+    try {
+      await lab.#boot();
+    } catch (error) {
+      throw new LabBootError(error, await lab.#giveUp());
+    }
     return lab;
   }
 
@@ -253,6 +268,19 @@ export class Lab {
     left.push(...this.leftovers());
     this.faults?.close();
     return [...new Set(left)];
+  }
+
+  /** Take down what a boot that failed has brought up. @returns what is left all the same */
+  async #giveUp(): Promise<string[]> {
+    this.#closed = true;
+    const left: string[] = [];
+    try {
+      await this.kernel(() => this.loader.shutdown());
+    } catch (error) {
+      left.push(`shutdown: ${error instanceof Error ? error.message : String(error)}`);
+    }
+    this.faults?.close();
+    return [...left, ...this.loader.residue(), ...this.leftovers()];
   }
 
   #held(): string[] {
