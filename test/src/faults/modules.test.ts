@@ -7,7 +7,7 @@ import { walk } from './walk.ts';
 
 const loadable = builtModules().filter((m) => !m.info.builtin).map((module) => ({ name: module.info.name, module }));
 
-test.each(loadable)('$name is loaded whole or not at all', { timeout: 120_000 }, async ({ name, module }) => {
+test.each(loadable)('$name is loaded whole or not at all', { timeout: 300_000 }, async ({ name, module }) => {
   if (name === 'ifcvf') covers('1.4.5');
   const lab = await stage(needsOf(module), name === 'pci_pf_stub' ? 0 : 2);
   const { steps, residues } = await walk(lab, loading(name));

@@ -118,15 +118,19 @@ export async function loadAll(lab: Lab): Promise<void> {
   });
 }
 
-/** Bring a network interface up and down: its rings are filled and emptied. */
-export function linkingUp(name: string): Scene {
-  const flags = (lab: Lab, up: boolean): Promise<void> => lab.kernel(async () => {
-    const dev = lab.symbol('dev_get_by_name')(name);
-    if (dev === null) throw new Error(`no interface ${name}`);
-    if (up) await lab.symbol('dev_open')(dev);
-    else await lab.symbol('dev_close')(dev);
-  });
-  return { name: `ip link set ${name} up`, atomic: true, act: (lab) => flags(lab, true), undo: (lab) => flags(lab, false) };
+/** Bind to virtio_vdpa and bring the interface up, whose rings are filled; unbinding takes it all down. */
+export function linkingUp(name: string, interfaceName: string): Scene {
+  const bound = binding(name, 'virtio_vdpa');
+  return {
+    name: `bind ${name} to virtio_vdpa, ip link set ${interfaceName} up`, atomic: false, undo: bound.undo,
+    act: async (lab) => {
+      await bound.act(lab);
+      await lab.kernel(async () => {
+        const dev = lab.symbol('dev_get_by_name')(interfaceName);
+        if (dev !== null) await lab.symbol('dev_open')(dev);
+      });
+    },
+  };
 }
 
 /** Take a device's bus driver from it. */

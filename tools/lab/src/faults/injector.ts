@@ -163,5 +163,7 @@ function covers(rule: FaultRule, step: FaultStep): boolean {
   if (rule.during !== null && !step.during.some((op) => matches(rule.during ?? '', op))) return false;
   if (step.kind === 'op') return rule.what.endsWith('()') && matches(rule.what.slice(0, -2), step.what);
   if (rule.what.endsWith('()')) return false;
+  // A step of the loader is meant only by name and place: `load/init` is not what happens during init.
+  if (step.kind === 'load') return rule.what === '*' || rule.what === 'load' || (rule.during !== null && matches(rule.what, step.what));
   return matches(rule.what, step.what) || rule.what === step.kind || step.during.includes(rule.what);
 }
