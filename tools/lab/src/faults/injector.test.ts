@@ -5,8 +5,9 @@ import { createLab, type Lab } from '../lab.ts';
 
 let lab: Lab | null = null;
 afterEach(async () => {
-  expect(await lab?.close()).toEqual([]);
+  const left = await lab?.close() ?? [];
   lab = null;
+  if (left.length > 0) throw new Error(`left behind: ${left.join(', ')}`);
 });
 
 async function labWith(...fail: string[]): Promise<Lab> {
