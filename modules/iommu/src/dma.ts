@@ -40,7 +40,8 @@ export function createDmaApi({ ram, domainOf, mm, devices }: DmaDeps): DmaSymbol
     const state = stateOf(dev);
     if (!(size > 0)) throw new Error(`${dev.name}: DMA mapping of ${size} bytes`);
     if (state.ops !== null) {
-      const dma = state.ops.map_page(dev, pa, size, dir);
+      const { ops } = state;
+      const dma = coherent && ops.map_coherent !== undefined ? ops.map_coherent(dev, pa, size) : ops.map_page(dev, pa, size, dir);
       state.add({ dma, size, coherent, iova: null });
       return dma;
     }
@@ -73,7 +74,10 @@ export function createDmaApi({ ram, domainOf, mm, devices }: DmaDeps): DmaSymbol
       const kind = coherent ? 'coherent memory' : 'a mapping';
       throw new Error(`DMA-API: ${dev.name}: frees ${kind} it has not: address ${hex(dma)}, ${size} bytes`);
     }
-    if (state.ops !== null) return state.ops.unmap_page(dev, dma, size, dir);
+    if (state.ops !== null) {
+      const { ops } = state;
+      return coherent && ops.unmap_coherent !== undefined ? ops.unmap_coherent(dev, dma, size) : ops.unmap_page(dev, dma, size, dir);
+    }
     if (mapping.iova === null) return;
     const { table, space, firstPage, pages } = mapping.iova;
     table.unmap(firstPage * PAGE_SIZE, pages * PAGE_SIZE);

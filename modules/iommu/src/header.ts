@@ -56,9 +56,13 @@ export interface DmaCoherent {
 
 /** `struct dma_map_ops`: a device's own way from pages to bus addresses, in place of the platform's. */
 export interface DmaMapOps {
-  /** Coherent memory too comes through here, DMA_BIDIRECTIONAL. @returns the bus address of `[pa, pa + size)`. @throws ENOMEM */
+  /** @returns the bus address of `[pa, pa + size)`. @throws ENOMEM */
   readonly map_page: (dev: Device, pa: number, size: number, dir: DmaDirection) => number;
   readonly unmap_page: (dev: Device, dma: number, size: number, dir: DmaDirection) => Atomic;
+  /** (optional) For coherent memory, whole pages, of which both sides must see every store; map_page when absent, DMA_BIDIRECTIONAL. */
+  readonly map_coherent?: (dev: Device, pa: number, size: number) => number;
+  /** (optional; goes with map_coherent) */
+  readonly unmap_coherent?: (dev: Device, dma: number, size: number) => Atomic;
 }
 
 /** `struct iova_domain`: bus addresses to hand out, in granules. */

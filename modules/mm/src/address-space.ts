@@ -101,7 +101,7 @@ export class AddressSpace implements MmStruct {
 
   view(va: number, len: number): Uint8Array | null {
     const area = this.find(va);
-    if (area === null || area.backing.kind !== 'pages' || !area.allows(false)) return null;
+    if (area === null || area.backing.kind === 'io' || !area.allows(false)) return null;
     return area.contiguous(va) < len ? null : this.#ram.view(area.physical(va), len);
   }
 

@@ -62,6 +62,10 @@ export class Area implements VmArea {
     const backing = this.#backing;
     if (backing.kind === 'io') return offset < backing.size ? backing.pa + offset : -1;
     if (backing.kind === 'none') return -1;
+    if (backing.kind === 'fault') {
+      const page = backing.fault(this.pgoff + Math.floor(offset / PAGE_SIZE));
+      return page === null ? -1 : page + offset % PAGE_SIZE;
+    }
     const at = this.#run(offset);
     const run = backing.runs[at];
     return run === undefined ? -1 : run.pa + offset - this.#begin(at);
@@ -74,6 +78,7 @@ export class Area implements VmArea {
     const inside = this.end - va;
     if (backing.kind === 'io') return Math.min(backing.size - offset, inside);
     if (backing.kind === 'none') return 0;
+    if (backing.kind === 'fault') return this.physical(va) < 0 ? 0 : PAGE_SIZE - offset % PAGE_SIZE;
     const end = this.#ends[this.#run(offset)];
     return end === undefined ? 0 : Math.min(end - offset, inside);
   }
@@ -85,7 +90,7 @@ export class Area implements VmArea {
     if (backing.kind === 'io') {
       return { kind: 'io', pa: backing.pa + from, size: Math.max(0, Math.min(end - start, backing.size - from)) };
     }
-    if (backing.kind === 'none') return backing;
+    if (backing.kind === 'none' || backing.kind === 'fault') return backing; // the page offset moves with the area
     return { kind: 'pages', runs: sliceRuns(backing.runs, pfn(from), pfn(end - this.start)) };
   }
 

@@ -31,9 +31,11 @@ export interface VmArea {
   close: (() => Atomic) | null;
 }
 
-/** Anonymous or shared memory, or a window of device registers. */
+/** Anonymous or shared memory, pages that a driver finds when they are touched, or a window of device registers. */
 export type VmBacking =
   | { readonly kind: 'pages'; readonly runs: readonly PageRun[] }
+  /** `vm_operations_struct.fault`: the physical address of a page of the file, or null for none (SIGBUS). */
+  | { readonly kind: 'fault'; readonly fault: (pgoff: number) => number | null }
   | { readonly kind: 'io'; readonly pa: number; readonly size: number }
   | { readonly kind: 'none' };
 

@@ -161,3 +161,31 @@ test('a private mapping of nothing, and one without access, hold no byte', async
   k.mm_unmap(mm, split.start + PAGE, PAGE);
   expect(mm.areas).toHaveLength(2);
 });
+
+test('pages that a driver finds are asked for by their place in the file, and each access may find none', async () => {
+  const { k, mm } = await bootMm();
+  const run = k.alloc_pages(2);
+  const asked: number[] = [];
+  const area = k.mm_map(mm, 0, 4 * PAGE, RW, MAP_SHARED, 7, false);
+  area.backing = {
+    kind: 'fault',
+    fault: (pgoff) => {
+      asked.push(pgoff);
+      return pgoff === 8 ? run.pa : pgoff === 9 ? run.pa + PAGE : null;
+    },
+  };
+  mm.write(area.start + 2 * PAGE - 2, Uint8Array.of(1, 2, 3, 4)); // over the edge between the two
+  expect([...k.phys_view(run.pa + PAGE - 2, 4)]).toEqual([1, 2, 3, 4]);
+  expect(new Set(asked)).toEqual(new Set([8, 9]));
+  expect(mm.translate(area.start + 2 * PAGE + 5, true)).toBe(run.pa + PAGE + 5);
+  expect(mm.view(area.start + PAGE, PAGE)?.length).toBe(PAGE);
+  expect(mm.view(area.start + PAGE, PAGE + 1)).toBeNull();
+  expect(() => mm.read(area.start, 1)).toThrow(refused('EFAULT', 'access.read'));
+  expect(() => mm.write(area.start + 3 * PAGE - 1, Uint8Array.of(1, 2))).toThrow(refused('EFAULT', 'access.write'));
+  expect(() => k.pin_user_pages(mm, area.start + PAGE, PAGE, true)).toThrow(refused('EFAULT', 'pin.page'));
+
+  k.mm_unmap(mm, area.start, PAGE); // what is left still starts at page 8 of the file
+  expect(mm.translate(area.start, false)).toBe(run.pa);
+  k.mm_unmap(mm, area.start, 3 * PAGE);
+  k.free_pages(run);
+});
