@@ -1,8 +1,10 @@
-/** User space inside the lab: a vhost-vdpa client, a virtio network driver in a process, generic netlink and the `vdpa` tool. */
+/** User space inside the lab: a vhost-vdpa client, a virtio network driver in a process, a VDUSE disk, generic netlink and the `vdpa` tool. */
 export * from './genl.ts';
 export * from './netlink-socket.ts';
 export * from './scratch.ts';
 export * from './vdpa.ts';
 export * from './vhosttest/vhosttest.ts';
+export * from './vduse-disk.ts';
+export * from './vduse-file.ts';
 export * from './vhost-vdpa.ts';
 export * from './virtio-user-net.ts';

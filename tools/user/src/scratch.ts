@@ -25,10 +25,15 @@ export class Scratch {
    * @throws KernelError the ioctl's errno
    */
   async ioctl(fd: number, cmd: number, bytes: Uint8Array): Promise<Uint8Array> {
+    return (await this.call(fd, cmd, bytes)).bytes;
+  }
+
+  /** As {@link ioctl}, with what the ioctl returned. */
+  async call(fd: number, cmd: number, bytes: Uint8Array): Promise<{ readonly value: number; readonly bytes: Uint8Array }> {
     if (bytes.length > SIZE) throw new RangeError(`an ioctl argument of ${bytes.length} bytes`);
     this.#p.proc.mm.write(this.#at, bytes);
-    await this.#p.ioctl(fd, cmd, this.#at);
-    return this.#p.proc.mm.read(this.#at, bytes.length);
+    const value = await this.#p.ioctl(fd, cmd, this.#at);
+    return { value, bytes: this.#p.proc.mm.read(this.#at, bytes.length) };
   }
 
   async free(): Promise<void> {

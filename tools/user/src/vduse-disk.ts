@@ -1,0 +1,209 @@
+/** A disk that a process serves: `struct virtio_blk` requests over VDUSE, as a storage daemon does it. */
+import { isKernelError } from '@vdpalab/abi';
+import type { UserProcess } from '@vdpalab/lab';
+import {
+  POLLERR, POLLIN, VDUSE_GET_VQ_STATE, VDUSE_REQ_RESULT_FAILED, VDUSE_REQ_RESULT_OK, VDUSE_SET_STATUS, VDUSE_UPDATE_IOTLB,
+  VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_SEG_MAX, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1,
+  VIRTIO_ID_BLOCK, vduse_dev_status, vduse_vq_state, virtio_blk_config, type VduseDevRequest,
+} from '@vdpalab/uapi';
+import { ChainBatch, openSplitDevice, type RingDevice } from '@vdpalab/vring';
+import { DiskRequests } from './disk-requests.ts';
+import { createVduse, destroyVduse, VduseFile } from './vduse-file.ts';
+import { VduseMemory } from './vduse-memory.ts';
+
+/** Chains taken at once, and segments of all of them. */
+const BATCH = 16;
+const SEGMENTS = 1024;
+/** Data segments of one request. */
+const SEG_MAX = 32;
+const SECTOR = 512;
+
+/** One event, as an eventfd counts them. */
+const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
+
+const bit = (n: number): bigint => 1n << BigInt(n);
+const FEATURES = bit(VIRTIO_F_ACCESS_PLATFORM) | bit(VIRTIO_F_VERSION_1) | bit(VIRTIO_BLK_F_SEG_MAX) | bit(VIRTIO_BLK_F_BLK_SIZE) | bit(VIRTIO_BLK_F_FLUSH);
+
+/** What disk. */
+export interface VduseDiskOptions {
+  /** Contents; its length, a multiple of 512, is the capacity. */
+  readonly contents: Uint8Array;
+  /** At most 20 characters; the device's name when absent. */
+  readonly serial?: string;
+  /** Descriptors; 128 when absent. */
+  readonly queueSize?: number;
+  /** Queues; 1 when absent. */
+  readonly queues?: number;
+}
+
+/** One queue while the driver runs. */
+interface Queue {
+  readonly index: number;
+  readonly ring: RingDevice;
+  readonly kick: number;
+  /** An interrupt that the kernel did not take yet. */
+  owed: boolean;
+}
+
+/** A disk that is being served. */
+export class VduseDisk {
+  readonly file: VduseFile;
+  readonly #p: UserProcess;
+  readonly #name: string;
+  readonly #memory: VduseMemory;
+  readonly #requests: DiskRequests;
+  readonly #count: number;
+  readonly #batch = new ChainBatch(BATCH, SEGMENTS);
+  #queues: Queue[] = [];
+  /** Available index of queues that are stopped, for whoever asks. */
+  readonly #stopped: number[];
+  #ended = false;
+
+  private constructor(p: UserProcess, name: string, file: VduseFile, options: VduseDiskOptions) {
+    this.#p = p;
+    this.#name = name;
+    this.file = file;
+    this.#memory = new VduseMemory(p, file);
+    this.#requests = new DiskRequests(options.contents, options.serial ?? name);
+    this.#count = options.queues ?? 1;
+    this.#stopped = Array.from({ length: this.#count }, () => 0);
+  }
+
+  /**
+   * Set the device up; `vdpa dev add name NAME mgmtdev vduse` then puts it on the bus.
+   *
+   * @throws KernelError the errno of the step that failed; nothing is left then
+   */
+  static async create(p: UserProcess, name: string, options: VduseDiskOptions): Promise<VduseDisk> {
+    const { contents, queueSize = 128, queues = 1 } = options;
+    if (contents.length % SECTOR !== 0) throw new RangeError(`a disk of ${contents.length} bytes is not whole sectors`);
+    const config = virtio_blk_config.encode({ capacity: BigInt(contents.length / SECTOR), seg_max: SEG_MAX, blk_size: SECTOR, num_queues: queues });
+    await createVduse(p, name, { vendor_id: 0, device_id: VIRTIO_ID_BLOCK, features: FEATURES, vq_num: queues, vq_align: 4096 }, config);
+    try {
+      const file = await VduseFile.open(p, name);
+      for (let index = 0; index < queues; index++) await file.setupVq(index, queueSize);
+      return new VduseDisk(p, name, file, options);
+    } catch (error) {
+      await destroyVduse(p, name);
+      throw error;
+    }
+  }
+
+  /** Requests served since the start. */
+  get served(): number {
+    return this.#requests.served;
+  }
+
+  /** Answer the kernel and the driver until {@link end}, or until the kernel has given the device up. */
+  async serve(): Promise<void> {
+    while (!this.#ended) {
+      const fds = [{ fd: this.file.fd, events: POLLIN }, ...this.#queues.map(({ kick }) => ({ fd: kick, events: POLLIN }))];
+      const [device = 0, ...kicks] = await this.#p.poll(fds);
+      if ((device & POLLERR) !== 0) break;
+      if ((device & POLLIN) !== 0) await this.#answer(await this.file.request());
+      for (const [at, ready] of kicks.entries()) {
+        const queue = this.#queues[at];
+        if ((ready & POLLIN) !== 0 && queue !== undefined) await this.#work(queue);
+      }
+    }
+    await this.#stop();
+  }
+
+  /** Stop serving at the next request. */
+  end(): undefined {
+    this.#ended = true;
+  }
+
+  /** Close and take the device away. @throws EBUSY while it is on the bus; it is closed then all the same */
+  async destroy(): Promise<void> {
+    await this.file.close();
+    await destroyVduse(this.#p, this.#name);
+  }
+
+  async #answer(request: VduseDevRequest): Promise<void> {
+    const { type, request_id: id, padding } = request;
+    switch (type) {
+      case VDUSE_SET_STATUS: {
+        const { status } = vduse_dev_status.decode(padding);
+        await this.file.respond(id, VDUSE_REQ_RESULT_OK);
+        if ((status & VIRTIO_CONFIG_S_DRIVER_OK) === 0) await this.#stop();
+        else if (this.#queues.length === 0) await this.#start();
+        return;
+      }
+      case VDUSE_UPDATE_IOTLB:
+        await this.file.respond(id, VDUSE_REQ_RESULT_OK);
+        if (this.#queues.length > 0) await this.#memory.refresh();
+        return;
+      case VDUSE_GET_VQ_STATE: {
+        const { index } = vduse_vq_state.decode(padding);
+        const avail = this.#queues.find((q) => q.index === index)?.ring.save().lastAvail ?? this.#stopped[index] ?? 0;
+        const packed = { last_avail_counter: avail, last_avail_idx: 0, last_used_counter: 0, last_used_idx: 0 }; // a union: the split ring's index
+        await this.file.respond(id, VDUSE_REQ_RESULT_OK, vduse_vq_state.encode({ index, packed }));
+        return;
+      }
+      default: await this.file.respond(id, VDUSE_REQ_RESULT_FAILED);
+    }
+  }
+
+  /** The driver runs: its queues are looked at from now on. */
+  async #start(): Promise<void> {
+    await this.#memory.refresh();
+    for (let index = 0; index < this.#count; index++) {
+      const info = await this.file.vqInfo(index);
+      if (info.ready === 0) continue;
+      const ring = openSplitDevice({
+        num: info.num, desc: Number(info.desc_addr), avail: Number(info.driver_addr), used: Number(info.device_addr),
+      }, { translate: this.#memory });
+      const avail = info.packed.last_avail_counter; // a union: the split ring's index
+      ring.restore({ lastAvail: avail, lastUsed: avail });
+      const kick = this.#p.eventfd();
+      this.#queues.push({ index, ring, kick, owed: false });
+      await this.file.setKickfd(index, kick);
+      await this.#p.write(kick, ONE); // what was made available before
+    }
+  }
+
+  /** The driver is gone. */
+  async #stop(): Promise<void> {
+    const queues = this.#queues;
+    this.#queues = [];
+    for (const { index, ring, kick } of queues) {
+      this.#stopped[index] = ring.save().lastAvail;
+      await this.#p.close(kick);
+    }
+    await this.#memory.drop();
+  }
+
+  async #work(queue: Queue): Promise<void> {
+    await this.#p.read(queue.kick, 8);
+    await this.#serve(queue);
+  }
+
+  async #serve(queue: Queue): Promise<void> {
+    const { ring } = queue;
+    do {
+      for (let taken = ring.walk(this.#batch, BATCH); taken !== 0; taken = ring.walk(this.#batch, BATCH)) {
+        if (taken < 0) {
+          ring.push(ring.lastHead, 0); // a request that cannot be read: given back, nothing was written
+          if (ring.rule === 'vring.head-range') return; // it stays there, and so does the queue
+          continue;
+        }
+        for (let chain = 0; chain < taken; chain++) this.#batch.written[chain] = this.#requests.handle(this.#batch, chain);
+        ring.pushMany(this.#batch);
+      }
+    } while (!ring.enableNotify());
+    if (ring.needInterrupt() || queue.owed) await this.#interrupt(queue);
+  }
+
+  /** The kernel takes interrupts from the moment on at which it has seen the answer to DRIVER_OK: until then, try again. */
+  async #interrupt(queue: Queue): Promise<void> {
+    queue.owed = false;
+    try {
+      await this.file.injectIrq(queue.index);
+    } catch (error) {
+      if (!isKernelError(error) || error.errno !== 'EINVAL') throw error;
+      queue.owed = true;
+      await this.#p.write(queue.kick, ONE);
+    }
+  }
+}
