@@ -1,4 +1,4 @@
-/** User space inside the lab: a vhost-vdpa client, a virtio network driver in a process, a VDUSE disk, generic netlink and the `vdpa` tool. */
+/** User space inside the lab: a vhost-vdpa client, virtio drivers in a process, a VDUSE disk, generic netlink and the `vdpa` tool. */
 export * from './genl.ts';
 export * from './netlink-socket.ts';
 export * from './scratch.ts';
@@ -7,4 +7,5 @@ export * from './vhosttest/vhosttest.ts';
 export * from './vduse-disk.ts';
 export * from './vduse-file.ts';
 export * from './vhost-vdpa.ts';
+export * from './virtio-user-blk.ts';
 export * from './virtio-user-net.ts';

@@ -18,6 +18,9 @@ const SEGMENTS = 1024;
 const SEG_MAX = 32;
 const SECTOR = 512;
 
+/** Virtual nanoseconds between two tries to interrupt a driver that is still starting. */
+const NAP_NS = 1000;
+
 /** One event, as an eventfd counts them. */
 const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
@@ -58,11 +61,14 @@ export class VduseDisk {
   /** Available index of queues that are stopped, for whoever asks. */
   readonly #stopped: number[];
   #ended = false;
+  /** Eventfd that wakes {@link serve}. */
+  readonly #wake: number;
 
   private constructor(p: UserProcess, name: string, file: VduseFile, options: VduseDiskOptions) {
     this.#p = p;
     this.#name = name;
     this.file = file;
+    this.#wake = p.eventfd();
     this.#memory = new VduseMemory(p, file);
     this.#requests = new DiskRequests(options.contents, options.serial ?? name);
     this.#count = options.queues ?? 1;
@@ -97,8 +103,8 @@ export class VduseDisk {
   /** Answer the kernel and the driver until {@link end}, or until the kernel has given the device up. */
   async serve(): Promise<void> {
     while (!this.#ended) {
-      const fds = [{ fd: this.file.fd, events: POLLIN }, ...this.#queues.map(({ kick }) => ({ fd: kick, events: POLLIN }))];
-      const [device = 0, ...kicks] = await this.#p.poll(fds);
+      const fds = [this.file.fd, this.#wake].map((fd) => ({ fd, events: POLLIN })).concat(this.#queues.map(({ kick }) => ({ fd: kick, events: POLLIN })));
+      const [device = 0, , ...kicks] = await this.#p.poll(fds);
       if ((device & POLLERR) !== 0) break;
       if ((device & POLLIN) !== 0) await this.#answer(await this.file.request());
       for (const [at, ready] of kicks.entries()) {
@@ -109,13 +115,15 @@ export class VduseDisk {
     await this.#stop();
   }
 
-  /** Stop serving at the next request. */
-  end(): undefined {
+  /** Stop serving; whoever asks waits until somebody serves again. */
+  async end(): Promise<void> {
     this.#ended = true;
+    await this.#p.write(this.#wake, ONE);
   }
 
   /** Close and take the device away. @throws EBUSY while it is on the bus; it is closed then all the same */
   async destroy(): Promise<void> {
+    await this.#p.close(this.#wake);
     await this.file.close();
     await destroyVduse(this.#p, this.#name);
   }
@@ -181,8 +189,10 @@ export class VduseDisk {
 
   async #serve(queue: Queue): Promise<void> {
     const { ring } = queue;
+    let published = queue.owed;
     do {
       for (let taken = ring.walk(this.#batch, BATCH); taken !== 0; taken = ring.walk(this.#batch, BATCH)) {
+        published = true;
         if (taken < 0) {
           ring.push(ring.lastHead, 0); // a request that cannot be read: given back, nothing was written
           if (ring.rule === 'vring.head-range') return; // it stays there, and so does the queue
@@ -192,7 +202,7 @@ export class VduseDisk {
         ring.pushMany(this.#batch);
       }
     } while (!ring.enableNotify());
-    if (ring.needInterrupt() || queue.owed) await this.#interrupt(queue);
+    if (published && (ring.needInterrupt() || queue.owed)) await this.#interrupt(queue);
   }
 
   /** The kernel takes interrupts from the moment on at which it has seen the answer to DRIVER_OK: until then, try again. */
@@ -203,6 +213,7 @@ export class VduseDisk {
     } catch (error) {
       if (!isKernelError(error) || error.errno !== 'EINVAL') throw error;
       queue.owed = true;
+      await this.#p.poll([], NAP_NS); // give way
       await this.#p.write(queue.kick, ONE);
     }
   }

@@ -10,7 +10,7 @@ import {
   VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX, virtio_net_config, virtio_net_hdr_v1,
   vring_avail_size, vring_desc_table_size, vring_used_size,
 } from '@vdpalab/uapi';
-import { SplitDriver, splitRingIn, type RingMemory } from '@vdpalab/vring';
+import { ringMemoryOf, setUpQueue, type UserQueue as Queue } from './user-queue.ts';
 import { VhostVdpaFile } from './vhost-vdpa.ts';
 
 const PAGE_SIZE = 4096;
@@ -39,14 +39,6 @@ export interface UserNetOptions {
   readonly mappedDoorbells?: boolean;
   /** Map the memory in IOTLB entries of so many bytes, a multiple of 4096, so that parts can be unmapped; in one entry when absent. */
   readonly mapBy?: number;
-}
-
-/** One ring with its eventfds. */
-interface Queue {
-  readonly ring: SplitDriver;
-  readonly kick: number;
-  readonly call: number;
-  readonly doorbell: number | null;
 }
 
 /** A running driver. */
@@ -129,9 +121,9 @@ export class VirtioUserNet {
     }
     await file.batchEnd();
 
-    const memory = ringMemory(u8);
+    const memory = ringMemoryOf(u8);
     const make = (index: number): Promise<Queue> => setUpQueue(p, file, memory, {
-      index, num, offset: index * ringSize, eventIdx: (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n, mapped: options.mappedDoorbells ?? false,
+      index, num, offset: index * ringSize, iova: IOVA_BASE, eventIdx: (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n, mapped: options.mappedDoorbells ?? false,
     });
     const queues = [await make(RX), await make(TX)] as const;
     await file.setStatus(settled | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -266,31 +258,6 @@ async function configBytes(file: VhostVdpaFile): Promise<Uint8Array<ArrayBuffer>
   const bytes = new Uint8Array(virtio_net_config.size);
   bytes.set(await file.config(0, Math.min(bytes.length, await file.configSize())));
   return bytes;
-}
-
-async function setUpQueue(
-  p: UserProcess, file: VhostVdpaFile, memory: RingMemory, q: { index: number; num: number; offset: number; eventIdx: boolean; mapped: boolean },
-): Promise<Queue> {
-  const areas = splitRingIn(memory, q.offset, q.num);
-  const ring = new SplitDriver(areas, { eventIdx: q.eventIdx });
-  const iova = (offset: number): bigint => BigInt(IOVA_BASE + offset);
-  const kick = p.eventfd();
-  const call = p.eventfd();
-  await file.setVringNum(q.index, q.num);
-  await file.setVringBase(q.index, 0);
-  await file.setVringAddr(q.index, iova(areas.desc.offset), iova(areas.avail.offset), iova(areas.used.offset));
-  await file.setVringKick(q.index, kick);
-  await file.setVringCall(q.index, call);
-  await file.setVringEnable(q.index, true);
-  return { ring, kick, call, doorbell: q.mapped ? await file.mapDoorbell(q.index) : null };
-}
-
-function ringMemory(u8: Uint8Array): RingMemory {
-  const { buffer, byteOffset, length } = u8;
-  return {
-    memory: null, buffer, byteOffset, u8,
-    u16: new Uint16Array(buffer, byteOffset, length >>> 1), u32: new Uint32Array(buffer, byteOffset, length >>> 2),
-  };
 }
 
 function join(pieces: readonly Uint8Array[]): Uint8Array {
