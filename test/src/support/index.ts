@@ -6,4 +6,5 @@ export * from './load-order.ts';
 export * from './modprobe.ts';
 export * from './netdev.ts';
 export * from './pair.ts';
+export * from './sim-lab.ts';
 export * from './world.ts';

@@ -1,12 +1,13 @@
-/** `modplan NAME...`: what modprobe would do for a name, and why each step is there. */
+/** `modplan NAME...`: what modprobe would do for a name or a device, and why each step is there. */
 import { analyze, modulesDir, readConfig, readIndex, resolve, treeOf } from '@vdpalab/kmod';
 import type { Applet } from '../program.ts';
 import { kmodSystem } from './kmod.ts';
+import { deviceFacts, driversOf, unloadedText } from './plan-device.ts';
 
 /** The program. Loaded modules are named too, as skipped. */
 export const modplan: Applet = async (c) => {
   if (c.args.length === 0 || c.args[0] === '--help') {
-    await c.err('usage: modplan MODULE...\n');
+    await c.err('usage: modplan MODULE|DEVICE...\n');
     return c.args.length === 0 ? 1 : 0;
   }
   const { modules } = c.system;
@@ -15,10 +16,25 @@ export const modplan: Applet = async (c) => {
   const sys = kmodSystem(c, modules, errors, () => c.flush());
   const dir = modulesDir(sys.release);
   const [index, config] = [await readIndex(sys, dir), await readConfig(sys, dir)];
-  const graph = analyze(treeOf(c.system.lab?.builtModules.map((m) => m.info) ?? [], sys.release));
+  const infos = c.system.lab?.builtModules.map((m) => m.info) ?? [];
+  const graph = analyze(treeOf(infos, sys.release));
   const loaded = new Set(sys.loaded().map((m) => m.name));
   let status = 0;
-  for (const name of c.args) {
+  for (const arg of c.args) {
+    let name = arg;
+    if (arg.startsWith('/')) {
+      const device = await deviceFacts(c, arg);
+      if (device === null) {
+        await c.flush();
+        status = await c.fail(`${arg}: not a device's directory`);
+        continue;
+      }
+      if (device.modalias === null) {
+        c.out(unloadedText(device, driversOf(device.bus, infos), loaded));
+        continue;
+      }
+      name = device.modalias;
+    }
     const plan = resolve({ name }, { index, config, graph, isLoaded: (module) => loaded.has(module) });
     if (plan.modules.length === 0) {
       await c.flush();

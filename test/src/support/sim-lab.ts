@@ -1,0 +1,40 @@
+/** A lab without hardware: the simulators, and a shell. */
+import { programs } from '@vdpalab/cli';
+import { createLab, type Lab } from '@vdpalab/lab';
+import { Player } from '@vdpalab/shell';
+
+/** A running lab with its shell. */
+export interface SimLab {
+  readonly lab: Lab;
+  /** Run a command. @returns its output, errors marked, then `exit: N` */
+  readonly sh: (command: string) => Promise<readonly string[]>;
+  /** Uevents of the last command. */
+  readonly uevents: () => readonly string[];
+  /** Close the shell and the lab. @returns what was left behind */
+  readonly close: () => Promise<readonly string[]>;
+}
+
+/** Boot, and load these modules. */
+export async function simLab(modules: readonly string[], seed = 1): Promise<SimLab> {
+  const lab = await createLab({ config: { memory: '64M', iommu: false }, seed });
+  const player = await Player.open(lab, { applets: programs });
+  let last: readonly string[] = [];
+  const sh = async (command: string): Promise<readonly string[]> => {
+    const { out, uevents } = await player.play(command);
+    last = uevents;
+    return out;
+  };
+  for (const module of modules) {
+    const out = await sh(`modprobe ${module}`);
+    if (out.at(-1) !== 'exit: 0') throw new Error(`modprobe ${module}: ${out.join(', ')}`);
+  }
+  return {
+    lab,
+    sh,
+    uevents: () => last,
+    async close() {
+      await player.close();
+      return await lab.close();
+    },
+  };
+}
