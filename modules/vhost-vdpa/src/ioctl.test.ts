@@ -62,6 +62,31 @@ test('everything else needs the owner, and only one process is it', async () => 
   expect(await kernel.gone()).toEqual([]);
 });
 
+test('a legacy guest reads its configuration before it says anything: features become 0, the bytes are the host\'s order', async () => {
+  covers('F24', '2.1.13');
+  const legacy = 0x28n; // MAC and MTU; no VERSION_1, no ACCESS_PLATFORM
+  const kernel = await bootVhost({ features: legacy });
+  await kernel.withFile(async (f, _, device) => {
+    await f.ioctl(uapi.VHOST_SET_OWNER);
+    await f.set(uapi.VHOST_VDPA_SET_STATUS, 1, 3);
+    kernel.parent.calls.take();
+    const mtu = await f.config(uapi.VHOST_VDPA_GET_CONFIG, 10, 2);
+    expect(kernel.parent.calls.take()).toEqual(['set_driver_features 0']); // the parent now knows it is legacy
+    expect(mtu).toEqual(Uint8Array.of(0xdc, 0x05)); // 1500
+    await f.config(uapi.VHOST_VDPA_GET_CONFIG, 0, 6);
+    expect(kernel.parent.calls.take()).toEqual([]); // once
+    expect(await f.set(uapi.VHOST_SET_FEATURES, 8, legacy)).toBe(0);
+    await f.set(uapi.VHOST_VDPA_SET_STATUS, 1, 7); // DRIVER_OK without FEATURES_OK, as before 1.0
+    expect([device.driver_features, device.status]).toEqual([legacy, 7]);
+    await f.config(uapi.VHOST_VDPA_GET_CONFIG, 0, 6);
+    expect(device.driver_features).toBe(legacy);
+    await f.set(uapi.VHOST_VDPA_SET_STATUS, 1, 0);
+    await f.config(uapi.VHOST_VDPA_GET_CONFIG, 0, 6); // a reset makes it unknown again
+    expect(device.driver_features).toBe(0n);
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
+
 test('a parent that uses user addresses is bound to the memory of the owner, and let go at the close', async () => {
   const kernel = await bootVhost({ use_va: true, having: ['bind_mm', 'unbind_mm'] });
   await kernel.withFile(async (f, proc, device) => {
