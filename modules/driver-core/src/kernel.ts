@@ -11,7 +11,7 @@ export const imports = [
   'system_wq', 'INIT_WORK', 'queue_work', 'cancel_work_sync',
   'sysfs_root', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file', 'kernfs_create_link', 'kernfs_remove',
   'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
-  'cdev_add', 'cdev_del', 'devtmpfs_create_node', 'devtmpfs_delete_node',
+  'capable', 'cdev_add', 'cdev_del', 'devtmpfs_create_node', 'devtmpfs_delete_node',
 ] as const satisfies readonly (keyof KernelSymbols | keyof FsSymbols | keyof SchedSymbols)[];
 
 /** The kernel as the driver core sees it. */

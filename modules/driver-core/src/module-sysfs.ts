@@ -1,16 +1,18 @@
 /**
  * /sys/module, rendered from what the loader tells.
  *
- * Mirrors `kernel/module/sysfs.c`, `kernel/params.c` and `drivers/base/module.c` (Linux 6.1). Not modelled: what is in
- * `sections/` and `notes/`.
+ * Mirrors `kernel/module/sysfs.c`, `kernel/params.c` and `drivers/base/module.c` (Linux 6.1).
  */
 import type { ModuleEvent, ModuleView } from '@vdpalab/abi';
 import type { DirNode } from '@vdpalab/fs';
+import { CAP_SYSLOG } from '@vdpalab/uapi';
 import { SysfsFiles } from './files.ts';
 import type { DeviceDriver } from './header.ts';
 import type { Kernel } from './kernel.ts';
 import { synthUevent } from './uevent.ts';
 import type { Uevents } from './uevent.ts';
+
+const asciiBytes = (text: string): Uint8Array => Uint8Array.from(text, (c) => c.charCodeAt(0));
 
 interface ModuleDir {
   readonly dir: DirNode;
@@ -99,8 +101,7 @@ export class ModuleDirs {
       show('coresize', () => String(module.size));
       show('initsize', () => String(module.initSize));
       show('taint', () => module.taint);
-      this.#k.kernfs_create_dir(dir, 'sections');
-      this.#k.kernfs_create_dir(dir, 'notes');
+      this.#sections(module, dir, files);
     }
     const visible = module.parameters.filter((p) => p.perm !== 0);
     if (visible.length === 0) return;
@@ -110,6 +111,19 @@ export class ModuleDirs {
         show: async () => `${p.show()}\n`,
         ...((p.perm & 0o222) === 0 ? {} : { store: async (text: string) => p.store(text) }),
       });
+    }
+  }
+
+  /** `sections/`, whose addresses only who may see the kernel's is told, and `notes/`. */
+  #sections(module: ModuleView, dir: DirNode, files: SysfsFiles): void {
+    const sections = this.#k.kernfs_create_dir(dir, 'sections');
+    for (const { name, address } of module.sections) {
+      const text = (): string => `0x${(this.#k.capable(CAP_SYSLOG) ? address : 0n).toString(16).padStart(16, '0')}\n`;
+      files.bin(sections, name, 0o400, { size: 19, read: async (pos, len) => asciiBytes(text()).slice(pos, pos + len) });
+    }
+    const notes = this.#k.kernfs_create_dir(dir, 'notes');
+    for (const { name, bytes } of module.notes) {
+      files.bin(notes, name, 0o444, { size: bytes.length, read: async (pos, len) => bytes.slice(pos, pos + len) });
     }
   }
 

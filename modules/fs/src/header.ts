@@ -188,6 +188,8 @@ export interface FsSymbols {
 
   /** Whether /proc/sys/kernel/modules_disabled was set: from then on nobody loads or unloads. */
   modules_disabled: () => boolean;
+  /** /proc/sys/kernel/modprobe: the program that `request_module` runs; empty for none. */
+  modprobe_path: () => string;
 
   // ---- character devices ----
   /** @returns the major number. @throws EBUSY @param baseMajor 0 for a free one (from 246 downwards) */

@@ -35,7 +35,7 @@ export default defineModule({
   description: 'Files, descriptors, processes, sysfs, procfs, character devices, eventfds, sockets',
   builtin: true,
   imports: [
-    'machine', '_printk', 'modules', 'tainted', 'try_module_get', 'module_put',
+    'machine', '_printk', 'modules', 'tainted', 'add_taint', 'try_module_get', 'module_put',
     'init_waitqueue_head', 'wait_event', 'wait_event_timeout', 'wake_up', 'current_task', 'INIT_WORK', 'queue_work', 'system_wq',
     'mm_alloc', 'mmput', 'mm_map', 'mm_unmap', 'nr_free_pages', 'mod_timer',
   ],
@@ -46,7 +46,7 @@ export default defineModule({
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
     'kernfs_create_link', 'kernfs_remove', 'kernfs_drain', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
-    'sysfs_notify', 'ramfs_write', 'modules_disabled', 'devtmpfs_create_node', 'devtmpfs_delete_node',
+    'sysfs_notify', 'ramfs_write', 'modules_disabled', 'modprobe_path', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
     'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes', 'wait_event_interruptible',
     'ksys_kill', 'ksys_sigaction', 'ksys_sigtake', 'ksys_setpgid', 'ksys_alarm', 'ksys_wait4',

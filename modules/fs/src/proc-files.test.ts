@@ -10,7 +10,7 @@ import type { TestKernel } from './testing/kernel.ts';
 function view(name: string, more: Partial<ModuleView> = {}): ModuleView {
   return {
     name, state: 'live', refcnt: 0, size: 16384, initSize: 0, holders: [], taint: '', version: undefined, srcversion: undefined,
-    address: 0xffffffffc0208000n, permanent: false, builtin: false, parameters: [], ...more,
+    address: 0xffffffffc0208000n, permanent: false, builtin: false, parameters: [], sections: [], notes: [], ...more,
   };
 }
 
@@ -66,6 +66,27 @@ test.each([
 test('memory shows in kB', async () => {
   const kernel = await bootFs();
   expect(await cat(kernel, kernel.root, '/proc/meminfo')).toBe('MemTotal:           4096 kB\nMemFree:            4092 kB\n');
+});
+
+test('taints can be added through their file, by whoever may administer, and never taken back', async () => {
+  const kernel = await bootFs();
+  const { k, root, user, inTask } = kernel;
+  await inTask(async () => {
+    const write = async (text: string): Promise<void> => {
+      const fd = await k.ksys_open(root, '/proc/sys/kernel/tainted', O_RDWR);
+      try {
+        await k.ksys_write(root, fd, encodeText(text));
+      } finally {
+        await k.ksys_close(root, fd);
+      }
+    };
+    await write('3\n');
+    await write('0\n');
+    await write(`${2n ** 63n}`); // no such flag
+    await expect(write('taint')).rejects.toMatchObject(refusal('EINVAL'));
+    await expect(k.ksys_open(user, '/proc/sys/kernel/tainted', O_RDWR)).rejects.toMatchObject(refusal('EACCES'));
+  });
+  expect(await cat(kernel, root, '/proc/sys/kernel/tainted')).toBe('4099\n');
 });
 
 test('the modprobe path can be set by root', async () => {

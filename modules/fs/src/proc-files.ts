@@ -1,6 +1,6 @@
 /** Files of /proc that do not belong to a process. Mirrors `fs/proc` and `kernel/sysctl.c` (Linux 6.1). */
 import type { KernelSymbols, Machine } from '@vdpalab/abi';
-import { CAP_SYSLOG } from '@vdpalab/uapi';
+import { CAP_SYS_ADMIN, CAP_SYSLOG } from '@vdpalab/uapi';
 import { BLOCK_MAJORS } from './builtin-majors.ts';
 import { fail } from './fail.ts';
 import type { FsSymbols } from './header.ts';
@@ -12,9 +12,14 @@ import type { DirTreeNode } from './tree.ts';
 /** What the files show. */
 export interface ProcFacts {
   readonly machine: Machine;
-  readonly k: Pick<KernelSymbols, 'modules' | 'tainted' | 'nr_free_pages'>;
+  readonly k: Pick<KernelSymbols, 'modules' | 'tainted' | 'add_taint' | 'nr_free_pages'>;
   readonly chrdevs: () => readonly (readonly [major: number, name: string])[];
 }
+
+/** Bits of `tainted`: `TAINT_FLAGS_COUNT`. */
+const TAINT_FLAGS = 19;
+/** Bytes of the modprobe path, terminating zero included. */
+const KMOD_PATH_LEN = 256;
 
 const MOUNTS = [
   ['sysfs', '/sys', 'sysfs'], ['proc', '/proc', 'proc'], ['devtmpfs', '/dev', 'devtmpfs'], ['rootfs', '/', 'rootfs'],
@@ -23,7 +28,7 @@ const MOUNTS = [
 /** Hang the files into /proc. */
 export function createProcFiles(
   proc: DirTreeNode, make: NodeMaker, proc_create: FsSymbols['proc_create'], { machine, k, chrdevs }: ProcFacts,
-): Pick<FsSymbols, 'modules_disabled'> {
+): Pick<FsSymbols, 'modules_disabled' | 'modprobe_path'> {
   const kB = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8);
   const version = `#1 SMP PREEMPT_DYNAMIC vdpalab`;
   let modprobe = '/sbin/modprobe';
@@ -49,9 +54,14 @@ export function createProcFiles(
   proc_create('sys/kernel/osrelease', 0o444, () => `${machine.release}\n`);
   proc_create('sys/kernel/version', 0o444, () => `${version}\n`);
   proc_create('sys/kernel/hostname', 0o644, () => 'vdpalab\n');
-  proc_create('sys/kernel/tainted', 0o644, () => `${k.tainted()}\n`);
+  proc_create('sys/kernel/tainted', 0o644, () => `${k.tainted()}\n`, async (text, writer) => {
+    if (!writer.cred.caps.has(CAP_SYS_ADMIN)) throw fail('EPERM', 'proc.tainted', 'CAP_SYS_ADMIN is missing');
+    const bits = /^\s*(\d+)\s*$/.exec(text)?.[1];
+    if (bits === undefined) throw fail('EINVAL', 'proc.tainted.text', `'${text.trim()}' is no number`);
+    for (let bit = 0; bit < TAINT_FLAGS; bit++) if (((BigInt(bits) >> BigInt(bit)) & 1n) === 1n) k.add_taint(bit); // none is ever taken back
+  });
   proc_create('sys/kernel/modprobe', 0o644, () => `${modprobe}\n`, async (text) => {
-    modprobe = text.split('\n', 1)[0] as string; // split gives at least one
+    modprobe = (text.split('\n', 1)[0] as string).slice(0, KMOD_PATH_LEN - 1); // split gives at least one
   });
 
   proc_create('sys/kernel/modules_disabled', 0o644, () => `${disabled ? 1 : 0}\n`, async (text) => {
@@ -60,5 +70,5 @@ export function createProcFiles(
   });
 
   attach(proc, make.link('self', 'proc', (reader) => `${reader.pid}`));
-  return { modules_disabled: () => disabled };
+  return { modules_disabled: () => disabled, modprobe_path: () => modprobe };
 }

@@ -33,6 +33,22 @@ export interface ModuleView extends KModule {
   readonly permanent: boolean;
   readonly builtin: boolean;
   readonly parameters: readonly ModuleParameter[];
+  /** Sections of its image in memory; none for a built-in one. */
+  readonly sections: readonly ModuleSection[];
+  /** ELF notes of its image. */
+  readonly notes: readonly ModuleNote[];
+}
+
+/** A section of a loaded image. */
+export interface ModuleSection {
+  readonly name: string;
+  readonly address: bigint;
+}
+
+/** A section of ELF notes. */
+export interface ModuleNote {
+  readonly name: string;
+  readonly bytes: Uint8Array;
 }
 
 /** A parameter with a sysfs file. */
@@ -66,6 +82,18 @@ export interface ModuleSymbols {
   delete_module: (name: string, flags: number) => Promise<void>;
   /** Kernel taint bits, as `/proc/sys/kernel/tainted` sums them. */
   tainted: () => number;
+  /** Taint the kernel. @param bit its number, 0 for P */
+  add_taint: (bit: number) => undefined;
+  /**
+   * Ask user space for a module: run `modprobe -q -- NAME` and wait for it.
+   *
+   * @param name a module's name or an alias, less than 56 bytes
+   * @returns the helper's wait status: 0 when it says that the module is there, its exit status times 256 otherwise
+   * @throws ENOENT where no helper is set, or there is no such program
+   * @throws ENAMETOOLONG for a longer name
+   * @throws ETIME when 50 requests are under way and none ends in 5 s
+   */
+  request_module: (name: string) => Promise<number>;
 }
 
 /** A module image as user space names it: an absolute path in the lab's module tree. */

@@ -31,13 +31,17 @@ export function refuse(ctx: z.core.$RefinementCtx, input: string, errno: 'EINVAL
   return z.NEVER;
 }
 
-/** Number text with base 0: sign, 0x, leading 0 for octal, one trailing newline. */
-function kstrto(text: string, unsigned: boolean): bigint | 'EINVAL' {
-  const m = /^([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)\n?$/.exec(text);
+const U64_MAX = (1n << 64n) - 1n;
+
+/** Number text with base 0: sign, 0x, leading 0 for octal, one trailing newline. Digits too many count before what follows them. */
+function kstrto(text: string, unsigned: boolean): bigint | 'EINVAL' | 'ERANGE' {
+  const m = /^([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9][0-9]*)/.exec(text);
   if (m === null) return 'EINVAL';
   if (m[1] === '-' && unsigned) return 'EINVAL';
   const digits = m[2] as string; // the group is not optional
   const value = /^0[0-7]+$/.test(digits) ? BigInt(`0o${digits.slice(1)}`) : BigInt(digits);
+  if (value > U64_MAX) return 'ERANGE';
+  if (!/^\n?$/.test(text.slice(m[0].length))) return 'EINVAL';
   return m[1] === '-' ? -value : value;
 }
 
@@ -46,7 +50,7 @@ export function integer(type: keyof typeof ranges): z.ZodType<bigint, string> {
   const [min, max] = ranges[type];
   return z.string().transform((text, ctx) => {
     const value = kstrto(text, min === 0n);
-    if (typeof value !== 'bigint') return refuse(ctx, text, 'EINVAL');
+    if (typeof value !== 'bigint') return refuse(ctx, text, value);
     if (value < min || value > max) return refuse(ctx, text, 'ERANGE');
     return value;
   });

@@ -56,6 +56,51 @@ describe('a lab', () => {
     expect(await lab.close()).toEqual([expect.stringMatching(/^process \d+ \(user\) was still running$/)]);
   });
 
+  it('shows what of its command line concerns modules, and lets signatures be enforced from then on', async () => {
+    const lab = await createLab({ config: { cmdline: 'quiet module_blacklist=a,b', modules: { unsigned: ['vhost_iotlb'] } } });
+    const load = () => lab.symbol('init_module')({ path: `${tree}/drivers/vhost/vhost_iotlb.ko` }, '', 0);
+    await lab.user(async (p) => {
+      expect(await p.readFile('/sys/module/kernel/parameters/module_blacklist')).toBe('a,b\n');
+      expect(await p.readFile('/sys/module/module/parameters/sig_enforce')).toBe('N\n');
+      await load();
+      expect(await p.readFile('/sys/module/vhost_iotlb/taint')).toBe('E\n');
+      expect(await p.readFile('/sys/module/vhost_iotlb/sections/.text')).toMatch(/^0xffffffffc0201000\n$/);
+      await lab.symbol('delete_module')('vhost_iotlb', 0);
+      await p.writeFile('/sys/module/module/parameters/sig_enforce', '1', O_WRONLY);
+      expect(await errnoOf(p.writeFile('/sys/module/module/parameters/sig_enforce', '0', O_WRONLY))).toBe('EROFS');
+      expect(await p.readFile('/sys/module/module/parameters/sig_enforce')).toBe('Y\n');
+      expect(await errnoOf(load())).toBe('EKEYREJECTED');
+    });
+    expect(await lab.close()).toEqual([]);
+  });
+
+  it('lets the kernel ask user space for modules by the path in /proc', async () => {
+    const lab = await createLab();
+    const asked: string[] = [];
+    expect(await errnoOf(lab.kernel(() => lab.symbol('request_module')('loop')))).toBe('ENOENT');
+    lab.usermodehelper = async (argv) => asked.push(argv.join(' ')) && 1;
+    await lab.user(async (p) => {
+      expect(await lab.symbol('request_module')('loop')).toBe(256);
+      await p.writeFile('/proc/sys/kernel/modprobe', '/bin/mp\n', O_WRONLY);
+      expect(await lab.symbol('request_module')('loop')).toBe(256);
+      await p.writeFile('/proc/sys/kernel/modprobe', '\n', O_WRONLY);
+      expect(await errnoOf(lab.symbol('request_module')('loop'))).toBe('ENOENT');
+    });
+    expect(asked).toEqual(['/sbin/modprobe -q -- loop', '/bin/mp -q -- loop']);
+    expect(await lab.close()).toEqual([]);
+  });
+
+  it('takes down modules that nobody may unload any more', async () => {
+    const lab = await createLab();
+    await lab.user(async (p) => {
+      await lab.symbol('init_module')({ path: `${tree}/drivers/vhost/vhost_iotlb.ko` }, '', 0);
+      await p.writeFile('/proc/sys/kernel/modules_disabled', '1', O_WRONLY);
+      expect(await errnoOf(p.writeFile('/proc/sys/kernel/modules_disabled', '0', O_WRONLY))).toBe('EINVAL');
+      expect(await errnoOf(lab.symbol('delete_module')('vhost_iotlb', 0))).toBe('EPERM');
+    });
+    expect(await lab.close()).toEqual([]);
+  });
+
   it('keeps two labs in one process apart', async () => {
     const [a, b] = [await createLab(), await createLab({ config: { release: '6.1.99' } })];
     await a.user(() => a.symbol('init_module')({ path: `${tree}/drivers/vhost/vhost_iotlb.ko` }, '', 0));

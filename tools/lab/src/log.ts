@@ -56,7 +56,8 @@ export class KernelLog {
   }
 }
 
-/** A line as `dmesg -x` prints it, without the time: `kern  :warn  : text`. */
+/** A record as `dmesg -x` prints it, without the time: `kern  :warn  : text`; further lines stand below the first one's text. */
 export function formatLogLine(line: LogLine): string {
-  return `${line.facility.padEnd(6)}:${(levelNames[line.level] ?? 'info').padEnd(6)}: ${line.text}`;
+  const head = `${line.facility.padEnd(6)}:${(levelNames[line.level] ?? 'info').padEnd(6)}: `;
+  return head + line.text.replaceAll('\n', `\n${' '.repeat(head.length)}`);
 }

@@ -1,11 +1,12 @@
 /** The kernel image: the symbols that exist before any module, and the built-ins in order. */
-import type { Atomic, KernelSymbols, ModuleView, VmlinuxSymbols, WaitReason } from '@vdpalab/abi';
+import { KernelError, type Atomic, type KernelSymbols, type ModuleView, type VmlinuxSymbols, type WaitReason } from '@vdpalab/abi';
 import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
-import { Loader, type ModuleImage } from '@vdpalab/loader';
+import { Loader, makeImage, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
 import { CAP_SYS_MODULE } from '@vdpalab/uapi';
 import type { FaultInjector } from './faults/injector.ts';
 import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
+import { KernelModules } from './kernel-modules.ts';
 
 /** Version magic of every module built here: release, then what a kernel built this way says. */
 export const vermagic = (release: string): string => `${release} SMP preempt mod_unload modversions `;
@@ -13,11 +14,6 @@ export const vermagic = (release: string): string => `${release} SMP preempt mod
 /** `module_blacklist=a,b` of a kernel command line. */
 export function moduleBlacklist(cmdline: string): string[] {
   return cmdline.split(/\s+/).flatMap((word) => /^module_blacklist=(.*)$/.exec(word)?.[1]?.split(',') ?? []);
-}
-
-/** Whether `module.sig_enforce` is on a kernel command line: as a bare word, or with a true value. */
-export function sigEnforce(cmdline: string): boolean {
-  return cmdline.split(/\s+/).some((word) => /^module\.sig_enforce(=(1|[yYtT].*|[oO][nN]))?$/.test(word));
 }
 
 /** `name.param=value` words of a kernel command line, as the arguments of one built-in. */
@@ -33,6 +29,9 @@ export class Vmlinux {
   readonly loader: Loader;
   readonly #hw: HwMachine;
   readonly #waiters = new Set<() => Atomic>();
+  readonly #own: KernelModules;
+  /** Runs programs of user space for the kernel; absent while there is no user space. */
+  usermodehelper: ((argv: readonly string[]) => Promise<number>) | null = null;
 
   /**
    * @param readImage opens what a path of the lab's file system holds
@@ -40,6 +39,7 @@ export class Vmlinux {
    */
   constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>, faults: FaultInjector | null = null) {
     this.#hw = hw;
+    this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {
       machine: hw.machine,
       _printk: (level, text) => hw.machine.console(level, 'kern', text),
@@ -53,7 +53,12 @@ export class Vmlinux {
       capable: () => this.#mayLoad(),
       vermagic: vermagic(hw.machine.release),
       moduleLayoutCrc: MODULE_LAYOUT_CRC,
-      sigEnforce: sigEnforce(hw.machine.cmdline),
+      sigEnforce: () => this.#own.sigEnforced(),
+      modprobePath: () => this.loader.lookup('modprobe_path')?.() ?? '',
+      usermodehelper: (argv) => {
+        if (this.usermodehelper === null) throw new KernelError('ENOENT', 'umh.exec', `${argv[0] ?? ''}: there is no user space yet`);
+        return this.usermodehelper(argv);
+      },
       moduleBlacklist: moduleBlacklist(hw.machine.cmdline),
       readImage,
       ...(faults === null ? {} : {
@@ -74,6 +79,7 @@ export class Vmlinux {
       const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`), `built-in ${module.info.name}`);
       await this.loader.loadBuiltin(image, builtinArgs(machine.cmdline, module.info.name));
     }
+    for (const { definition, args } of this.#own.list) await this.loader.loadBuiltin(makeImage(definition), args);
   }
 
   /** @throws Error when no built-in exports it: the kernel image is incomplete */

@@ -86,7 +86,7 @@ export function parseArgs(module: string, text: string, specs: ParamSpecs, value
 function parseOne(module: string, arg: Arg, specs: ParamSpecs, values: Record<string, unknown>, printk: Printk): KernelError | null {
   const known = Object.entries(specs).find(([name]) => same(name, arg.name));
   if (known === undefined) {
-    const always = ['async_probe', 'dyndbg', `${module}.dyndbg`].some((name) => name === arg.name);
+    const always = arg.name === 'async_probe' || /^([^.]*\.)?dyndbg$/.test(arg.name);
     // The check for `module.dyndbg` has cut the name at its dot by the time it is printed.
     if (!always) printk(4, `${module}: unknown parameter '${arg.name.split('.', 1)[0] ?? ''}' ignored`);
     return null;
@@ -102,7 +102,7 @@ function parseOne(module: string, arg: Arg, specs: ParamSpecs, values: Record<st
   // An array's text was cut at its first comma by the time the kernel prints it.
   const shown = spec.type.startsWith('array of ') ? (arg.value ?? '').split(',', 1)[0] ?? '' : arg.value ?? '';
   const what = errno === 'ENOSPC' ? 'too large' : 'invalid';
-  printk(3, `${module}: \`${shown}' ${what} for parameter \`${arg.name}'`);
+  printk(3, errno === 'ENOENT' ? `${module}: Unknown parameter \`${arg.name}'` : `${module}: \`${shown}' ${what} for parameter \`${arg.name}'`);
   return new KernelError(errno, 'module.param.value', `${module}: parameter ${name} (${spec.type}) refuses '${arg.value ?? ''}'`);
 }
 

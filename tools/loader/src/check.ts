@@ -25,7 +25,7 @@ export function checkSignature(mod: LoadedModule, flags: number, host: LoaderHos
     throw new KernelError('EBADMSG', 'module.load.signature-format', `${mod.name}: its signature cannot be read`);
   }
   if (!mangled && signed) return true;
-  if (host.sigEnforce === true) {
+  if (host.sigEnforce?.() === true) {
     const reason = !mangled && signature === 'no-key' ? 'module with unavailable key' : 'unsigned module';
     host.printk(5, `Loading of ${reason} is rejected`);
     throw new KernelError('EKEYREJECTED', 'module.load.signature', `${mod.name}: ${reason}, and signatures are enforced`);

@@ -34,7 +34,11 @@ export interface LoaderHost {
   /** `CONFIG_MODULE_ALLOW_MISSING_NAMESPACE_IMPORTS`: a namespace not imported is only warned of. Default: no. */
   readonly allowMissingNamespaceImports?: boolean;
   /** `module.sig_enforce`: an unsigned image is refused. Default: no. */
-  readonly sigEnforce?: boolean;
+  readonly sigEnforce?: () => boolean;
+  /** `/proc/sys/kernel/modprobe`, empty for none. Default: `/sbin/modprobe`. */
+  readonly modprobePath?: () => string;
+  /** Run a program of user space to its end, for `request_module`. @returns its exit status; @throws ENOENT when there is no such program */
+  readonly usermodehelper?: (argv: readonly string[]) => Promise<number>;
   /** The image behind a path, for the `init_module` symbol. @throws KernelError ENOENT, ENOEXEC */
   readonly readImage?: (path: string) => Promise<ModuleImage>;
   /** Called before each step; a KernelError it throws is the step's failure. For traces and failure injection. */

@@ -296,7 +296,7 @@ describe('origin', () => {
   });
 
   it('is enforced by signature where the kernel says so', async () => {
-    const { loader, host } = fakeKernel({ sigEnforce: true });
+    const { loader, host } = fakeKernel({ sigEnforce: () => true });
     expect((await refusal(loader.load(toy('m', { info: { signed: false } })))).errno).toBe('EKEYREJECTED');
     expect(host.log).toEqual(['notice: Loading of unsigned module is rejected']);
     await loader.load(toy('m'));

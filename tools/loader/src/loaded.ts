@@ -1,7 +1,8 @@
 /** `struct module`: one loaded module with its state, references and use edges. */
 import { UndoStack } from '@vdpalab/abi';
-import type { KModule, LinkedInit, ModuleParameter, ModuleState, ModuleView } from '@vdpalab/abi';
+import type { KModule, LinkedInit, ModuleNote, ModuleParameter, ModuleSection, ModuleState, ModuleView } from '@vdpalab/abi';
 import type { ModuleImage } from './image.ts';
+import { moduleNotes, moduleSections } from './sections.ts';
 import { moduleTaintLetters, TAINT } from './taint.ts';
 
 const PAGE = 4096;
@@ -61,6 +62,14 @@ export class LoadedModule implements ModuleView {
 
   get holders(): readonly string[] {
     return this.users.map((user) => user.name);
+  }
+
+  get sections(): readonly ModuleSection[] {
+    return this.builtin ? [] : moduleSections(this.image, this.address, this.size);
+  }
+
+  get notes(): readonly ModuleNote[] {
+    return this.builtin ? [] : moduleNotes(this.image);
   }
 
   get taint(): string {

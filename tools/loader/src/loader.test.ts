@@ -161,8 +161,7 @@ describe('a failing init', () => {
     const { loader, host } = fakeKernel();
     await loader.load(toy('rk_fail', { returned: 1 }));
     expect(host.log).toEqual([
-      "warn: do_init_module: 'rk_fail'->init suspiciously returned 1, it should follow 0/-E convention",
-      'warn: do_init_module: loading module anyway...',
+      "warn: do_init_module: 'rk_fail'->init suspiciously returned 1, it should follow 0/-E convention\ndo_init_module: loading module anyway...",
     ]);
     expect(loader.find_module('rk_fail')?.state).toBe('live');
   });

@@ -17,6 +17,7 @@ import { LoadedModule, own, sameName, unsettled } from './loaded.ts';
 import { NotifierChain } from './notifier.ts';
 import type { Notify } from './notifier.ts';
 import { ownSymbols } from './own-symbols.ts';
+import { ModuleRequests } from './request-module.ts';
 import { SymbolTable } from './symtab.ts';
 import type { SymbolInfo } from './symtab.ts';
 import { TAINT } from './taint.ts';
@@ -30,6 +31,7 @@ export class Loader {
   readonly #symbols = new SymbolTable();
   readonly #notifiers = new NotifierChain();
   readonly #area = new ModuleArea();
+  readonly #requests: ModuleRequests;
   /** Newest first, as `/proc/modules` lists them. */
   readonly #modules: LoadedModule[] = [];
   /** In boot order. */
@@ -38,6 +40,7 @@ export class Loader {
   constructor(host: LoaderHost) {
     this.#host = host;
     this.#taint = new KernelTaint(host);
+    this.#requests = new ModuleRequests(host);
     this.provide(ownSymbols(this, host));
   }
 
@@ -228,8 +231,13 @@ export class Loader {
   }
 
   /** Taint the kernel for a reason outside module loading: `add_taint`. @param bit one of `TAINT` */
-  addTaint(bit: number): void {
+  addTaint(bit: number): undefined {
     this.#taint.add(bit);
+  }
+
+  /** See the symbol of this name. */
+  request_module(name: string): Promise<number> {
+    return this.#requests.request(name);
   }
 
   register_module_notifier(notify: Notify): undefined {
@@ -339,8 +347,8 @@ export class Loader {
     mod.permanent = result.module_exit === null;
     const returned = result.returned ?? 0;
     if (returned > 0) {
-      this.#host.printk(4, `do_init_module: '${mod.name}'->init suspiciously returned ${returned}, it should follow 0/-E convention`);
-      this.#host.printk(4, 'do_init_module: loading module anyway...');
+      this.#host.printk(4, `do_init_module: '${mod.name}'->init suspiciously returned ${returned}, it should follow 0/-E convention\n`
+        + 'do_init_module: loading module anyway...'); // one record of two lines
     }
   }
 

@@ -15,6 +15,8 @@ export function ownSymbols(loader: Loader, host: LoaderHost): ModuleSymbols {
     register_module_notifier: (notify) => loader.register_module_notifier(notify),
     unregister_module_notifier: (notify) => loader.unregister_module_notifier(notify),
     tainted: () => loader.tainted(),
+    add_taint: (bit) => loader.addTaint(bit),
+    request_module: (name) => loader.request_module(name),
     delete_module: (name, flags) => loader.unload(name, flags),
     init_module: async ({ path }, args, flags) => {
       if (host.capable?.() === false) throw new KernelError('EPERM', 'module.capable', `${path}: CAP_SYS_MODULE is missing, or modules are disabled`);

@@ -53,11 +53,15 @@ export async function bootFs(seed = 1, ramBytes = 4 << 20): Promise<TestKernel> 
   const modules: ModuleView[] = [];
   const refs = new Map<KModule | null, number>();
   const going = new Set<KModule | null>();
+  let taints = 4096;
   const vmlinux = {
     machine,
     _printk: (level: number, text: string) => machine.console(level, 'kern', text),
     modules: () => modules,
-    tainted: () => 4096,
+    tainted: () => taints,
+    add_taint: (bit: number): undefined => {
+      taints |= 1 << bit;
+    },
     try_module_get: (module: KModule | null): boolean => {
       if (going.has(module)) return false;
       refs.set(module, (refs.get(module) ?? 0) + 1);

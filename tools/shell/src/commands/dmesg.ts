@@ -16,8 +16,9 @@ export const dmesg: Applet = async (c) => {
     for (const line of log.lines) {
       if (levels !== undefined && !levels.includes(LEVELS[line.level] ?? 'info')) continue;
       const time = o.has('t') ? '' : `[${(line.at / 1e9).toFixed(6).padStart(12)}] `;
-      const head = formatLogLine(line).slice(0, formatLogLine(line).length - line.text.length);
-      c.out(o.has('r') ? `<${line.level}>${time}${line.text}\n` : o.has('x') ? `${head}${time}${line.text}\n` : `${time}${line.text}\n`);
+      const head = o.has('r') ? `<${line.level}>` : o.has('x') ? formatLogLine({ ...line, text: '' }) : '';
+      const margin = o.has('r') ? '' : ' '.repeat(head.length + time.length);
+      c.out(`${head}${time}${line.text.replaceAll('\n', `\n${margin}`)}\n`);
     }
   }
   if (o.has('c', 'C')) log.clear();

@@ -85,7 +85,7 @@ export class Player {
     const { stdout, stderr } = this.#session.partial(); // jobs may have written until the lab was idle
     return {
       out: [...textLines(stdout), ...textLines(stderr + stuck, 'stderr: '), `exit: ${status}`],
-      dmesg: lab.log.since(mark).map(formatLogLine),
+      dmesg: lab.log.since(mark).flatMap((line) => formatLogLine(line).split('\n')),
       uevents: lab.uevents.slice(uevents).map(formatUevent),
     };
   }

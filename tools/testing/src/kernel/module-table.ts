@@ -10,6 +10,8 @@ export class TestModule implements ModuleView {
   readonly srcversion = undefined;
   readonly size = 16384;
   readonly initSize = 0;
+  readonly sections = [{ name: '.text', address: 0xffffffffc0201000n }];
+  readonly notes = [{ name: '.note.Linux', bytes: new Uint8Array(4) }];
   readonly taint = 'OE';
   readonly address = 0xffffffffc0201000n;
   readonly permanent = false;
@@ -71,6 +73,7 @@ export class ModuleTable {
         if (mine !== null) mine.refcnt--;
       },
       tainted: () => 4096,
+      add_taint: (): undefined => undefined,
     };
   }
 }
