@@ -6,8 +6,8 @@ import { EMPTY_CONFIG, ModuleIndex, resolve } from '@vdpalab/kmod';
 export async function modprobe(lab: Lab, p: UserProcess, name: string): Promise<void> {
   const dir = `/lib/modules/${lab.config.release}`;
   const text = (file: string): Promise<string> => p.readFile(`${dir}/modules.${file}`);
-  const index = new ModuleIndex(dir, {
-    dep: await text('dep'), alias: await text('alias'), symbols: await text('symbols'), softdep: await text('softdep'),
+  const index = ModuleIndex.ofTexts(dir, {
+    dep: await text('dep'), alias: await text('alias'), symbols: await text('symbols'),
     builtin: await text('builtin'), builtinModinfo: await text('builtin.modinfo'),
   });
   const isLoaded = (module: string): boolean => lab.loader.modules().some((m) => m.name === module);

@@ -88,7 +88,7 @@ function builtinAsModule(b: ModuleTree['builtin'][number]): TreeModule {
 function softEdges(tree: ModuleTree): ModuleEdge[] {
   const { texts } = depmod(tree);
   if (texts === null) return [];
-  const index = new ModuleIndex('', { dep: texts['modules.dep'], alias: texts['modules.alias'], symbols: null, softdep: null, builtin: null, builtinModinfo: null });
+  const index = ModuleIndex.ofTexts('', { dep: texts['modules.dep'], alias: texts['modules.alias'], symbols: null, builtin: null, builtinModinfo: null });
   const { softdeps } = parseConfig([{ path: 'modules.softdep', text: texts['modules.softdep'] }]);
   return softdeps.flatMap((s) => [...new Set([...s.pre, ...s.post].flatMap((name) => lookup(name, index, EMPTY_CONFIG).map((f) => f.module)))]
     .map((to) => ({ from: s.module, to, kind: 'soft' as const, symbols: [] })));

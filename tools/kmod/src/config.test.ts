@@ -104,8 +104,8 @@ describe('modprobe.d', () => {
 });
 
 describe('a lookup', () => {
-  const index = new ModuleIndex('/lib/modules/6.1', {
-    dep: 'k/virtio_pci.ko:\nk/ifcvf.ko: k/vdpa.ko\nk/vdpa.ko:\nk/fs-x.ko:\n', symbols: '# c\nalias symbol:vdpa_f vdpa\n', softdep: null,
+  const index = ModuleIndex.ofTexts('/lib/modules/6.1', {
+    dep: 'k/virtio_pci.ko:\nk/ifcvf.ko: k/vdpa.ko\nk/vdpa.ko:\nk/fs-x.ko:\n', symbols: '# c\nalias symbol:vdpa_f vdpa\n',
     alias: 'alias pci:v1* ifcvf\nalias pci:v1d2* virtio_pci\nalias vdpa-core vdpa\nalias [bad ifcvf\n',
     builtin: 'kernel/mm/mm.ko\n/odd.ko\n', builtinModinfo: 'mm.license=GPL\0mm.alias=mem-*\0mm.alias=[x\0',
   });

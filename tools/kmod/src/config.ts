@@ -190,14 +190,14 @@ function cmdlineWords(text: string): string[] {
 }
 
 /** Which files of which directories count: the first directory wins a base name, then all in the order of base names. */
-export function mergeConfigDirs(dirs: readonly { readonly dir: string; readonly names: readonly string[] }[], extra: readonly string[] = []): string[] {
+export function mergeConfigDirs(dirs: readonly { readonly dir: string; readonly names: readonly string[] }[], extra: readonly string[] = [], ending = /\.(conf|alias)$/): string[] {
   const byBase = new Map<string, string>();
   const add = (path: string): void => {
     const base = path.slice(path.lastIndexOf('/') + 1);
     if (!byBase.has(base)) byBase.set(base, path);
   };
   for (const { dir, names } of dirs) {
-    for (const name of names) if (!name.startsWith('.') && /\.(conf|alias)$/.test(name)) add(`${dir}/${name}`);
+    for (const name of names) if (!name.startsWith('.') && ending.test(name)) add(`${dir}/${name}`);
   }
   for (const path of extra) add(path);
   return [...byBase].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, path]) => path);

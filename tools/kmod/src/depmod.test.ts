@@ -62,7 +62,7 @@ describe('dependencies', () => {
       treeModule('p1.ko', { exports: ['x'] }), treeModule('p2.ko', { exports: ['x', 'w'] }),
     ], ['p1.ko', 'p2.ko', 'a.ko']));
     expect(graph.nodes.map((n) => `${n.module.name}: ${n.direct.map((d) => d.module.name).join(' ')}`)).toEqual(['p1: ', 'p2: ', 'a: p2']);
-    expect(graph.unknown.map((u) => u.symbol)).toEqual(['nowhere']);
+    expect(graph.issues.map((i) => `${i.kind} ${i.symbol}`)).toEqual(['unknown nowhere']);
     const [, p2, a] = graph.nodes;
     expect(witnesses(graph, a!.module, p2!.module)).toEqual(['x', 'w']);
   });
@@ -73,7 +73,7 @@ describe('dependencies', () => {
       treeModule('p.ko', { exports: [crc(1)] }), treeModule('a.ko', { needs: [{ name: 'x', weak: false, crc: 2 }] }),
       treeModule('b.ko', { needs: [{ name: 'x', weak: false, crc: 1 }] }),
     ]));
-    expect(graph.disagreements.map((d) => `${d.module.name} ${d.symbol}`)).toEqual(['a x']);
+    expect(graph.issues.map((i) => `${i.kind} ${i.module.name} ${i.symbol}`)).toEqual(['version a x']);
   });
 
   it('in a cycle are reported and nothing is written', () => {
@@ -133,8 +133,8 @@ it('weak dependencies are recorded and nothing more', () => {
 });
 
 it('a devname without numbers is an error', () => {
-  expect(depmod(tree([treeModule('m.ko', { aliases: ['devname:x/y'] })])).errors).toEqual([
-    "ERROR: Module 'm' has devname (x/y) but lacks major and minor information. Ignoring.",
+  expect(depmod(tree([treeModule('m.ko', { aliases: ['devname:x/y'] })])).messages).toEqual([
+    { about: 'devname', text: "ERROR: Module 'm' has devname (x/y) but lacks major and minor information. Ignoring." },
   ]);
 });
 

@@ -29,10 +29,15 @@ export interface DepGraph {
   readonly owners: ReadonlyMap<string, DepNode>;
   /** Names of the modules of each cycle found, without the repeated first one. Not empty: `closure`s are meaningless. */
   readonly cycles: readonly (readonly string[])[];
-  /** Symbols that neither the tree nor the kernel exports, weak ones left out. */
-  readonly unknown: readonly { readonly module: TreeModule; readonly symbol: string }[];
-  /** Needs whose CRC differs from the exporter's. */
-  readonly disagreements: readonly { readonly module: TreeModule; readonly symbol: string }[];
+  /** What is wrong with needs, module by module, in their order. */
+  readonly issues: readonly NeedIssue[];
+}
+
+/** A need that nobody meets (weak ones left out), or whose CRC is not the exporter's. */
+export interface NeedIssue {
+  readonly kind: 'unknown' | 'version';
+  readonly module: TreeModule;
+  readonly symbol: string;
 }
 
 class Node implements DepNode {
@@ -76,16 +81,15 @@ export function analyze(tree: ModuleTree): DepGraph {
       crcs.set(e.name, e.crc);
     }
   }
-  const unknown: { module: TreeModule; symbol: string }[] = [];
-  const disagreements: { module: TreeModule; symbol: string }[] = [];
+  const issues: NeedIssue[] = [];
   for (const node of nodes) {
     const direct = new Set<Node>();
     for (const need of node.module.needs) {
       const owner = owners.get(need.name) ?? owners.get(need.name.replace(/^\./, ''));
       if (owner !== undefined) direct.add(owner);
-      else if (!need.weak && !kernel.has(need.name)) unknown.push({ module: node.module, symbol: need.name });
+      else if (!need.weak && !kernel.has(need.name)) issues.push({ kind: 'unknown', module: node.module, symbol: need.name });
       const crc = crcs.get(need.name);
-      if (need.crc !== null && crc !== undefined && crc !== 0 && crc !== need.crc) disagreements.push({ module: node.module, symbol: need.name });
+      if (need.crc !== null && crc !== undefined && crc !== 0 && crc !== need.crc) issues.push({ kind: 'version', module: node.module, symbol: need.name });
     }
     node.direct = [...direct];
     for (const dep of direct) dep.users++;
@@ -93,7 +97,7 @@ export function analyze(tree: ModuleTree): DepGraph {
   const numbered = number(nodes);
   const cycles = numbered === nodes.length ? [] : findCycles(nodes);
   if (cycles.length === 0) for (const node of nodes) node.closure = closure(node);
-  return { nodes, owners, cycles, unknown, disagreements };
+  return { nodes, owners, cycles, issues };
 }
 
 /** Number modules so that users come before what they use. @returns how many got a number */
@@ -155,7 +159,7 @@ export function witnesses(graph: DepGraph, user: TreeModule, provider: TreeModul
 }
 
 /** All exported symbols with their owners in the order of modules.symbols. */
-export function symbolOrder(graph: DepGraph): (readonly [symbol: string, module: string])[] {
-  const all = [...graph.owners].map(([symbol, node]) => [symbol, node.module.name] as const);
+export function symbolOrder(graph: DepGraph): (readonly [symbol: string, owner: DepNode])[] {
+  const all = [...graph.owners].map(([symbol, node]) => [symbol, node] as const);
   return hashOrder(all.sort((a, b) => strcmp(a[0], b[0])), ([symbol]) => symbol, 2048);
 }

@@ -39,13 +39,14 @@ export class FakeSystem implements KmodSystem {
   readonly #sizes: ReadonlyMap<string, number>;
   #modules: FakeModule[] = [];
 
-  constructor(tree: ModuleTree, release = '6.1.0-56-amd64', sizes: ReadonlyMap<string, number> = new Map()) {
+  /** @param root where lib/modules is: the host folder that real programs look at as well */
+  constructor(tree: ModuleTree, release = '6.1.0-56-amd64', sizes: ReadonlyMap<string, number> = new Map(), root = '') {
     this.release = release;
-    this.dirname = `/lib/modules/${release}`;
+    this.dirname = `${root}/lib/modules/${release}`;
     this.#tree = tree;
     this.#sizes = sizes;
     for (const m of tree.modules) this.files.set(`${this.dirname}/${m.path}`, writeModule(m, { package: null }));
-    for (const [name, text] of Object.entries(depmod(tree).texts ?? {})) this.files.set(`${this.dirname}/${name}`, text);
+    for (const [name, contents] of depmod(tree).files) this.files.set(`${this.dirname}/${name}`, contents);
     this.files.set(`${this.dirname}/modules.builtin`, builtinText(tree));
     this.files.set(`${this.dirname}/modules.builtin.modinfo`, builtinModinfoText(tree));
   }

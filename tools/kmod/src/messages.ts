@@ -56,9 +56,14 @@ export class Messages {
     this.#sys.err(`${this.#tool}: ${text}\n`);
   }
 
-  /** Print to standard output, kept back until {@link flush}, as a program whose output is no terminal does. */
+  /** Print a line to standard output, kept back until {@link flush}, as a program whose output is no terminal does. */
   print(line: string): void {
-    this.#pending += `${line}\n`;
+    this.write(`${line}\n`);
+  }
+
+  /** Text as it is, kept back in the same way. */
+  write(text: string): void {
+    this.#pending += text;
   }
 
   /** Print and write out at once, with all that was kept back. */

@@ -12,8 +12,8 @@ import type { ModuleTree } from './tree.ts';
 
 function plan(tree: ModuleTree, request: PlanRequest, config = '', loaded: readonly string[] = [], gone: readonly string[] = []): Plan {
   const { graph, texts } = depmod(tree);
-  const index = new ModuleIndex('/M', {
-    dep: texts?.['modules.dep'] ?? null, alias: texts?.['modules.alias'] ?? null, symbols: null, softdep: null,
+  const index = ModuleIndex.ofTexts('/M', {
+    dep: texts?.['modules.dep'] ?? null, alias: texts?.['modules.alias'] ?? null, symbols: null,
     builtin: tree.builtin.map((b) => `${b.path}\n`).join(''), builtinModinfo: null,
   });
   return resolve(request, {

@@ -22,6 +22,8 @@ export interface KmodSystem {
   readonly readdir: (path: string) => Promise<readonly string[] | null>;
   /** Whether a regular file is there. */
   readonly exists: (path: string) => Promise<boolean>;
+  /** When a file was last written; `null` when there is none. For `depmod -A`. */
+  readonly mtime?: (path: string) => Promise<number | null>;
   /** Only depmod writes. */
   readonly writeFile?: (path: string, contents: string | Uint8Array) => Promise<ErrnoName | 0>;
   /** Loaded modules, newest first, built-in ones excluded. */
@@ -50,16 +52,16 @@ export function modulesDir(release: string, root = ''): string {
   return `${root.replace(/\/$/, '')}/lib/modules/${release}`;
 }
 
-/** Read depmod's files of a tree; missing ones count as empty. */
+/** Read depmod's indexes of a tree; missing ones count as empty. */
 export async function readIndex(sys: KmodSystem, dirname: string): Promise<ModuleIndex> {
-  const read = (name: string): Promise<string | null> => sys.readFile(`${dirname}/${name}`);
+  const bin = (name: string): Promise<Uint8Array | null> => sys.readBytes(`${dirname}/modules.${name}.bin`);
   return new ModuleIndex(dirname, {
-    dep: await read('modules.dep'),
-    alias: await read('modules.alias'),
-    symbols: await read('modules.symbols'),
-    softdep: await read('modules.softdep'),
-    builtin: await read('modules.builtin'),
-    builtinModinfo: await read('modules.builtin.modinfo'),
+    dep: await bin('dep'),
+    alias: await bin('alias'),
+    symbols: await bin('symbols'),
+    builtin: await bin('builtin'),
+    builtinAlias: await bin('builtin.alias'),
+    builtinModinfo: await sys.readFile(`${dirname}/modules.builtin.modinfo`),
   });
 }
 

@@ -31,9 +31,9 @@ export function installModuleTree(modules: readonly BuiltModule[], config: LabCo
   const files = all.filter(({ info }) => info.path?.startsWith('/') !== true);
   const order = buildOrder(files.filter((f) => f.info.intree !== false).map((f) => f.module.path));
   const tree: ModuleTree = { modules: files.map((f) => f.module), builtin: treeOf(infos.filter((info) => info.builtin)).builtin, order };
-  const { graph, texts } = depmod(tree);
-  if (texts === null) throw new Error(cycleErrors(graph.cycles).join('\n'));
-  for (const [name, text] of Object.entries(texts)) write(`${dir}/${name}`, text, 0o644);
+  const { graph, files: indexes } = depmod(tree);
+  if (graph.cycles.length > 0) throw new Error(cycleErrors(graph.cycles).join('\n'));
+  for (const [name, contents] of indexes) write(`${dir}/${name}`, contents, 0o644);
   write(`${dir}/modules.builtin`, builtinText(tree), 0o644);
   write(`${dir}/modules.builtin.modinfo`, builtinModinfoText(tree), 0o644);
   write(`${dir}/modules.order`, order.map((path) => `${path}\n`).join(''), 0o644);

@@ -79,6 +79,7 @@ export class ElfFile {
 
 /** Check a file's headers and list its sections. */
 export function parseElf(bytes: Uint8Array): ElfFile | ElfErrno {
+  if (bytes.length < 6) return 'EINVAL'; // too short to tell what it is
   if (bytes.length < EI_NIDENT || bytes[0] !== 0x7f || bytes[1] !== 0x45 || bytes[2] !== 0x4c || bytes[3] !== 0x46) return 'ENOEXEC';
   const [kind, order] = [bytes[4], bytes[5]];
   if (kind !== ELFCLASS32 && kind !== ELFCLASS64) return 'EINVAL';

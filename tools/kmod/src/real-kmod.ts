@@ -1,0 +1,75 @@
+/** The host's kmod beside ours, over the same files; for tests. Nothing here loads a module. */
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { FakeSystem } from './fake-system.ts';
+import type { ModuleTree } from './tree.ts';
+
+const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin`, LC_ALL: 'C' };
+
+/** Whether the host has kmod 30, which ours is held against. */
+export const present = /^kmod version 30\n/.test(spawnSync('kmod', ['--version'], { encoding: 'utf8', env }).stdout ?? '');
+/** Whether it is an error when it is missing. */
+export const required = process.env['VDPALAB_REQUIRE_REAL'] === '1';
+
+/** What a run of a program did. */
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+/** Nothing that asks a kernel to load or to remove. */
+const HARMLESS = /^(depmod|modinfo)$|^modprobe$/;
+
+/** A module tree on the host's disk and in a fake system. */
+export class RealTree {
+  readonly root: string;
+  readonly sys: FakeSystem;
+
+  constructor(tree: ModuleTree, release = '6.1.0-t') {
+    this.root = mkdtempSync(join(tmpdir(), 'kmod-'));
+    this.sys = new FakeSystem(tree, release, new Map(), this.root);
+    this.sys.env = { PWD: this.root };
+    this.sys.files.set('/proc/cmdline', readFileSync('/proc/cmdline', 'utf8'));
+  }
+
+  /** Copy the fake system's files to the disk, in place of what is there. */
+  write(): void {
+    rmSync(this.root, { recursive: true });
+    for (const [path, contents] of this.sys.files) {
+      if (!path.startsWith(`${this.root}/`)) continue;
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, contents);
+    }
+  }
+
+  /** Run the host's program. `@` stands for the tree's root. */
+  real(line: string): Outcome {
+    const [program = '', ...argv] = line.split(' ').map((word) => word.replaceAll('@', this.root));
+    if (!HARMLESS.test(program) || (program === 'modprobe' && !/ (-n|-D|-R|-c|--show-\S+|--dump-\S+)( |$)/.test(line))) throw new Error(`${line}: not harmless`);
+    // depmod 30 never ends on some cycles, and takes all memory.
+    const { stdout, stderr, status } = spawnSync('sh', ['-c', 'ulimit -v 1000000; exec "$@"', 'sh', program, ...argv], {
+      encoding: 'utf8', cwd: this.root, timeout: 10_000, env,
+    });
+    return { stdout, stderr: stderr.replace(/ctx=0x[0-9a-f]+/g, 'ctx=0x0'), status: status ?? -1 };
+  }
+
+  /** Run our program with the same words. */
+  async ours(line: string): Promise<Outcome> {
+    this.sys.stdout = '';
+    this.sys.stderr = '';
+    const status = await this.sys.shell(line.replaceAll('@', this.root));
+    return { stdout: this.sys.stdout, stderr: this.sys.stderr, status };
+  }
+
+  /** A file of the tree on the disk, below its directory. */
+  onDisk(name: string): Buffer {
+    return readFileSync(join(this.sys.dirname, name));
+  }
+
+  close(): void {
+    rmSync(this.root, { recursive: true, force: true });
+  }
+}
