@@ -57,6 +57,10 @@ export interface PciHost {
   /** Addresses the kernel may hand out to 32-bit and 64-bit BARs. */
   readonly mem32: { readonly base: number; readonly size: number };
   readonly mem64: { readonly base: number; readonly size: number };
+  /** I/O ports the kernel may hand out, and the physical address at which port 0 is reached; absent when the host has none. */
+  readonly io?: { readonly base: number; readonly size: number; readonly window: number };
+  /** Let a function's interrupt pin send a message, or none with `null`; absent when pins lead nowhere. */
+  readonly routePin?: (bus: number, devfn: number, message: { readonly address: number; readonly data: number } | null) => Atomic;
   /** @param devfn device << 3 | function; @param where byte offset, 0..4095. All ones when nobody answers. */
   readonly configRead: (bus: number, devfn: number, where: number, size: 1 | 2 | 4) => number;
   readonly configWrite: (bus: number, devfn: number, where: number, size: 1 | 2 | 4, value: number) => Atomic;

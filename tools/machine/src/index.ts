@@ -12,3 +12,4 @@ export * from './pci/index.ts';
 export * from './ram.ts';
 export * from './sched/index.ts';
 export * from './trace.ts';
+export * from './virtio/index.ts';

@@ -1,41 +1,9 @@
 /** What an N3000 function counts. */
+import { newNetCounters } from '../virtio/counters.ts';
+import type { NetCounters } from '../virtio/counters.ts';
 
 /** Totals since the function was plugged in; resets do not clear them. */
-export interface N3000Counters {
-  /** Doorbell writes. */
-  kicks: number;
-  /** Doorbell writes that name another queue than the page's, or none. */
-  badKicks: number;
-  txFrames: number;
-  txBytes: number;
-  /** Header too short, or asking for an offload that was not offered. */
-  txBadHeader: number;
-  /** Shorter than 14 bytes, or longer than the MTU, a header and a VLAN tag. */
-  txBadLength: number;
-  /** Link down, or no network. */
-  txNoLink: number;
-  /** Times the ring had to wait because too many frames were in flight. */
-  txWaits: number;
-  rxFrames: number;
-  rxBytes: number;
-  /** For another address. */
-  rxFiltered: number;
-  /** No buffer was available. */
-  rxNoBuffer: number;
-  /** Longer than the MTU allows, or than the buffer. */
-  rxTooLong: number;
-  /** The driver was not ready, the queue not enabled or the link down. */
-  rxStopped: number;
-  /** Frames lost because a buffer could not be reached by DMA. */
-  bufferFaults: number;
-  /** Control queue commands. */
-  commands: number;
-  /** Interrupts asked for, by queue or configuration. */
-  interrupts: number;
-  configInterrupts: number;
-  resets: number;
-  /** Times the function gave up and asked for a reset. */
-  needsReset: number;
+export interface N3000Counters extends NetCounters {
   /** Pages marked in the dirty log. */
   dirtyMarked: number;
   /** Pages that could not be marked: beyond the log's end, or refused by the IOMMU. */
@@ -44,9 +12,5 @@ export interface N3000Counters {
 
 /** Counters at zero. */
 export function newN3000Counters(): N3000Counters {
-  return {
-    kicks: 0, badKicks: 0, txFrames: 0, txBytes: 0, txBadHeader: 0, txBadLength: 0, txNoLink: 0, txWaits: 0,
-    rxFrames: 0, rxBytes: 0, rxFiltered: 0, rxNoBuffer: 0, rxTooLong: 0, rxStopped: 0, bufferFaults: 0, commands: 0,
-    interrupts: 0, configInterrupts: 0, resets: 0, needsReset: 0, dirtyMarked: 0, dirtyMissed: 0,
-  };
+  return { ...newNetCounters(), dirtyMarked: 0, dirtyMissed: 0 };
 }

@@ -263,7 +263,7 @@ describe('a DMA fault', () => {
     a.kick(1);
     await run();
     expect(a.status).toBe(0x4f);
-    expect(a.fn.fault!.rule).toBe('n3000.ring-area');
+    expect(a.fn.fault!.rule).toBe('virtio.ring-area');
     expect(a.fn.fault!.text).toMatch(/^queue 1: descriptor table: 1024 bytes at 0x70000[0-9a-f]+, of which 0 can be reached$/);
     expect(a.fn.counters.configInterrupts).toBe(1);
     expect(bench.hw.iommu!.faults.length).toBe(1);

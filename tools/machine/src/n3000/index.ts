@@ -2,7 +2,6 @@
 export type { N3000FunctionConfig } from './config.ts';
 export type { N3000Counters } from './counters.ts';
 export { N3000Function } from './function.ts';
-export type { DeviceFault } from './function.ts';
 export * from './lm-region.ts';
 export { N3000Pf, N3000Vf } from './pf.ts';
 export type { N3000Settings } from './settings.ts';

@@ -3,7 +3,7 @@
  *
  * @see DPDK drivers/vdpa/ifc/base/ifcvf.h; Linux 6.1 drivers/vdpa/ifcvf/ifcvf_base.h `struct ifcvf_lm_cfg`
  */
-import type { VirtQueue } from './queue.ts';
+import type { VirtQueue } from '../virtio/queue.ts';
 
 /**
  * How ring state is addressed.

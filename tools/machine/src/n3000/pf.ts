@@ -9,7 +9,7 @@ import { N3000Function } from './function.ts';
 import { PF_IDS, VF_IDS, pfParts, vfParts } from './image.ts';
 import { functionBars } from './layout.ts';
 import type { N3000FunctionConfig } from './config.ts';
-import { macBytes, macPlus } from './settings.ts';
+import { defaultMac, macBytes, macPlus } from '../virtio/net-settings.ts';
 import type { N3000Settings } from './settings.ts';
 
 /** A virtual function: its dirty log may be written by the physical one. */
@@ -78,11 +78,6 @@ export class N3000Pf extends N3000Function {
 
 function plugInto(context: ModelContext, link: string | undefined, name: string, learning: boolean): NetPort | null {
   return link === undefined ? null : context.networks.get(link)?.attach(name, learning) ?? null;
-}
-
-/** 52:54:BUS:DEVFN:00:00, so that functions of one lab differ. */
-function defaultMac(bus: number, devfn: number): Uint8Array {
-  return Uint8Array.of(0x52, 0x54, bus, devfn, 0, 0);
 }
 
 /** The keys of an object that have a value. */

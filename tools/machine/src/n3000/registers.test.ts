@@ -94,7 +94,7 @@ describe('queue registers', () => {
       expect(driver.r16(driver.common + 24)).toBe(1024);
       driver.w16(driver.common + 28, 1);
       expect(driver.r16(driver.common + 28)).toBe(0);
-      expect(driver.fn.fault).toEqual({ rule: 'n3000.queue-size', text: `queue 0: size ${size}, not a power of two up to 1024` });
+      expect(driver.fn.fault).toEqual({ rule: 'virtio.queue-size', text: `queue 0: size ${size}, not a power of two up to 1024` });
     }
     driver.negotiate();
     driver.w16(driver.common + 24, 3);

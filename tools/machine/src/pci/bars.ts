@@ -1,19 +1,20 @@
 /** Base address registers: sizing by all ones, and the MMIO window that is open while decoding is on. */
-import {
-  PCI_BASE_ADDRESS_MEM_PREFETCH, PCI_BASE_ADDRESS_MEM_TYPE_64,
-} from '@vdpalab/uapi';
+import { PCI_BASE_ADDRESS_MEM_PREFETCH, PCI_BASE_ADDRESS_MEM_TYPE_64, PCI_BASE_ADDRESS_SPACE_IO } from '@vdpalab/uapi';
 import type { MmioHandler, MmioRange } from '../mmio.ts';
 import type { ConfigImage } from './config-image.ts';
 import type { ConfigSpace } from './config-space.ts';
 
 const TWO_32 = 0x1_0000_0000;
-/** The type bits of a memory BAR. */
+/** The type bits of a memory BAR, and of one of ports. */
 const TYPE_MASK = 0x0f;
+const IO_TYPE_MASK = 0x03;
 
-/** One memory BAR. */
+/** One BAR: of memory, or of I/O ports. */
 export interface BarSpec {
   /** 0 to 5; a 64-bit BAR takes the next register too. */
   readonly index: number;
+  /** I/O ports instead of memory: then neither wide nor prefetchable. */
+  readonly io?: boolean;
   /** Bytes, a power of two from 16 up. */
   readonly size: number;
   readonly wide: boolean;
@@ -24,6 +25,8 @@ export interface BarSpec {
 export interface BarSpace {
   /** @returns `null` when the range is outside the bridge's windows or taken */
   readonly open: (base: number, size: number, handler: MmioHandler) => MmioRange | null;
+  /** Ports instead of memory. @param port the first one */
+  readonly openPorts: (port: number, size: number, handler: MmioHandler) => MmioRange | null;
   readonly close: (range: MmioRange) => undefined;
 }
 
@@ -34,9 +37,13 @@ export interface BarSpace {
  * @throws RangeError when a size is not a power of two from 16 up
  */
 export function describeBars(image: ConfigImage, at: number, specs: readonly BarSpec[]): undefined {
-  for (const { index, size, wide, prefetch } of specs) {
+  for (const { index, size, wide, prefetch, io } of specs) {
     if (!Number.isInteger(Math.log2(size)) || size < 16 || size >= TWO_32) {
       throw new RangeError(`BAR ${index} of ${size} bytes: not a power of two from 16 up`);
+    }
+    if (io === true) {
+      image.put(at + 4 * index, 4, PCI_BASE_ADDRESS_SPACE_IO, (~(size - 1)) >>> 0);
+      continue;
     }
     const type = (wide ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) | (prefetch ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
     image.put(at + 4 * index, 4, type, (~(size - 1)) >>> 0);
@@ -52,6 +59,8 @@ export class BarWindows {
   private readonly specs: readonly BarSpec[];
   private readonly handlers: readonly MmioHandler[];
   private readonly open: (MmioRange | null)[];
+  /** Addresses the windows were opened at: memory, or ports. */
+  private readonly starts: number[];
 
   /**
    * @param at offset of BAR 0's register
@@ -66,11 +75,13 @@ export class BarWindows {
     this.space = space;
     this.handlers = handlers;
     this.open = specs.map(() => null);
+    this.starts = specs.map(() => 0);
   }
 
   /** The address in a BAR's registers. */
   address(spec: BarSpec): number {
-    const low = (this.config.get(this.at + 4 * spec.index, 4) & ~TYPE_MASK) >>> 0;
+    const mask = spec.io === true ? IO_TYPE_MASK : TYPE_MASK;
+    const low = (this.config.get(this.at + 4 * spec.index, 4) & ~mask) >>> 0;
     return spec.wide ? low + this.config.get(this.at + 4 * spec.index + 4, 4) * TWO_32 : low;
   }
 
@@ -78,21 +89,25 @@ export class BarWindows {
    * Make the open windows what the registers say.
    *
    * @param copies windows side by side in each BAR: virtual functions; 0 when decoding is off
+   * @param ports whether ports are decoded
    */
-  update(copies: number): undefined {
+  update(copies: number, ports = false): undefined {
     const { specs, open } = this;
+    const copiesOf = (spec: BarSpec): number => (spec.io === true ? Number(ports) : copies);
     // Close first: an address may move from one BAR to another.
     for (const [i, spec] of specs.entries()) {
       const range = open[i] ?? null;
-      if (range === null || (range.base === this.address(spec) && range.size === spec.size * copies)) continue;
+      if (range === null || (this.starts[i] === this.address(spec) && range.size === spec.size * copiesOf(spec))) continue;
       this.space.close(range);
       open[i] = null;
     }
-    if (copies === 0) return;
     for (const [i, spec] of specs.entries()) {
-      if (open[i] !== null) continue;
       const base = this.address(spec);
-      if (Number.isSafeInteger(base)) open[i] = this.space.open(base, spec.size * copies, this.handlers[i]!);
+      if (open[i] !== null || copiesOf(spec) === 0 || !Number.isSafeInteger(base)) continue;
+      this.starts[i] = base;
+      open[i] = spec.io === true
+        ? this.space.openPorts(base, spec.size, this.handlers[i]!)
+        : this.space.open(base, spec.size * copies, this.handlers[i]!);
     }
   }
 }

@@ -1,8 +1,9 @@
 /** One PCI function: configuration space, BARs, MSI-X, its way to memory, reset. */
 import {
-  PCI_BASE_ADDRESS_0, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_COMMAND_PARITY,
-  PCI_COMMAND_SERR, PCI_CLASS_PROG, PCI_CLASS_DEVICE, PCI_DEVFN, PCI_DEVICE_ID, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR,
-  PCI_REVISION_ID, PCI_STATUS, PCI_SUBSYSTEM_ID, PCI_SUBSYSTEM_VENDOR_ID, PCI_VENDOR_ID,
+  PCI_BASE_ADDRESS_0, PCI_CLASS_DEVICE, PCI_CLASS_PROG, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, PCI_COMMAND_IO, PCI_COMMAND_MASTER,
+  PCI_COMMAND_MEMORY, PCI_COMMAND_PARITY, PCI_COMMAND_SERR, PCI_DEVFN, PCI_DEVICE_ID, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR,
+  PCI_INTERRUPT_LINE, PCI_INTERRUPT_PIN, PCI_REVISION_ID, PCI_STATUS, PCI_STATUS_INTERRUPT, PCI_SUBSYSTEM_ID,
+  PCI_SUBSYSTEM_VENDOR_ID, PCI_VENDOR_ID,
 } from '@vdpalab/uapi';
 import type { DmaPort } from '../dma.ts';
 import { requester } from '../iommu/unit.ts';
@@ -15,6 +16,8 @@ import { MsixVectors } from './msix.ts';
 
 /** Bits of the command register that a write changes. */
 const COMMAND_BITS = PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE;
+/** Bits of a virtual function's: decoding is its physical function's. */
+const VF_COMMAND_BITS = COMMAND_BITS & ~PCI_COMMAND_MEMORY;
 /** Error bits of the status register, cleared by writing 1. */
 const STATUS_CLEARS = 0xf900;
 
@@ -32,10 +35,16 @@ export interface FunctionIds {
 /** Where a function sits. */
 export interface FunctionSite {
   readonly hw: HwMachine;
-  readonly space: BarSpace;
+  readonly space: BarSpace & PinWire;
   readonly bus: number;
   /** device << 3 | function */
   readonly devfn: number;
+}
+
+/** Where interrupt pins lead. */
+export interface PinWire {
+  /** The function's pin was asserted. */
+  readonly interrupt: (rid: number) => undefined;
 }
 
 /** What of a layout the function itself must find again. */
@@ -56,10 +65,15 @@ export interface FunctionParts {
  */
 export function describeHeader(image: ConfigImage, ids: FunctionIds, decodes: boolean): undefined {
   image.put(PCI_VENDOR_ID, 2, ids.vendor).put(PCI_DEVICE_ID, 2, ids.device);
-  image.put(PCI_COMMAND, 2, 0, decodes ? COMMAND_BITS : COMMAND_BITS & ~PCI_COMMAND_MEMORY);
+  image.put(PCI_COMMAND, 2, 0, decodes ? COMMAND_BITS : VF_COMMAND_BITS);
   image.clearedByOnes(PCI_STATUS, 2, STATUS_CLEARS);
   image.put(PCI_REVISION_ID, 1, ids.revision).put(PCI_CLASS_PROG, 1, 0).put(PCI_CLASS_DEVICE, 2, ids.classCode);
   image.put(PCI_SUBSYSTEM_VENDOR_ID, 2, ids.subvendor).put(PCI_SUBSYSTEM_ID, 2, ids.subdevice);
+}
+
+/** Give a function interrupt pin A. */
+export function describePin(image: ConfigImage): undefined {
+  image.put(PCI_INTERRUPT_PIN, 1, 1).put(PCI_INTERRUPT_LINE, 1, 0, 0xff);
 }
 
 /** Read a bdf, `07:00.2`, as bus and devfn. */
@@ -88,9 +102,14 @@ export abstract class PciFunction {
   private way: DmaPort | null = null;
   private mastering = false;
   private removed = false;
+  private readonly wire: PinWire;
+  /** What the function does with its pin, and whether it reaches the wire. */
+  private asserted = false;
+  private signalled = false;
 
   constructor(site: FunctionSite, parts: FunctionParts) {
     this.hw = site.hw;
+    this.wire = site.space;
     this.bus = site.bus;
     this.devfn = site.devfn;
     this.rid = (site.bus << 8) | site.devfn;
@@ -128,6 +147,15 @@ export abstract class PciFunction {
     return (this.way ??= this.hw.dmaPort(this.rid));
   }
 
+  /** Drive the interrupt pin; nothing where there is none. A rising level is one interrupt, as long as the driver lets it out. */
+  readonly pin = (asserted: boolean): undefined => {
+    if (asserted === this.asserted || this.config.get(PCI_INTERRUPT_PIN, 1) === 0) return;
+    this.asserted = asserted;
+    const status = this.config.get(PCI_STATUS, 2);
+    this.config.set(PCI_STATUS, 2, asserted ? status | PCI_STATUS_INTERRUPT : status & ~PCI_STATUS_INTERRUPT);
+    this.updatePin();
+  };
+
   /** Reset the function: what a function level reset does, and the end of a virtual function. */
   reset(): undefined {
     this.config.reset();
@@ -162,6 +190,7 @@ export abstract class PciFunction {
   private commandWritten(): undefined {
     const command = this.config.get(PCI_COMMAND, 2);
     this.updateWindows();
+    this.updatePin();
     const on = (command & PCI_COMMAND_MASTER) !== 0;
     if (on === this.mastering) return;
     this.mastering = on;
@@ -170,7 +199,14 @@ export abstract class PciFunction {
   }
 
   private updateWindows(): undefined {
-    this.windows?.update((this.config.get(PCI_COMMAND, 2) & PCI_COMMAND_MEMORY) !== 0 ? 1 : 0);
+    const command = this.config.get(PCI_COMMAND, 2);
+    this.windows?.update((command & PCI_COMMAND_MEMORY) !== 0 ? 1 : 0, (command & PCI_COMMAND_IO) !== 0);
+  }
+
+  private updatePin(): undefined {
+    const signals = this.asserted && (this.config.get(PCI_COMMAND, 2) & PCI_COMMAND_INTX_DISABLE) === 0;
+    if (signals && !this.signalled) this.wire.interrupt(this.rid);
+    this.signalled = signals;
   }
 
   private deviceControlWritten(): undefined {

@@ -1,22 +1,25 @@
 /** The PCI host bridge: routes configuration cycles to functions, and opens windows for their BARs. */
 import type { PciHost } from '@vdpalab/abi';
 import type { HwMachine } from '../machine.ts';
-import { PCI_MEM32, PCI_MEM64 } from '../memory-map.ts';
+import { PCI_IO, PCI_IO_WINDOW, PCI_MEM32, PCI_MEM64 } from '../memory-map.ts';
 import type { MmioHandler, MmioRange } from '../mmio.ts';
 import type { BarSpace } from './bars.ts';
 import { RootPort } from './bridge.ts';
-import type { PciFunction } from './function.ts';
+import type { PciFunction, PinWire } from './function.ts';
 
 /** {@link PciHost} of one machine: domain 0, buses 0 to 255. */
-export class PciBusHost implements PciHost, BarSpace {
+export class PciBusHost implements PciHost, BarSpace, PinWire {
   readonly domain = 0;
   readonly firstBus = 0;
   readonly lastBus = 255;
   readonly mem32 = PCI_MEM32;
   readonly mem64 = PCI_MEM64;
+  readonly io = { ...PCI_IO, window: PCI_IO_WINDOW };
   private readonly byRid = new Map<number, PciFunction>();
   private readonly ports: RootPort[] = [];
   private readonly hw: HwMachine;
+  /** What is sent for a function's pin, by routing id. */
+  private readonly pins = new Map<number, { readonly address: number; readonly data: number }>();
 
   constructor(hw: HwMachine) {
     this.hw = hw;
@@ -78,6 +81,24 @@ export class PciBusHost implements PciHost, BarSpace {
     if (!within(PCI_MEM32) && !within(PCI_MEM64)) return null;
     if (this.hw.mmio.ranges().some((r) => base < r.base + r.size && r.base < base + size)) return null;
     return this.hw.addMmio(base, size, handler);
+  }
+
+  openPorts(port: number, size: number, handler: MmioHandler): MmioRange | null {
+    if (port < PCI_IO.base || port + size > PCI_IO.base + PCI_IO.size) return null;
+    const base = PCI_IO_WINDOW + port;
+    if (this.hw.mmio.ranges().some((r) => base < r.base + r.size && r.base < base + size)) return null;
+    return this.hw.addMmio(base, size, handler);
+  }
+
+  /** Let a function's pin send a message, or nothing with `null`: the router between pins and the I/O APIC. */
+  routePin(bus: number, devfn: number, message: { readonly address: number; readonly data: number } | null): undefined {
+    if (message === null) this.pins.delete((bus << 8) | devfn);
+    else this.pins.set((bus << 8) | devfn, message);
+  }
+
+  interrupt(rid: number): undefined {
+    const message = this.pins.get(rid);
+    if (message !== undefined) this.hw.irqchip.deliver(rid, message.address, message.data);
   }
 
   close(range: MmioRange): undefined {

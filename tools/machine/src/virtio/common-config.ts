@@ -8,7 +8,7 @@ import {
 } from '@vdpalab/uapi';
 import { ADDRESS_REGISTERS } from './queue.ts';
 import type { VirtQueue } from './queue.ts';
-import type { FeatureWords } from './settings.ts';
+import type { FeatureWords } from './features.ts';
 
 /** What register writes set off. */
 export interface CommonEvents {

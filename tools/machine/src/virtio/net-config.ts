@@ -1,7 +1,6 @@
 /** The device configuration of a network function: `struct virtio_net_config` (virtio 1.2, section 5.1.4). */
-import { VIRTIO_NET_S_LINK_UP } from '@vdpalab/uapi';
-import { DEVICE_SIZE } from './layout.ts';
-import type { N3000Settings } from './settings.ts';
+import { VIRTIO_NET_S_LINK_UP, virtio_net_config } from '@vdpalab/uapi';
+import type { NetSettings } from './net-settings.ts';
 
 const STATUS_AT = 6;
 const PAIRS_AT = 8;
@@ -9,10 +8,10 @@ const MTU_AT = 10;
 
 /** The structure's bytes. The driver only reads them. */
 export class NetConfig {
-  readonly bytes = new Uint8Array(DEVICE_SIZE);
+  readonly bytes = new Uint8Array(virtio_net_config.size);
   private readonly mac: Uint8Array;
 
-  constructor(settings: N3000Settings) {
+  constructor(settings: NetSettings) {
     this.mac = settings.mac;
     this.bytes.set(settings.mac, 0);
     this.put16(PAIRS_AT, settings.queuePairs);

@@ -1,32 +1,40 @@
-/** How a function tells its driver: by MSI-X message, or by the ISR byte. */
+/** How a function tells its driver: by MSI-X message, or by the ISR byte and the interrupt pin. */
 import { VIRTIO_MSI_NO_VECTOR, VIRTIO_PCI_ISR_CONFIG } from '@vdpalab/uapi';
 import type { HwMachine } from '../machine.ts';
 import type { MsixVectors } from '../pci/msix.ts';
-import type { N3000Counters } from './counters.ts';
+import type { VirtioCounters } from './counters.ts';
 import type { DeviceRing, VirtQueue } from './queue.ts';
 
 const ISR_QUEUE = 1;
+
+/** The function's two ways of interrupting. */
+export interface InterruptLines {
+  readonly msix: MsixVectors | null;
+  /** Drive the pin, where the function has one. */
+  readonly pin: (asserted: boolean) => undefined;
+}
 
 /** Interrupts of one function. */
 export class Interrupts {
   private isr = 0;
   private readonly device: string;
   private readonly hw: HwMachine;
-  private readonly msix: MsixVectors | null;
-  private readonly counters: N3000Counters;
+  private readonly lines: InterruptLines;
+  private readonly counters: VirtioCounters;
 
   /** @param device the function's bdf, for traces */
-  constructor(device: string, hw: HwMachine, msix: MsixVectors | null, counters: N3000Counters) {
+  constructor(device: string, hw: HwMachine, lines: InterruptLines, counters: VirtioCounters) {
     this.device = device;
     this.hw = hw;
-    this.msix = msix;
+    this.lines = lines;
     this.counters = counters;
   }
 
-  /** The ISR byte, which reading clears. */
+  /** The ISR byte; reading clears it and lets go of the pin. */
   takeIsr(): number {
     const { isr } = this;
     this.isr = 0;
+    this.lines.pin(false);
     return isr;
   }
 
@@ -46,12 +54,17 @@ export class Interrupts {
   config(vector: number): undefined {
     this.counters.configInterrupts++;
     this.isr |= VIRTIO_PCI_ISR_CONFIG;
-    this.fire(vector, 0);
+    this.fire(vector, VIRTIO_PCI_ISR_CONFIG);
   }
 
-  /** By message; without MSI-X the ISR byte alone tells, since no interrupt pin is modelled. */
+  /** By message; without MSI-X by the pin, and the ISR byte tells why. */
   private fire(vector: number, isr: number): undefined {
-    if (this.msix?.on !== true) this.isr |= isr;
-    else if (vector !== VIRTIO_MSI_NO_VECTOR) this.msix.fire(vector);
+    const { msix, pin } = this.lines;
+    if (msix?.on === true) {
+      if (vector !== VIRTIO_MSI_NO_VECTOR) msix.fire(vector);
+      return;
+    }
+    this.isr |= isr;
+    pin(true);
   }
 }

@@ -3,7 +3,7 @@ import { VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_NONE } from '@vdpalab/u
 import { Copier } from '@vdpalab/vring';
 import type { FrameSink, Runs } from '@vdpalab/vring';
 import type { NetPort } from '../net/port.ts';
-import type { N3000Counters } from './counters.ts';
+import type { NetCounters } from './counters.ts';
 
 /** Chains taken from one queue before others have their turn. */
 export const TX_BUDGET = 64;
@@ -27,11 +27,11 @@ export class Transmitter implements FrameSink {
   private read = 0;
   private readonly longest: number;
   private readonly path: TransmitPath;
-  private readonly counters: N3000Counters;
+  private readonly counters: NetCounters;
   private readonly copier = new Copier();
 
   /** @param mtu bytes */
-  constructor(mtu: number, path: TransmitPath, counters: N3000Counters) {
+  constructor(mtu: number, path: TransmitPath, counters: NetCounters) {
     this.longest = mtu + ETH_HEADER + VLAN_TAG;
     this.path = path;
     this.counters = counters;

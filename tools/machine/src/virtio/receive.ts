@@ -4,7 +4,7 @@ import { RECEIVE_MERGEABLE, Runs } from '@vdpalab/vring';
 import { FRAME_HEADER } from '../net/frame-pool.ts';
 import type { FramePool } from '../net/frame-pool.ts';
 import type { NetPort } from '../net/port.ts';
-import type { N3000Counters } from './counters.ts';
+import type { NetCounters } from './counters.ts';
 import { flowHash } from './flow.ts';
 import type { DeviceRing, VirtQueue } from './queue.ts';
 import { ETH_HEADER, VLAN_TAG } from './transmit.ts';
@@ -39,12 +39,12 @@ export class Receiver {
   private written = 0;
   private readonly longest: number;
   private readonly path: ReceivePath;
-  private readonly counters: N3000Counters;
+  private readonly counters: NetCounters;
   private readonly runs = new Runs(2);
   private readonly touched: VirtQueue[] = [];
 
   /** @param mtu bytes */
-  constructor(mtu: number, promisc: boolean, path: ReceivePath, counters: N3000Counters) {
+  constructor(mtu: number, promisc: boolean, path: ReceivePath, counters: NetCounters) {
     this.longest = mtu + ETH_HEADER + VLAN_TAG;
     this.promisc = promisc;
     this.path = path;

@@ -1,16 +1,15 @@
-/** Device work of queues that the driver kicks: transmit queues and the control queue. */
+/** Device work of queues that the driver kicks. */
 import { ChainBatch } from '@vdpalab/vring';
 import type { DirtyLog } from '@vdpalab/vring';
 import type { DmaPort } from '../dma.ts';
-import type { ControlQueue } from './control.ts';
-import type { N3000Counters } from './counters.ts';
+import type { VirtioCounters } from './counters.ts';
 import type { Interrupts } from './interrupts.ts';
 import type { DeviceRing, VirtQueue } from './queue.ts';
 import { TX_BUDGET } from './transmit.ts';
 import type { Transmitter } from './transmit.ts';
 
-/** Longest control chain, in segments. */
-const CONTROL_SEGMENTS = 1024;
+/** Longest chain of a command or request, in segments. */
+const CHAIN_SEGMENTS = 1024;
 
 /** The function, as far as its work needs to know it. */
 export interface ServedFunction {
@@ -24,55 +23,64 @@ export interface ServedFunction {
   readonly giveUp: (rule: string, text: string) => undefined;
 }
 
+/** Carries out what a chain asks for. */
+export interface ChainHandler {
+  /**
+   * @param batch holds the chain
+   * @param c the chain's number in it
+   * @returns bytes read; bytes written go into `batch.written[c]`
+   */
+  readonly run: (batch: ChainBatch, c: number) => number;
+}
+
 /** Serves the queues of one function. */
 export class QueueServer {
   private readonly fn: ServedFunction;
-  private readonly transmitter: Transmitter;
-  private readonly control: ControlQueue;
   private readonly interrupts: Interrupts;
-  private readonly counters: N3000Counters;
+  private readonly counters: VirtioCounters;
   /** Holds a command; made for the first one. */
   private batch: ChainBatch | null = null;
 
-  constructor(
-    fn: ServedFunction, transmitter: Transmitter, control: ControlQueue, interrupts: Interrupts, counters: N3000Counters,
-  ) {
+  constructor(fn: ServedFunction, interrupts: Interrupts, counters: VirtioCounters) {
     this.fn = fn;
-    this.transmitter = transmitter;
-    this.control = control;
     this.interrupts = interrupts;
     this.counters = counters;
   }
 
   /** Send what a transmit queue holds, as far as one turn goes. */
-  transmit(queue: VirtQueue, ring: DeviceRing): undefined {
+  transmit(queue: VirtQueue, ring: DeviceRing, transmitter: Transmitter): undefined {
     let done = 0;
     while (done < TX_BUDGET) {
-      const sent = ring.transmit(this.transmitter, TX_BUDGET - done);
+      const sent = ring.transmit(transmitter, TX_BUDGET - done);
       if (sent > 0) done += sent;
       else if (sent === 0 || !this.refused(queue, ring)) break;
       else done++;
     }
-    const read = this.transmitter.takeRead();
+    const read = transmitter.takeRead();
     if (read > 0) this.fn.dma().count(read, 0);
     this.finish(queue, ring, done);
   }
 
-  /** Carry out the commands of the control queue. */
-  commands(queue: VirtQueue, ring: DeviceRing): undefined {
-    const batch = (this.batch ??= new ChainBatch(1, CONTROL_SEGMENTS));
+  /** Carry out what a queue of commands or requests holds, as far as one turn goes. @returns chains carried out */
+  chains(queue: VirtQueue, ring: DeviceRing, handler: ChainHandler): number {
+    const batch = (this.batch ??= new ChainBatch(1, CHAIN_SEGMENTS));
     let done = 0;
+    let carried = 0;
     while (done < TX_BUDGET) {
       const got = ring.pop(batch);
       if (got === 0 || (got < 0 && !this.refused(queue, ring))) break;
-      if (got > 0) this.command(ring, batch);
+      if (got > 0) {
+        this.carryOut(ring, batch, handler);
+        carried++;
+      }
       done++;
     }
     this.finish(queue, ring, done);
+    return carried;
   }
 
   /**
-   * A chain was refused. One that DMA could not reach is given back empty, and its frame is lost; any other breaks the
+   * A chain was refused. One that DMA could not reach is given back empty, and what it held is lost; any other breaks the
    * protocol.
    *
    * @returns whether the queue goes on
@@ -87,13 +95,24 @@ export class QueueServer {
     return false;
   }
 
-  private command(ring: DeviceRing, batch: ChainBatch): undefined {
-    this.counters.commands++;
-    const read = this.control.run(batch, 0);
-    const at = batch.split[0]!;
-    if (batch.written[0]! > 0) this.fn.log()?.mark(batch.addrLo[at]!, batch.addrHi[at]!, 1);
-    this.fn.dma().count(read, batch.written[0]!);
+  private carryOut(ring: DeviceRing, batch: ChainBatch, handler: ChainHandler): undefined {
+    const read = handler.run(batch, 0);
+    const written = batch.written[0]!;
+    if (written > 0) this.mark(batch, written);
+    this.fn.dma().count(read, written);
     ring.pushMany(batch);
+  }
+
+  /** Tell who logs writes where the first bytes of the chain's writable part are. */
+  private mark(batch: ChainBatch, written: number): undefined {
+    const log = this.fn.log();
+    if (log === null) return;
+    let left = written;
+    for (let s = batch.split[0]!; s < batch.start[1]! && left > 0; s++) {
+      const length = Math.min(left, batch.length[s]!);
+      log.mark(batch.addrLo[s]!, batch.addrHi[s]!, length);
+      left -= length;
+    }
   }
 
   /** End a turn: come back when chains are left, else ask for a kick; interrupt as the driver wishes. */

@@ -1,0 +1,162 @@
+/** A virtio network function: frames between its queues and a network. */
+import {
+  VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, virtio_net_hdr, virtio_net_hdr_v1,
+} from '@vdpalab/uapi';
+import type { NetPort } from '../net/port.ts';
+import type { FunctionParts, FunctionSite } from '../pci/function.ts';
+import { ControlQueue } from './control.ts';
+import type { NetCounters } from './counters.ts';
+import { VirtioFunction } from './function.ts';
+import type { VirtioInit } from './function.ts';
+import { NetConfig } from './net-config.ts';
+import type { NetSettings } from './net-settings.ts';
+import type { DeviceRing, VirtQueue } from './queue.ts';
+import { Receiver } from './receive.ts';
+import { Transmitter } from './transmit.ts';
+
+/** One network function, wherever its registers lie. */
+export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<C> {
+  readonly net: NetConfig;
+  readonly receiver: Receiver;
+  /** Where the function is plugged in. */
+  port: NetPort | null = null;
+  private pairs = 1;
+  private headerSize = virtio_net_hdr.size;
+  private readonly netSettings: NetSettings;
+  private readonly transmitter: Transmitter;
+  private readonly control: ControlQueue;
+
+  constructor(site: FunctionSite, parts: FunctionParts, init: VirtioInit<C>, settings: NetSettings) {
+    super(site, parts, init);
+    this.netSettings = settings;
+    this.net = new NetConfig(settings);
+    this.transmitter = this.newTransmitter(settings);
+    this.receiver = this.newReceiver(settings);
+    this.control = new ControlQueue({
+      setPairs: (wanted) => this.common.negotiated(VIRTIO_NET_F_MQ) && this.setPairs(wanted),
+      setMac: (mac) => {
+        this.net.setMac(mac);
+        return true;
+      },
+    });
+  }
+
+  /** Plug the function into a network, or out with `null`; the link follows. */
+  plug(port: NetPort | null): undefined {
+    this.port?.unplug();
+    this.port = port;
+    if (port !== null) port.receiver = () => this.receive();
+    this.setLink(port !== null);
+  }
+
+  /** Set the link's state; the driver hears of a change by a configuration interrupt. */
+  setLink(up: boolean): undefined {
+    if (up === this.net.linkUp) return;
+    this.net.linkUp = up;
+    this.configChanged();
+  }
+
+  /** Use this many queue pairs. @returns false when there are not that many */
+  protected setPairs(count: number): boolean {
+    if (count < 1 || count > this.netSettings.queuePairs) return false;
+    this.pairs = count;
+    return true;
+  }
+
+  /** A turn of device work begins. */
+  protected beginTurn(): undefined {
+    return undefined;
+  }
+
+  protected override onDriverOk(): undefined {
+    const merged = this.common.negotiated(VIRTIO_F_VERSION_1) || this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF);
+    this.headerSize = merged ? virtio_net_hdr_v1.size : virtio_net_hdr.size;
+  }
+
+  protected onDeviceReset(): undefined {
+    this.net.reset();
+    this.port?.flush();
+    this.pairs = 1;
+    this.headerSize = virtio_net_hdr.size;
+  }
+
+  protected override onRemove(): undefined {
+    this.port?.unplug();
+    this.port = null;
+  }
+
+  /** Even queues receive: they have no work, frames that find no buffer are dropped. */
+  protected works(queue: VirtQueue): boolean {
+    return queue.index === this.controlIndex() || (queue.index & 1) === 1;
+  }
+
+  protected serve(queue: VirtQueue, ring: DeviceRing): undefined {
+    this.beginTurn();
+    if (queue.index === this.controlIndex()) this.counters.commands += this.server.chains(queue, ring, this.control);
+    else this.server.transmit(queue, ring, this.transmitter);
+  }
+
+  private newTransmitter(settings: NetSettings): Transmitter {
+    return new Transmitter(settings.mtu, {
+      port: () => (this.net.linkUp ? this.port : null),
+      headerSize: () => this.headerSize,
+      trace: (length) => this.traceTx(length),
+    }, this.counters);
+  }
+
+  private newReceiver(settings: NetSettings): Receiver {
+    return new Receiver(settings.mtu, settings.promisc, {
+      queue: (pair) => this.receiveQueue(pair),
+      pairs: () => this.pairs,
+      headerSize: () => this.headerSize,
+      mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
+      mac: () => this.net.bytes,
+      trace: (queue, frame) => this.traceRx(queue, frame),
+      used: (queue) => this.publish(queue),
+      unreachable: (queue) => this.lostRing(queue),
+      refused: (queue, ring) => this.server.refused(queue, ring),
+    }, this.counters);
+  }
+
+  private receive(): undefined {
+    const { port } = this;
+    if (port === null) return;
+    this.beginTurn();
+    this.receiver.run(port);
+    const written = this.receiver.takeWritten();
+    if (written > 0) this.dma.count(0, written);
+    for (const queue of this.queues) queue.countRing();
+  }
+
+  private receiveQueue(pair: number): VirtQueue | null {
+    const queue = this.queues[2 * pair];
+    return queue !== undefined && queue.enabled && this.active && this.net.linkUp ? queue : null;
+  }
+
+  /** Frames went into a receive queue: publish them. */
+  private publish(queue: VirtQueue): undefined {
+    const ring = queue.open();
+    if (ring === null) return;
+    ring.flush();
+    this.interrupts.used(queue, ring, 1);
+  }
+
+  /** Index of the control queue, -1 without. */
+  private controlIndex(): number {
+    if (!this.common.negotiated(VIRTIO_NET_F_CTRL_VQ)) return -1;
+    // virtio 1.2, section 5.1.2: without MQ there is one pair in front of the control queue.
+    return this.common.negotiated(VIRTIO_NET_F_MQ) ? 2 * this.netSettings.queuePairs : 2;
+  }
+
+  private traceTx(length: number): number {
+    const { trace } = this.hw;
+    return trace.enabled ? trace.emit('tx', { device: this.bdf, length }) : 0;
+  }
+
+  private traceRx(queue: VirtQueue, frame: number): undefined {
+    const { trace, sched } = this.hw;
+    if (!trace.enabled || this.port === null) return;
+    sched.cause = this.port.pool.cause[frame]!;
+    sched.cause = trace.emit('rx', { device: this.bdf, queue: queue.index, length: this.port.pool.length[frame]! });
+  }
+}
