@@ -6,7 +6,7 @@ import {
 } from '@vdpalab/uapi';
 import { writeBar } from './bar.ts';
 import type { BridgeWindows, PciBus, PciFunction } from './function.ts';
-import { formatResource, IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, IORESOURCE_WINDOW, isAssigned } from './ioresource.ts';
+import { formatResource, IORESOURCE_IO, IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, IORESOURCE_WINDOW, isAssigned } from './ioresource.ts';
 import type { Resource } from './ioresource.ts';
 import { AddressWindow, roundUp } from './window.ts';
 import type { PciRoot, PciWorld } from './world.ts';
@@ -57,16 +57,17 @@ function windowsOf(root: PciRoot, bus: PciBus): BridgeWindows {
 
 /** Only what may be prefetched and has 64 bits goes high: a bridge's other window ends at 4 GiB. */
 function windowOf(root: PciRoot, bus: PciBus, { flags }: Resource): AddressWindow {
+  if ((flags & IORESOURCE_IO) !== 0) return root.io;
   const windows = windowsOf(root, bus);
   const high = (flags & IORESOURCE_PREFETCH) !== 0 && (flags & IORESOURCE_MEM_64) !== 0;
   return high ? windows.pref : windows.mem;
 }
 
-/** The memory BARs of a function, its VFs' included. */
+/** The BARs of a function, its VFs' included. */
 function claims(fn: PciFunction): Claim[] {
   const all: Claim[] = fn.resource.map((res, index) => ({ fn, index, res }));
   fn.sriov?.resource.forEach((res, bar) => all.push({ fn, index: IOV + bar, res }));
-  return fn.is_virtfn ? [] : all.filter(({ res }) => res.size > 0 && (res.flags & IORESOURCE_MEM) !== 0);
+  return fn.is_virtfn ? [] : all.filter(({ res }) => res.size > 0 && (res.flags & (IORESOURCE_MEM | IORESOURCE_IO)) !== 0);
 }
 
 /** What firmware left: bridges first, then what is behind them. @see arch/x86/pci/i386.c `pcibios_allocate_bus_resources` */
@@ -123,6 +124,7 @@ function sizeBridges(world: PciWorld, root: PciRoot, bus: PciBus): undefined {
 function sumBelow(bus: PciBus, needs: { mem: number; pref: number }): undefined {
   for (const fn of bus.devices) {
     for (const { res } of claims(fn)) {
+      if ((res.flags & IORESOURCE_IO) !== 0) continue;
       const high = (res.flags & IORESOURCE_PREFETCH) !== 0 && (res.flags & IORESOURCE_MEM_64) !== 0;
       needs[high ? 'pref' : 'mem'] += roundUp(res.size, res.align) + res.align;
     }

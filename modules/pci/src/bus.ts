@@ -61,6 +61,7 @@ async function enumerate(world: PciWorld, host: PciHost): Promise<void> {
     host, bus, dev,
     mem32: new AddressWindow(host.mem32.base, host.mem32.size),
     mem64: new AddressWindow(host.mem64.base, host.mem64.size),
+    io: new AddressWindow(host.io?.base ?? 0, host.io?.size ?? 0),
   };
   world.root = root;
   k._printk(KERN_INFO, `PCI host bridge to bus ${name}`);

@@ -1,9 +1,12 @@
 /** Decoding and bus mastering. Mirrors `drivers/pci/{pci,setup-res,devres}.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
-import { PCI_COMMAND, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY } from '@vdpalab/uapi';
+import { PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_INTERRUPT_PIN, PCI_SLOT } from '@vdpalab/uapi';
 import type { PciFunction } from './function.ts';
-import { formatResource, IORESOURCE_MEM } from './ioresource.ts';
+import { formatResource, IORESOURCE_IO, IORESOURCE_MEM } from './ioresource.ts';
 import type { Kernel } from './world.ts';
+
+/** First interrupt line of the I/O APIC that is PCI's; how lines are shared is not modelled. */
+const FIRST_PCI_GSI = 16;
 
 /**
  * Switch a function's decoding on; further calls only count.
@@ -15,14 +18,34 @@ export function enableDevice(k: Kernel, fn: PciFunction): undefined {
   if (fn.enableCnt === 0) {
     for (let bridge = fn.pciBus.self; bridge !== null; bridge = bridge.pciBus.self) enableBridge(k, bridge);
     enableResources(k, fn);
+    routePin(k, fn);
   }
   fn.enableCnt++;
 }
 
 /** Undo one {@link enableDevice}; the last one ends bus mastering. @see `pci_disable_device` */
-export function disableDevice(fn: PciFunction): undefined {
+export function disableDevice(k: Kernel, fn: PciFunction): undefined {
   if (fn.enableCnt === 0) throw new Error(`${fn.name}: disabled, but not enabled`);
-  if (--fn.enableCnt === 0) setMaster(fn, false);
+  if (--fn.enableCnt > 0) return;
+  setMaster(fn, false);
+  unroutePin(k, fn);
+}
+
+/** Give a function's interrupt pin a number of its own, where the host can. @see `pcibios_enable_irq` */
+function routePin(k: Kernel, fn: PciFunction): undefined {
+  const route = k.machine.pci?.routePin;
+  if (route === undefined || fn.is_virtfn || fn.config.read(PCI_INTERRUPT_PIN, 1) === 0) return;
+  const { irq, address, data } = k.irq_alloc_msi('IO-APIC', FIRST_PCI_GSI + PCI_SLOT(fn.devfn));
+  route(fn.bus, fn.devfn, { address, data });
+  fn.irq = irq;
+}
+
+/** @see `pcibios_disable_irq` */
+function unroutePin(k: Kernel, fn: PciFunction): undefined {
+  if (fn.irq === 0) return;
+  k.machine.pci?.routePin?.(fn.bus, fn.devfn, null);
+  k.irq_free_msi(fn.irq);
+  fn.irq = 0;
 }
 
 /** Let the function start transfers, or not. @see `__pci_set_master` */
@@ -37,12 +60,13 @@ function enableResources(k: Kernel, fn: PciFunction): undefined {
   let wanted = 0;
   fn.resource.forEach((res, bar) => {
     // The ROM is switched on by who reads it.
-    if (bar === 6 || res.size === 0 || (res.flags & IORESOURCE_MEM) === 0) return;
+    const kind = (res.flags & IORESOURCE_IO) !== 0 ? PCI_COMMAND_IO : (res.flags & IORESOURCE_MEM) !== 0 ? PCI_COMMAND_MEMORY : 0;
+    if (bar === 6 || res.size === 0 || kind === 0) return;
     if (res.start === 0) {
       k.dev_err(fn.dev, `can't enable device: BAR ${bar} ${formatResource(res)} not assigned`);
       throw new KernelError('EINVAL', 'pci.enable.unassigned', `${fn.name}: BAR ${bar} of ${res.size} bytes has no address`);
     }
-    wanted = PCI_COMMAND_MEMORY;
+    wanted |= kind;
   });
   turnOn(k, fn, wanted);
 }

@@ -76,6 +76,8 @@ export class PciFunction implements PciDev {
   noMsi = false;
   /** Drivers may have it: set when scanning is over. */
   matchDriver = false;
+  /** Interrupt number of the pin while the function is enabled, 0 without. */
+  irq = 0;
   /** `pci_enable_device` calls not undone. */
   enableCnt = 0;
   /** Who reserved each BAR. */

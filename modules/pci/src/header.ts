@@ -46,6 +46,8 @@ export interface PciDev {
   readonly resource: readonly PciResource[];
   readonly driver: PciDriver | null;
   readonly msix_enabled: boolean;
+  /** Interrupt number of its pin, once enabled; 0 when it has none. */
+  readonly irq: number;
 }
 
 /** `struct pci_driver` */
@@ -62,7 +64,7 @@ export interface PciDriver {
   readonly driver_managed_dma?: boolean;
 }
 
-/** A mapped register window: `void __iomem *`. */
+/** A mapped register window: `void __iomem *`, of memory or of I/O ports. */
 export interface IoMem {
   /** Physical address of offset 0. */
   readonly pa: number;
@@ -84,6 +86,12 @@ export interface PciSymbols {
   pci_get_drvdata: (pdev: PciDev) => unknown;
   pci_set_drvdata: (pdev: PciDev, data: unknown) => Atomic;
 
+  /** Decoding on. @throws EINVAL */
+  pci_enable_device: (pdev: PciDev) => Atomic;
+  /** Undo one pci_enable_device; the last one ends bus mastering. */
+  pci_disable_device: (pdev: PciDev) => Atomic;
+  /** Whether it still answers. */
+  pci_device_is_present: (pdev: PciDev) => boolean;
   /** Decoding on; released with the driver. @throws EINVAL */
   pcim_enable_device: (pdev: PciDev) => Atomic;
   /** Reserve and map BARs; released with the driver. @param mask bit per BAR; @throws EBUSY when reserved, EINVAL for an absent BAR */
@@ -92,11 +100,18 @@ export interface PciSymbols {
   pcim_iomap_table: (pdev: PciDev) => readonly (IoMem | null)[];
   pci_request_region: (pdev: PciDev, bar: number, name: string) => Atomic;
   pci_release_region: (pdev: PciDev, bar: number) => Atomic;
+  /** @param mask bit per BAR; @throws EBUSY when one is reserved; none is then */
+  pci_request_selected_regions: (pdev: PciDev, mask: number, name: string) => Atomic;
+  pci_release_selected_regions: (pdev: PciDev, mask: number) => Atomic;
   /** @throws ENOMEM for a BAR that is absent or has no address, where Linux returns NULL */
   pci_iomap: (pdev: PciDev, bar: number) => IoMem;
+  /** At most `maxlen` bytes from `offset` on. @throws ENOMEM as pci_iomap, and for an offset beyond the BAR */
+  pci_iomap_range: (pdev: PciDev, bar: number, offset: number, maxlen: number) => IoMem;
   pci_iounmap: (pdev: PciDev, mem: IoMem) => Atomic;
   pci_resource_start: (pdev: PciDev, bar: number) => number;
   pci_resource_len: (pdev: PciDev, bar: number) => number;
+  /** IORESOURCE_* */
+  pci_resource_flags: (pdev: PciDev, bar: number) => number;
   /** Bus mastering on. */
   pci_set_master: (pdev: PciDev) => Atomic;
   pci_clear_master: (pdev: PciDev) => Atomic;

@@ -12,8 +12,9 @@ export default defineModule({
   imports,
   exports: [
     '__pci_register_driver', 'pci_unregister_driver', 'to_pci_dev', 'pci_devices', 'pci_get_drvdata', 'pci_set_drvdata',
-    'pcim_enable_device', 'pcim_iomap_regions', 'pcim_iomap_table', 'pci_request_region', 'pci_release_region',
-    'pci_iomap', 'pci_iounmap', 'pci_resource_start', 'pci_resource_len', 'pci_set_master', 'pci_clear_master',
+    'pci_enable_device', 'pci_disable_device', 'pci_device_is_present', 'pcim_enable_device', 'pcim_iomap_regions', 'pcim_iomap_table', 'pci_request_region', 'pci_release_region',
+    'pci_request_selected_regions', 'pci_release_selected_regions', 'pci_iomap_range',
+    'pci_iomap', 'pci_iounmap', 'pci_resource_start', 'pci_resource_len', 'pci_resource_flags', 'pci_set_master', 'pci_clear_master',
     'pci_read_config_byte', 'pci_read_config_word', 'pci_read_config_dword', 'pci_write_config_byte',
     'pci_write_config_word', 'pci_write_config_dword', 'pci_find_capability', 'pci_name', 'pci_alloc_irq_vectors',
     'pci_free_irq_vectors', 'pci_irq_vector', 'pci_msix_vec_count',

@@ -5,7 +5,7 @@ import { disableDevice, enableDevice } from './enable.ts';
 import type { PciFunction } from './function.ts';
 import type { PciDev, PciSymbols } from './header.ts';
 import { IoWindow } from './iomem.ts';
-import { formatResource, isAssigned } from './ioresource.ts';
+import { formatResource, IORESOURCE_IO, isAssigned } from './ioresource.ts';
 import { freeVectors } from './msix.ts';
 import type { Kernel } from './world.ts';
 
@@ -13,16 +13,19 @@ const STD_BARS = 6;
 
 type RegionSymbols = Pick<PciSymbols,
   'pcim_enable_device' | 'pcim_iomap_regions' | 'pcim_iomap_table' | 'pci_request_region' | 'pci_release_region'
-  | 'pci_iomap' | 'pci_iounmap' | 'pci_resource_start' | 'pci_resource_len'>;
+  | 'pci_iomap' | 'pci_iomap_range' | 'pci_iounmap' | 'pci_resource_start' | 'pci_resource_len' | 'pci_resource_flags'
+  | 'pci_request_selected_regions' | 'pci_release_selected_regions' | 'pci_enable_device' | 'pci_disable_device'>;
 
 /** Make the symbols about BARs. @param own the function behind a handle */
 export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): RegionSymbols {
-  const { mmio } = k.machine;
+  const { mmio, pci } = k.machine;
+  const map = (fn: PciFunction, bar: number, offset = 0, maxlen = Number.MAX_SAFE_INTEGER): IoWindow =>
+    mapRange(mmio, pci?.io?.window ?? 0, fn, bar, offset, maxlen);
 
   function mapManaged(fn: PciFunction, bar: number, name: string): undefined {
     requestRegion(k, fn, bar, name);
     try {
-      fn.managedMaps[bar] = map(mmio, fn, bar);
+      fn.managedMaps[bar] = map(fn, bar);
     } catch (error) {
       releaseRegion(fn, bar);
       throw error;
@@ -40,6 +43,8 @@ export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): Re
   }
 
   return {
+    pci_enable_device: (pdev) => enableDevice(k, own(pdev)),
+    pci_disable_device: (pdev) => disableDevice(k, own(pdev)),
     pcim_enable_device(pdev) {
       const fn = own(pdev);
       enableDevice(k, fn);
@@ -48,20 +53,19 @@ export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): Re
         k.devm_add_action(fn.dev, 'pcim_enable_device', async () => {
           fn.managed = false;
           await freeVectors(k, fn);
-          while (fn.enableCnt > 0) disableDevice(fn);
+          while (fn.enableCnt > 0) disableDevice(k, fn);
         });
       } catch (error) {
-        disableDevice(fn);
+        disableDevice(k, fn);
         throw error;
       }
       fn.managed = true;
     },
     pcim_iomap_regions(pdev, mask, name) {
       const fn = own(pdev);
-      const bars = Array.from({ length: STD_BARS }, (_, bar) => bar).filter((bar) => (mask & (1 << bar)) !== 0);
       const done: number[] = [];
       try {
-        for (const bar of bars) {
+        for (const bar of barsOf(mask)) {
           if (fn.resource[bar]!.size === 0) {
             throw new KernelError('EINVAL', 'pci.iomap.absent', `${fn.name}: no BAR ${bar}`);
           }
@@ -77,7 +81,24 @@ export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): Re
     pcim_iomap_table: (pdev) => own(pdev).managedMaps,
     pci_request_region: (pdev, bar, name) => requestRegion(k, own(pdev), bar, name),
     pci_release_region: (pdev, bar) => releaseRegion(own(pdev), bar),
-    pci_iomap: (pdev, bar) => map(mmio, own(pdev), bar),
+    pci_request_selected_regions(pdev, mask, name) {
+      const fn = own(pdev);
+      const done: number[] = [];
+      try {
+        for (const bar of barsOf(mask)) {
+          requestRegion(k, fn, bar, name);
+          done.push(bar);
+        }
+      } catch (error) {
+        for (const bar of done) releaseRegion(fn, bar);
+        throw error;
+      }
+    },
+    pci_release_selected_regions(pdev, mask) {
+      for (const bar of barsOf(mask)) releaseRegion(own(pdev), bar);
+    },
+    pci_iomap: (pdev, bar) => map(own(pdev), bar),
+    pci_iomap_range: (pdev, bar, offset, maxlen) => map(own(pdev), bar, offset, maxlen),
     pci_iounmap(pdev, mem) {
       const fn = own(pdev);
       if (!(mem instanceof IoWindow) || !fn.iomaps.has(mem)) throw new Error(`${fn.name}: unmaps a window it has not`);
@@ -85,7 +106,13 @@ export function createRegions(k: Kernel, own: (pdev: PciDev) => PciFunction): Re
     },
     pci_resource_start: (pdev, bar) => own(pdev).resource[bar]?.start ?? 0,
     pci_resource_len: (pdev, bar) => own(pdev).resource[bar]?.size ?? 0,
+    pci_resource_flags: (pdev, bar) => own(pdev).resource[bar]?.flags ?? 0,
   };
+}
+
+/** BARs of a mask. */
+function barsOf(mask: number): readonly number[] {
+  return Array.from({ length: STD_BARS }, (_, bar) => bar).filter((bar) => (mask & (1 << bar)) !== 0);
 }
 
 /** Reserve a BAR; an absent one needs no reservation. @throws EBUSY @see `__pci_request_region` */
@@ -105,13 +132,17 @@ function releaseRegion(fn: PciFunction, bar: number): undefined {
   if (fn.regions[bar] !== undefined) fn.regions[bar] = null;
 }
 
-/** @throws ENOMEM for a BAR that is absent or has no address, where Linux returns NULL */
-function map(mmio: Mmio, fn: PciFunction, bar: number): IoWindow {
+/**
+ * @param ports physical address of I/O port 0
+ * @throws ENOMEM for a BAR that is absent or has no address, or an offset beyond it, where Linux returns NULL
+ */
+function mapRange(mmio: Mmio, ports: number, fn: PciFunction, bar: number, offset: number, maxlen: number): IoWindow {
   const res = fn.resource[bar];
-  if (res === undefined || !isAssigned(res)) {
-    throw new KernelError('ENOMEM', 'pci.iomap.unassigned', `${fn.name}: BAR ${bar} is absent or has no address`);
+  if (res === undefined || !isAssigned(res) || offset >= res.size) {
+    throw new KernelError('ENOMEM', 'pci.iomap.unassigned', `${fn.name}: BAR ${bar} is absent, has no address or ends before ${offset}`);
   }
-  const window = new IoWindow(mmio, bar, res.start, res.size);
+  const start = res.start + offset + ((res.flags & IORESOURCE_IO) !== 0 ? ports : 0);
+  const window = new IoWindow(mmio, bar, start, Math.min(maxlen, res.size - offset));
   fn.iomaps.add(window);
   return window;
 }

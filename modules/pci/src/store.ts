@@ -19,7 +19,7 @@ export async function storeEnable({ k }: PciWorld, fn: PciFunction, text: string
       throw new KernelError('EBUSY', 'pci.enable.bound', `${fn.name}: bound to ${fn.dev.driver.name}`);
     }
     if (on) enableDevice(k, fn);
-    else if (fn.enableCnt > 0) disableDevice(fn);
+    else if (fn.enableCnt > 0) disableDevice(k, fn);
     else throw new KernelError('EIO', 'pci.enable.off', `${fn.name}: not enabled`);
   } finally {
     k.device_unlock(fn.dev);

@@ -1,6 +1,7 @@
 /** The exported functions. */
 import { KernelError } from '@vdpalab/abi';
 import { findCapability, findExtCapability, findNextCapability } from './capability.ts';
+import { PCI_VENDOR_ID } from '@vdpalab/uapi';
 import { createDrivers } from './driver.ts';
 import { setMaster } from './enable.ts';
 import { PciFunction } from './function.ts';
@@ -34,6 +35,7 @@ export function createSymbols(world: PciWorld): PciSymbols {
     pci_find_capability: (pdev, cap) => findCapability(own(pdev).config, cap),
     pci_find_next_capability: (pdev, pos, cap) => findNextCapability(own(pdev).config, pos, cap),
     pci_find_ext_capability: (pdev, cap) => findExtCapability(own(pdev).config, cap),
+    pci_device_is_present: (pdev) => own(pdev).config.read(PCI_VENDOR_ID, 2) === own(pdev).vendor,
     pci_name: (pdev) => own(pdev).name,
     pci_alloc_irq_vectors: async (pdev, min, max) => allocVectors(k, own(pdev), min, max),
     pci_free_irq_vectors: (pdev) => freeVectors(k, own(pdev)),

@@ -27,7 +27,7 @@ export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
         text('subsystem_device', ({ subsystem_device }) => `0x${hex(subsystem_device, 4)}`),
         text('revision', ({ revision }) => `0x${hex(revision, 2)}`),
         text('class', (fn) => `0x${hex(fn.class, 6)}`),
-        text('irq', ({ msix }) => String(msix?.vectors[0]?.irq ?? 0)),
+        text('irq', ({ msix, irq }) => String(msix?.vectors[0]?.irq ?? irq)),
         text('modalias', pciModalias),
         { name: 'resource', mode: 0o444, show: async (dev) => resourceFile(of(dev)) },
         bridge(text('secondary_bus_number', ({ subordinate }) => String(subordinate?.number ?? 0))),

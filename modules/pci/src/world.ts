@@ -45,6 +45,8 @@ export interface PciRoot {
   readonly dev: Device;
   readonly mem32: AddressWindow;
   readonly mem64: AddressWindow;
+  /** I/O ports; bridges let all of them through. */
+  readonly io: AddressWindow;
 }
 
 /** All functions, by device and by place. */

@@ -31,6 +31,8 @@ const vfOverride = z.strictObject({
   link: z.string().optional().describe('network this function is plugged into, instead of the physical function\'s'),
 });
 
+const powerOfTwo = (n: number): boolean => (n & (n - 1)) === 0;
+
 const n3000 = z.strictObject({
   at: bdf,
   model: z.literal('n3000'),
@@ -42,7 +44,7 @@ const n3000 = z.strictObject({
     stride: z.int().min(1).max(0xffff).default(1),
   }).prefault({}),
   queue_pairs: z.int().min(1).max(8).default(1).describe('per virtual function'),
-  queue_size: z.int().min(64).max(32768).refine((n) => (n & (n - 1)) === 0, 'a power of two').default(1024),
+  queue_size: z.int().min(64).max(32768).refine(powerOfTwo, 'a power of two').default(1024),
   mtu: z.int().min(68).max(65535).default(1500).describe('largest MTU the functions offer, bytes'),
   mac: mac.optional().describe('of the physical function; virtual function n has this plus n + 1'),
   link: z.string().optional().describe('network the functions are plugged into'),
@@ -61,6 +63,39 @@ const faultRule = z.string().superRefine((text, ctx) => {
   }
 });
 
+/** What plain virtio functions have in common; names are QEMU's. */
+const plain = {
+  at: bdf,
+  disable_legacy: z.boolean().optional().describe('without the legacy interface in I/O ports; when absent, true behind a root port'),
+  disable_modern: z.boolean().optional().describe('without the modern interface'),
+  iommu_platform: z.boolean().optional()
+    .describe('DMA goes through the IOMMU; only without the legacy interface, where it is true when absent'),
+  page_per_vq: z.boolean().optional().describe('a page for each doorbell, so that processes can map them'),
+  vectors: z.int().min(0).max(128).optional().describe('MSI-X vectors, 0 for none; when absent, one for each queue and one for the configuration'),
+};
+
+const virtioNet = z.strictObject({
+  ...plain,
+  model: z.literal('virtio-net'),
+  queue_pairs: z.int().min(1).max(8).default(1),
+  queue_size: z.int().min(16).max(1024).refine(powerOfTwo, 'a power of two').default(256),
+  mtu: z.int().min(68).max(65535).default(1500).describe('bytes'),
+  mac: mac.optional(),
+  link: z.string().optional().describe('network the function is plugged into'),
+  promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
+  mrg_rxbuf: z.boolean().default(true).describe('false: a frame must fit into one buffer'),
+});
+
+const virtioBlk = z.strictObject({
+  ...plain,
+  model: z.literal('virtio-blk'),
+  capacity: size.refine((n) => n % 512 === 0, 'a multiple of 512').default(16 * 1024 ** 2),
+  num_queues: z.int().min(1).max(16).default(1),
+  queue_size: z.int().min(16).max(1024).refine(powerOfTwo, 'a power of two').default(256),
+  serial: z.string().max(20).default(''),
+  read_only: z.boolean().default(false),
+});
+
 const network = z.strictObject({
   name: z.string().min(1),
   kind: z.enum(['switch', 'wire']).default('switch'),
@@ -77,7 +112,7 @@ export const labSchema = z.strictObject({
   iommu: z.boolean().default(true).describe('a platform IOMMU'),
   pci: z.strictObject({
     root_ports: z.array(rootPort).default([]),
-    functions: z.array(z.discriminatedUnion('model', [n3000])).default([]),
+    functions: z.array(z.discriminatedUnion('model', [n3000, virtioNet, virtioBlk])).default([]),
   }).prefault({}),
   networks: z.array(network).default([]),
   'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
@@ -114,13 +149,21 @@ export const labSchema = z.strictObject({
     seen.add(fn.at);
     const port = lab.pci.root_ports.find((p) => p.bus === bus);
     if (bus !== 0 && port === undefined) fail(`no root port leads to bus ${fn.at.slice(0, 2)}`, ['pci', 'functions', i, 'at']);
+    if ('link' in fn && fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
+    if (fn.model !== 'n3000') {
+      const legacy = !(fn.disable_legacy ?? bus !== 0);
+      if (!legacy && fn.disable_modern === true) fail('the modern interface is the only one left', ['pci', 'functions', i, 'disable_modern']);
+      if (legacy && fn.iommu_platform === true) {
+        fail('functions with the legacy interface reach memory past the IOMMU', ['pci', 'functions', i, 'iommu_platform']);
+      }
+      return;
+    }
     const devfn = (Number.parseInt(fn.at.slice(3, 5), 16) << 3) | Number(fn.at.slice(6));
     const last = (bus << 8) + devfn + fn.sriov.offset + (fn.sriov.total - 1) * fn.sriov.stride;
     const end = port === undefined ? bus : port.bus + port.buses - 1;
     if (fn.sriov.total > 0 && last >> 8 > end) {
       fail(`${fn.sriov.total} virtual functions reach bus ${(last >> 8).toString(16)}, the port leads to ${end.toString(16)} at most: raise its "buses"`, ['pci', 'functions', i, 'sriov', 'total']);
     }
-    if (fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
     for (const [n, vf] of Object.entries(fn.vfs)) {
       if (Number(n) >= fn.sriov.total) fail(`there are ${fn.sriov.total} virtual functions`, ['pci', 'functions', i, 'vfs', n]);
       if (vf.link !== undefined && !networks.has(vf.link)) fail(`no network is called ${vf.link}`, ['pci', 'functions', i, 'vfs', n, 'link']);

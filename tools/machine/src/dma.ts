@@ -63,12 +63,12 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
   /** Whether lookups that fail are accesses, to be logged. */
   private quiet = false;
 
-  /** Ports are made by the machine, which keeps one for each requester. */
-  constructor(door: DmaDoor, rid: number, pasid: number | null) {
+  /** Ports are made by the machine, which keeps one for each requester. @param bypass whether addresses are physical, IOMMU or not */
+  constructor(door: DmaDoor, rid: number, pasid: number | null, bypass = false) {
     this.door = door;
     this.rid = rid;
     this.pasid = pasid;
-    this.entry = door.iommu === null ? null : door.iommu.connect(rid, pasid, this);
+    this.entry = door.iommu === null || bypass ? null : door.iommu.connect(rid, pasid, this);
     this.extent = new ExtentCache(this);
   }
 

@@ -59,8 +59,8 @@ export interface HwMachine {
   /** Claim MMIO addresses. @throws RangeError when the range is empty, unaligned or overlaps another */
   readonly addMmio: (base: number, size: number, handler: MmioHandler) => MmioRange;
   readonly removeMmio: (range: MmioRange) => Atomic;
-  /** The requester's way to memory: one port for each requester id and PASID, made when first asked for. */
-  readonly dmaPort: (rid: number, pasid?: number | null) => DmaPort;
+  /** The requester's way to memory: one port for each requester id and PASID, made when first asked for. @param bypass past the IOMMU */
+  readonly dmaPort: (rid: number, pasid?: number | null, bypass?: boolean) => DmaPort;
   /** The device is gone: close its port. A later {@link dmaPort} makes a new one. */
   readonly dropDmaPort: (rid: number, pasid?: number | null) => Atomic;
   /** Observe all DMA, or none with `null`. Queues that run already do not notice. */
@@ -113,11 +113,11 @@ export function createMachine(options: MachineOptions): HwMachine {
     machine, sched, ram, mmio, iommu, irqchip, trace, counters,
     addMmio: (base, size, handler) => mmio.add(base, size, handler),
     removeMmio: (range) => mmio.remove(range),
-    dmaPort(rid, pasid = null) {
+    dmaPort(rid, pasid = null, bypass = false) {
       const key = requester(rid, pasid);
       let port = ports.get(key);
       if (port === undefined) {
-        port = new DmaPort(door, rid, pasid);
+        port = new DmaPort(door, rid, pasid, bypass);
         ports.set(key, port);
       }
       return port;

@@ -6,6 +6,9 @@ import { framePoolBeside } from '../net/frame-pool.ts';
 import type { FramePool } from '../net/frame-pool.ts';
 import { EthernetSwitch } from '../net/switch.ts';
 import { Wire } from '../net/wire.ts';
+import { VirtioBlkFunction } from '../virtio/plain-blk.ts';
+import type { VirtioBlkConfig, VirtioNetConfig } from '../virtio/plain-config.ts';
+import { VirtioNetFunction } from '../virtio/plain-net.ts';
 import { HostBridge, RootPort } from './bridge.ts';
 import { parseBdf } from './function.ts';
 import type { PciFunction } from './function.ts';
@@ -13,7 +16,7 @@ import { PciBusHost } from './host.ts';
 import type { FunctionConfig, ModelContext, PciModel } from './model.ts';
 
 /** The functions a lab file may name: one interface for each model. */
-export type ModelConfig = N3000FunctionConfig;
+export type ModelConfig = N3000FunctionConfig | VirtioNetConfig | VirtioBlkConfig;
 
 /** A root port of the lab file. */
 export interface RootPortConfig {
@@ -39,6 +42,8 @@ export interface NetworkConfig {
 /** A new model is one more line here, and one more interface in {@link ModelConfig}. */
 const MODELS: { readonly [M in ModelConfig['model']]: PciModel<Extract<ModelConfig, { model: M }>> } = {
   n3000: (context, config) => new N3000Pf(context, config),
+  'virtio-net': (context, config) => new VirtioNetFunction(context, config),
+  'virtio-blk': (context, config) => new VirtioBlkFunction(context, config),
 };
 
 /** What was built. */
@@ -92,7 +97,8 @@ export function createPciHost(hw: HwMachine, pci: PciConfig, networks: readonly 
 }
 
 function build(context: ModelContext, config: ModelConfig): PciFunction {
-  return MODELS[config.model](context, config);
+  const make: PciModel<never> = MODELS[config.model];
+  return make(context, config as never); // the model of this config, found by its name
 }
 
 function sharesDevice(config: FunctionConfig, all: readonly FunctionConfig[]): boolean {
@@ -121,7 +127,9 @@ function checkAddresses(pci: PciConfig): undefined {
   };
   for (const port of pci.root_ports) claim(ridOf(port.at), port.at);
   for (const fn of pci.functions) claim(ridOf(fn.at), fn.at);
-  for (const { at, sriov } of pci.functions) {
+  for (const config of pci.functions) {
+    if (!('sriov' in config)) continue;
+    const { at, sriov } = config;
     for (let i = 0; i < sriov.total; i++) claim(ridOf(at) + sriov.offset + i * sriov.stride, `VF ${i} of ${at}`);
   }
 }

@@ -56,16 +56,19 @@ export interface FunctionParts {
   readonly express: number;
   /** MSI-X: offset of the capability, and vectors. */
   readonly msix: { readonly at: number; readonly count: number } | null;
+  /** DMA at physical addresses, past the platform IOMMU. */
+  readonly bypassIommu?: boolean;
 }
 
 /**
  * Write a type 0 header's identity, command and status.
  *
  * @param decodes whether the memory enable bit works; in a virtual function it is hardwired to 0
+ * @param ports whether there are I/O ports to enable
  */
-export function describeHeader(image: ConfigImage, ids: FunctionIds, decodes: boolean): undefined {
+export function describeHeader(image: ConfigImage, ids: FunctionIds, decodes: boolean, ports = false): undefined {
   image.put(PCI_VENDOR_ID, 2, ids.vendor).put(PCI_DEVICE_ID, 2, ids.device);
-  image.put(PCI_COMMAND, 2, 0, decodes ? COMMAND_BITS : VF_COMMAND_BITS);
+  image.put(PCI_COMMAND, 2, 0, (decodes ? COMMAND_BITS : VF_COMMAND_BITS) | (ports ? PCI_COMMAND_IO : 0));
   image.clearedByOnes(PCI_STATUS, 2, STATUS_CLEARS);
   image.put(PCI_REVISION_ID, 1, ids.revision).put(PCI_CLASS_PROG, 1, 0).put(PCI_CLASS_DEVICE, 2, ids.classCode);
   image.put(PCI_SUBSYSTEM_VENDOR_ID, 2, ids.subvendor).put(PCI_SUBSYSTEM_ID, 2, ids.subdevice);
@@ -102,6 +105,7 @@ export abstract class PciFunction {
   private way: DmaPort | null = null;
   private mastering = false;
   private removed = false;
+  private readonly bypassIommu: boolean;
   private readonly wire: PinWire;
   /** What the function does with its pin, and whether it reaches the wire. */
   private asserted = false;
@@ -110,6 +114,7 @@ export abstract class PciFunction {
   constructor(site: FunctionSite, parts: FunctionParts) {
     this.hw = site.hw;
     this.wire = site.space;
+    this.bypassIommu = parts.bypassIommu === true;
     this.bus = site.bus;
     this.devfn = site.devfn;
     this.rid = (site.bus << 8) | site.devfn;
@@ -144,7 +149,7 @@ export abstract class PciFunction {
 
   /** The function's way to memory. */
   get dma(): DmaPort {
-    return (this.way ??= this.hw.dmaPort(this.rid));
+    return (this.way ??= this.hw.dmaPort(this.rid, null, this.bypassIommu));
   }
 
   /** Drive the interrupt pin; nothing where there is none. A rising level is one interrupt, as long as the driver lets it out. */

@@ -1,9 +1,9 @@
 /** The common configuration structure (virtio 1.2, section 4.1.4.3). */
 import {
-  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_MSI_NO_VECTOR,
+  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_RING_RESET, VIRTIO_MSI_NO_VECTOR,
   VIRTIO_PCI_COMMON_CFGGENERATION, VIRTIO_PCI_COMMON_DF, VIRTIO_PCI_COMMON_DFSELECT, VIRTIO_PCI_COMMON_GF,
   VIRTIO_PCI_COMMON_GFSELECT, VIRTIO_PCI_COMMON_MSIX, VIRTIO_PCI_COMMON_Q_DESCLO, VIRTIO_PCI_COMMON_Q_ENABLE,
-  VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_PCI_COMMON_Q_SELECT, VIRTIO_PCI_COMMON_Q_SIZE, VIRTIO_PCI_COMMON_Q_USEDHI,
+  VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_PCI_COMMON_Q_RESET, VIRTIO_PCI_COMMON_Q_SELECT, VIRTIO_PCI_COMMON_Q_SIZE, VIRTIO_PCI_COMMON_Q_USEDHI,
   VIRTIO_PCI_COMMON_STATUS,
 } from '@vdpalab/uapi';
 import { ADDRESS_REGISTERS } from './queue.ts';
@@ -18,6 +18,8 @@ export interface CommonEvents {
   readonly driverOk: () => undefined;
   readonly enable: (queue: VirtQueue) => undefined;
   readonly disable: (queue: VirtQueue) => undefined;
+  /** 1 was written to a queue's reset register. */
+  readonly resetQueue: (queue: VirtQueue) => undefined;
 }
 
 /** The registers, and the negotiation that happens in them. */
@@ -32,7 +34,8 @@ export class CommonConfig {
   private deviceSelect = 0;
   private driverSelect = 0;
   private queueSelect = 0;
-  private readonly offered: FeatureWords;
+  /** Features the device has. */
+  readonly offered: FeatureWords;
   private readonly queues: readonly VirtQueue[];
   private readonly vectors: number;
   private readonly events: CommonEvents;
@@ -143,6 +146,10 @@ export class CommonConfig {
         if (value === 1) this.events.enable(queue);
         // The spec forbids the driver this; the drivers of the real device stop queues so.
         else if (value === 0) this.events.disable(queue);
+        return;
+      case VIRTIO_PCI_COMMON_Q_RESET:
+        // Done at once: the register reads back 0.
+        if (queue !== undefined && value === 1 && this.negotiated(VIRTIO_F_RING_RESET)) this.events.resetQueue(queue);
         return;
       default:
     }

@@ -51,6 +51,7 @@ export abstract class VirtioFunction<C extends VirtioCounters> extends PciFuncti
       driverOk: () => this.started(),
       enable: (queue) => this.enable(queue),
       disable: (queue) => queue.disable(),
+      resetQueue: (queue) => queue.reset(),
     });
     this.interrupts = new Interrupts(this.bdf, this.hw, this, init.counters);
     this.server = new QueueServer({
