@@ -33,10 +33,10 @@ export function disableDevice(k: Kernel, fn: PciFunction): undefined {
 
 /** Give a function's interrupt pin a number of its own, where the host can. @see `pcibios_enable_irq` */
 function routePin(k: Kernel, fn: PciFunction): undefined {
-  const route = k.machine.pci?.routePin;
-  if (route === undefined || fn.is_virtfn || fn.config.read(PCI_INTERRUPT_PIN, 1) === 0) return;
+  const { pci } = k.machine;
+  if (pci?.routePin === undefined || fn.is_virtfn || fn.config.read(PCI_INTERRUPT_PIN, 1) === 0) return;
   const { irq, address, data } = k.irq_alloc_msi('IO-APIC', FIRST_PCI_GSI + PCI_SLOT(fn.devfn));
-  route(fn.bus, fn.devfn, { address, data });
+  pci.routePin(fn.bus, fn.devfn, { address, data });
   fn.irq = irq;
 }
 

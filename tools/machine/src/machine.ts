@@ -143,7 +143,7 @@ export function createMachine(options: MachineOptions): HwMachine {
       ...(iommu?.tables() ?? []).map((t) => left('iommu table', `${t.id}: ${t.mappedPages} pages mapped`)),
       ...(iommu?.attachments() ?? []).map((e) => left('iommu attachment', requester(e.rid, e.pasid))),
       ...irqchip.vectors().map((vector) => left('vector', `${vector}`)),
-      ...mmio.ranges().map((r) => left('mmio range', `${r.handler.name} at 0x${r.base.toString(16)}+${r.size}`)),
+      ...mmio.ranges().filter((r) => r.handler.bar !== true).map((r) => left('mmio range', `${r.handler.name} at 0x${r.base.toString(16)}+${r.size}`)),
     ],
   };
 }

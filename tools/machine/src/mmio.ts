@@ -6,6 +6,8 @@ import type { Counters } from './counters.ts';
 export interface MmioHandler {
   /** Whose registers, for reports: `0000:02:00.1 BAR 0`. */
   readonly name: string;
+  /** A function's BAR: open while the function decodes, which no driver that leaves switches off. */
+  readonly bar?: boolean;
   /** @param size 1, 2 or 4 bytes; naturally aligned */
   readonly read: (offset: number, size: 1 | 2 | 4) => number;
   readonly write: (offset: number, size: 1 | 2 | 4, value: number) => Atomic;

@@ -122,7 +122,7 @@ export abstract class PciFunction {
     this.config = new ConfigSpace(parts.layout);
     this.express = parts.express;
     const handlers = parts.bars.map(({ index }) => ({
-      name: `${this.bdf} BAR ${index}`,
+      name: `${this.bdf} BAR ${index}`, bar: true,
       read: (offset: number, size: 1 | 2 | 4) => this.readBar(index, offset, size),
       write: (offset: number, size: 1 | 2 | 4, value: number) => this.writeBar(index, offset, size, value),
     }));

@@ -5,7 +5,8 @@ import type { Applet, Program } from '../program.ts';
 const classes: Readonly<Record<string, string>> = { '0200': 'Ethernet controller', '0600': 'Host bridge', '0604': 'PCI bridge', '0100': 'SCSI storage controller' };
 const vendors: Readonly<Record<string, string>> = { '1af4': 'Red Hat, Inc.', '1b36': 'Red Hat, Inc.', '8086': 'Intel Corporation' };
 const devices: Readonly<Record<string, string>> = {
-  '1af4:1041': 'Virtio 1.0 network device', '1af4:1000': 'Virtio network device', '1b36:0008': 'QEMU PCIe Host bridge', '1b36:000c': 'QEMU PCIe Root port',
+  '1af4:1041': 'Virtio 1.0 network device', '1af4:1000': 'Virtio network device', '1af4:1042': 'Virtio 1.0 block device',
+  '1af4:1001': 'Virtio block device', '1b36:0008': 'QEMU PCIe Host bridge', '1b36:000c': 'QEMU PCIe Root port',
 };
 
 interface Fn {
