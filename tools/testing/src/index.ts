@@ -35,3 +35,5 @@ export { MANDATORY_OPS, OPTIONAL_OPS } from './vdpa-parent/conformance/subject.t
 export type { OptionalOp, ParentOffers, VdpaParentSubject } from './vdpa-parent/conformance/subject.ts';
 export { OpLog } from './vdpa-parent/conformance/op-log.ts';
 export type { OpCall } from './vdpa-parent/conformance/op-log.ts';
+export { transportChecks } from './virtio-transport/checks.ts';
+export type { TransportBench, TransportCheck, TransportKernel } from './virtio-transport/checks.ts';
