@@ -7,6 +7,8 @@ import { addGraph } from './commands/graph-command.ts';
 import { recordScript } from './commands/record.ts';
 import { runTranscript } from './commands/run.ts';
 import { interactive } from './commands/shell.ts';
+import { buildModule, moduleFolder, sourceChanges } from './commands/source-changes.ts';
+import { watch } from './commands/watch.ts';
 
 /** The scenario `npm start` runs. */
 const flagship = fileURLToPath(new URL('../../../test/scenarios/flagship.txt', import.meta.url));
@@ -80,6 +82,16 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .option('--dmesg', 'show the kernel log as it comes', false)
     .action(async (options: { lab?: string; seed?: number; dmesg: boolean }) => {
       exit(await interactive({ ...options, input, out, err }));
+    });
+
+  program.command('watch')
+    .description('load a module into a lab and, whenever its source changes, build it, load the new one and play a scenario again')
+    .argument('<module>', 'package of the module, such as vdpa-core')
+    .option('--scenario <file>', 'transcript to play; without one the module is only loaded')
+    .addOption(labOption())
+    .action(async (module: string, options: { scenario?: string; lab?: string }) => {
+      const good = await watch(module, { ...options, out, changes: sourceChanges(moduleFolder(module)), build: buildModule });
+      exit(good ? 0 : DIFFERS);
     });
 
   addGraph(program, out);

@@ -5,7 +5,7 @@
  * nx draws its edges from package.json alone, so the declared graph and the linked graph stay independent.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { createNodesFromFiles } from '@nx/devkit';
 
 const glob = '{modules/*,tools/*,test}/tsconfig.json';
@@ -61,6 +61,9 @@ export function targetsOf(dir, moduleProjects, hasBench) {
         ...(needsModules ? [{ dependentTasksOutputFiles: '**/dist/**', transitive: true }] : []),
       ],
     },
+    ...(isModule ? {
+      watch: { executor: 'nx:run-commands', options: { command: `node tools/cli/dist/main.js watch ${basename(dir)}`, cwd: '.' }, dependsOn: ['build', { projects: ['@vdpalab/cli'], target: 'build' }] },
+    } : {}),
     bench: hasBench
       ? { executor: 'nx:run-commands', options: { command: `node ${dir}/dist/bench/main.js`, cwd: '.' }, dependsOn: ['build'] }
       : { executor: 'nx:noop' },

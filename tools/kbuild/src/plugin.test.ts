@@ -16,6 +16,10 @@ describe('targets', () => {
     expect(targetsOf(dir, ['@vdpalab/vhost'], false)['test']?.dependsOn).toEqual(['^build']);
   });
 
+  test('of a module can watch it in a lab', () => {
+    expect(targetsOf('modules/vdpa-core', [], false)['watch']).toMatchObject({ options: { command: 'node tools/cli/dist/main.js watch vdpa-core' } });
+  });
+
   test('exist for every package: build, typecheck, lint, test, bench', () => {
     expect(Object.keys(targetsOf('tools/abi', [], false))).toEqual(['build', 'typecheck', 'lint', 'test', 'bench']);
     expect(targetsOf('tools/vring', [], true)['bench']?.options.command).toBe('node tools/vring/dist/bench/main.js');

@@ -83,7 +83,7 @@ export class Lab {
   /** Failures on purpose; `null` in a lab that was made without. */
   readonly faults: FaultInjector | null;
   readonly #vmlinux: Vmlinux;
-  readonly #modules: ReadonlyMap<string, BuiltModule>;
+  readonly #modules: Map<string, BuiltModule>;
   /** What an idle kernel holds right after boot: no leak. */
   readonly #atBoot = new Set<string>();
   #driving: Promise<RunResult> | null = null;
@@ -152,6 +152,19 @@ export class Lab {
   /** Modules of the lab's tree, by Linux name. */
   get builtModules(): readonly BuiltModule[] {
     return [...this.#modules.values()];
+  }
+
+  /**
+   * Put another build of a module into the tree: the next insmod loads that one.
+   *
+   * @param module a copy under a path of its own, since the files of one path are read once
+   * @throws Error for a built-in, and when the new tree's modules need each other in a circle
+   */
+  async replaceModule(module: BuiltModule): Promise<void> {
+    if (module.info.builtin) throw new Error(`${module.info.name} is built in: only a new lab has another`);
+    const modules = new Map(this.#modules).set(module.info.package, module);
+    await this.kernel(async () => installModuleTree([...modules.values()], this.config, this.symbol('ramfs_write')));
+    this.#modules.set(module.info.package, module);
   }
 
   /** An exported symbol, for doors and tests; call it inside {@link kernel} or {@link user}. */
