@@ -45,6 +45,13 @@ test.each([
   await expect(kind(path)).rejects.toMatchObject(refusal(errno, rule));
 });
 
+test('a name in sysfs may be as long as the path allows', async () => {
+  const { k, kind } = await withTree();
+  const long = 'n'.repeat(300);
+  k.kernfs_create_dir(k.sysfs_root, long);
+  expect(await kind(`/sys/${long}`)).toBe('dir');
+});
+
 test('the last link is followed only when asked', async () => {
   const { k, root, inTask } = await withTree();
   await inTask(async () => {

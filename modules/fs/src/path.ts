@@ -65,7 +65,8 @@ export function createWalker(root: DirTreeNode): Walker {
         dir = node;
         continue;
       }
-      if (encodeText(name).length > NAME_MAX) throw fail('ENAMETOOLONG', 'path.name', `name of ${name.length} characters`);
+      // Every file system has a limit of its own; that of sysfs is the path's.
+      if (dir.flavour !== 'sysfs' && encodeText(name).length > NAME_MAX) throw fail('ENAMETOOLONG', 'path.name', `name of ${name.length} characters`);
       const node = dir.child(name);
       if (node instanceof LinkTreeNode && (!last || follow || slash)) {
         if (++links > LINKS_MAX) throw fail('ELOOP', 'path.links', `${path}: more than ${LINKS_MAX} links`);

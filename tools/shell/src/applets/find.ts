@@ -76,7 +76,10 @@ class Walk {
       } catch (error) {
         await this.#problem(path, error);
       }
-      for (const entry of names) await this.#visit(path.endsWith('/') ? path + entry.name : `${path}/${entry.name}`, entry.name, depth + 1, test);
+      for (const entry of names) {
+        if (entry.name === '.' || entry.name === '..') continue; // a device may be called so
+        await this.#visit(path.endsWith('/') ? path + entry.name : `${path}/${entry.name}`, entry.name, depth + 1, test);
+      }
     }
     if (depth >= this.#minDepth && this.#depthFirst) await test(seen);
   }

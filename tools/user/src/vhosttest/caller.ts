@@ -42,9 +42,9 @@ export function le(value: number | bigint, size: number): Uint8Array {
   return bytes.subarray(0, size);
 }
 
-/** `-1 EINVAL`; errnos only the kernel knows go by their number. */
+/** The errno's name; one that only the kernel knows goes by its number. */
 export function errnoText(errno: string): string {
-  return errno === 'ENOTSUPP' ? '-1 errno 524 (ENOTSUPP)' : `-1 ${errno}`;
+  return errno === 'ENOTSUPP' ? 'errno 524 (ENOTSUPP)' : errno;
 }
 
 /** One process that makes calls on one file, and says what came of them. */
@@ -77,7 +77,7 @@ export class Caller {
       return result;
     } catch (error) {
       if (!isKernelError(error)) throw error;
-      this.say(`${label.padEnd(LABEL)} -> ${errnoText(error.errno)}`);
+      this.say(`${label.padEnd(LABEL)} -> -1 ${errnoText(error.errno)}`);
       return null;
     }
   }

@@ -1,7 +1,7 @@
 /** `vhosttest`: every call a vhost-vdpa device answers, in the order and the words of the recorded kernels' program. */
 import { isKernelError } from '@vdpalab/abi';
 import { O_RDWR } from '@vdpalab/uapi';
-import { Caller, type VhostTestHost } from './caller.ts';
+import { Caller, errnoText, type VhostTestHost } from './caller.ts';
 import { backendFeatures, beforeOwner, closeResets, config, features, openChecks, owner, status } from './device.ts';
 import { doorbell, messages } from './memory.ts';
 import { groups, vrings } from './vring.ts';
@@ -16,7 +16,7 @@ export async function vhostTest(host: VhostTestHost, path: string): Promise<numb
     fd = await host.p.open(path, O_RDWR);
   } catch (error) {
     if (!isKernelError(error)) throw error;
-    host.out(`open: ${error.errno}\n`);
+    host.out(`open: ${errnoText(error.errno)}\n`);
     return 1;
   }
   const c = await Caller.create(host, fd);
