@@ -14,7 +14,8 @@ export const origins: readonly ProgramOrigin[] = [
   { as: 'iproute2 6.1', programs: words('vdpa ip') },
   { as: 'pciutils', programs: words('lspci') },
   { as: 'util-linux', programs: words('dmesg hexdump hd mount') },
-  { as: 'bash 5.2', programs: words('sh bash') },
+  { as: 'bash 5.2', programs: words('bash') },
+  { as: 'dash 0.5.12, as Debian has it', programs: words('sh dash') },
   {
     as: 'coreutils 9.1',
     programs: words(`ls cat head tail wc tee paste nl tac sort uniq cut tr od stat readlink realpath basename dirname mkdir mknod rmdir rm cp mv ln

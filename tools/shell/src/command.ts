@@ -1,6 +1,7 @@
 /** Simple commands: assignments, redirections, functions, builtins, programs. */
 import type { Assignment, Command, Redirection, Word } from 'unbash';
 import type { Builtin } from './builtins/builtin.ts';
+import { dashHas, failureEndsDash } from './dash.ts';
 import type { Expander } from './expand.ts';
 import { runProgram } from './launch.ts';
 import { forget, redirect, restore, type Saved } from './redirect.ts';
@@ -16,6 +17,7 @@ export async function runCommand(shell: Shell, node: Command): Promise<number> {
   const { state } = shell;
   const mayExec = shell.mayExec;
   shell.mayExec = false;
+  shell.at = node.pos;
   const e = shell.expander();
   shell.takeSubstituted();
   const argv = await words(e, node);
@@ -25,7 +27,7 @@ export async function runCommand(shell: Shell, node: Command): Promise<number> {
   if (state.options.xtrace) await complain(state.p, `+ ${argv.map(quoted).join(' ')}\n`);
   const [name] = argv;
   const func = state.functions.get(name);
-  const builtin = func === undefined ? shell.builtins.get(name) : undefined;
+  const builtin = func === undefined && (state.dialect === 'bash' || dashHas(name)) ? shell.builtins.get(name) : undefined;
   if (name === 'exec' && argv.length === 1) return execRedirections(e, redirections);
   if (func !== undefined || builtin !== undefined) {
     return inShell(shell, e, assignments, redirections, mayExec, () => (func !== undefined ? call(shell, func, argv) : runBuiltin(shell, builtin as Builtin, argv)));
@@ -144,13 +146,16 @@ async function inShell(
 }
 
 async function runBuiltin(shell: Shell, builtin: Builtin, argv: readonly string[]): Promise<number> {
-  return builtin(shell, argv);
+  const status = await builtin(shell, argv);
+  if (status === 0 || shell.state.dialect !== 'dash') return status;
+  if (failureEndsDash(argv[0])) throw new Leave('exit', 2);
+  return argv[0] === 'cd' ? 2 : status;
 }
 
 async function call(shell: Shell, { node, source }: ShellFunction, argv: readonly string[]): Promise<number> {
   const { state } = shell;
   if (state.locals.length >= MAX_CALLS) throw new ShellError(`${argv[0]}: maximum function nesting level exceeded (${MAX_CALLS})`);
-  const outer = { positional: state.positional, source: shell.source, loops: state.loops };
+  const outer = { positional: state.positional, source: shell.source, at: shell.at, loops: state.loops };
   state.positional = argv.slice(1);
   state.locals.push(new Map());
   state.loops = 0;
@@ -167,6 +172,7 @@ async function call(shell: Shell, { node, source }: ShellFunction, argv: readonl
     state.positional = outer.positional;
     state.loops = outer.loops;
     shell.source = outer.source;
+    shell.at = outer.at;
   }
 }
 

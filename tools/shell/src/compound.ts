@@ -13,6 +13,7 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
   const { state } = shell;
   const mayExec = shell.mayExec;
   shell.mayExec = false;
+  shell.at = node.pos;
   switch (node.type) {
     case 'Redirected':
       await redirected(shell, node, mayExec);
@@ -29,7 +30,7 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
         await shell.list(node.body);
         return;
       }
-      const child = await shell.child('bash', async () => {}, async (sub) => {
+      const child = await shell.child(shell.p.proc.comm, async () => {}, async (sub) => {
         await sub.list(node.body);
         return sub.state.status;
       });
@@ -88,6 +89,7 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
       await runCase(shell, node);
       return;
     case 'TestCommand':
+      if (state.dialect === 'dash') throw new ShellError('[[: command not found', 127, false);
       state.status = (await test(shell, shell.expander(), node.expression)) ? 0 : 1;
       return;
     case 'ArithmeticCommand': {
@@ -114,7 +116,7 @@ async function redirected(shell: Shell, node: CommandNode & { type: 'Redirected'
     return;
   }
   if (node.command.type === 'Subshell') {
-    shell.state.status = await shell.foreground(await shell.child('bash', async () => {}, inChild), shell.source.slice(node.pos, node.end));
+    shell.state.status = await shell.foreground(await shell.child(shell.p.proc.comm, async () => {}, inChild), shell.source.slice(node.pos, node.end));
     return;
   }
   const e = shell.expander();

@@ -4,18 +4,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { dashSnippets } from './testing/dash-snippets.ts';
 import { jobSnippets } from './testing/job-snippets.ts';
 import { snippets as languageSnippets } from './testing/snippets.ts';
 import { testShell, type TestShell } from './testing/shell-kernel.ts';
 
-const snippets = [...languageSnippets, ...jobSnippets];
 const present = spawnSync('bash', ['-c', '[[ $BASH_VERSION == 5.* ]] && ls --version | grep -q coreutils']).status === 0;
 const required = process.env['VDPALAB_REQUIRE_REAL'] === '1';
 
-/** Line numbers are left out of the lab's messages, as transcripts leave them out. */
+/** Processes have other numbers, and bash repeats the line it cannot parse. */
 function normal(text: string): string {
-  return text.replace(/^bash: (-c: |eval: )?line \d+: `.*'\n/gm, '').replace(/^(bash|environment|eval): (-c: |eval: )?line \d+: /gm, 'bash: ')
-    .replace(/^bash: +\d+ (?=[A-Z][a-z]+ )/gm, 'bash: PID ');
+  return text.replace(/^bash: (-c: |eval: )?line \d+: `.*'\n/gm, '').replace(/^bash: (-c: |eval: )?line \d+: (syntax error|unexpected EOF)/gm, 'bash: $2')
+    .replace(/^(bash: line \d+: ) *\d+ (?=[A-Z][a-z]+ )/gm, '$1PID ');
 }
 
 test.runIf(present || required)('bash 5 and coreutils are there to compare with', () => {
@@ -25,10 +25,12 @@ test.runIf(present || required)('bash 5 and coreutils are there to compare with'
 /** Runs every snippet in a directory of its own. One shell starts them all: starting each from here is slow. */
 const DRIVER = `cd "$1" || exit
 for f in *.sh; do i=\${f%.sh}; mkdir $i.d
-  (cd $i.d; bash -c "$(cat ../$f)" >../$i.out 2>../$i.err </dev/null); echo $? >$i.rc
+  (cd $i.d; exec "$2" -c "$(cat ../$f)" >../$i.out 2>../$i.err </dev/null); echo $? >$i.rc
 done`;
 
-describe.runIf(present)('like bash and coreutils', () => {
+const dashIsSh = spawnSync('sh', ['-c', 'readlink -f /bin/sh']).stdout?.toString().trim().endsWith('/dash') === true;
+
+describe.runIf(present).each([['bash', [...languageSnippets, ...jobSnippets]], ['sh', dashIsSh ? dashSnippets : []]] as const)('like %s and coreutils', (shell, snippets) => {
   let lab: TestShell;
   let host: string;
 
@@ -36,14 +38,14 @@ describe.runIf(present)('like bash and coreutils', () => {
     lab = await testShell();
     host = mkdtempSync(join(tmpdir(), 'shell-'));
     for (const [i, text] of snippets.entries()) writeFileSync(join(host, `${i}.sh`), text);
-    spawnSync('bash', ['-c', DRIVER, 'driver', host], { env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC', HOME: '/root' } });
+    spawnSync('bash', ['-c', DRIVER, 'driver', host, shell], { env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC', HOME: '/root' } });
   }, 120_000);
   afterAll(() => rmSync(host, { recursive: true }));
 
   test.each(snippets.map((text, i) => [text, i] as const))('%s', async (text, i) => {
     const real = (part: string): string => readFileSync(join(host, `${i}.${part}`), 'utf8');
     await lab.sh('cd /; rm -rf /tmp/d; mkdir /tmp/d');
-    const { stdout, stderr, status } = await lab.sh(`(cd /tmp/d; unset OLDPWD; exec bash -c "$(cat <<'END_OF_SNIPPET'\n${text}\nEND_OF_SNIPPET\n)" </dev/null)`);
+    const { stdout, stderr, status } = await lab.sh(`(cd /tmp/d; unset OLDPWD; exec ${shell} -c "$(cat <<'END_OF_SNIPPET'\n${text}\nEND_OF_SNIPPET\n)" </dev/null)`);
     const clean = (out: string): string => normal(out).replaceAll(join(host, `${i}.d`), 'DIR').replaceAll('/tmp/d', 'DIR');
     expect({ stdout: clean(stdout), stderr: clean(stderr), status })
       .toEqual({ stdout: clean(real('out')), stderr: clean(real('err')), status: Number(real('rc')) });

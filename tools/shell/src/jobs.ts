@@ -129,7 +129,9 @@ export class Jobs {
 
   /** `bash: 1234 Killed                  sleep 5` */
   async tellOfEnd(pid: number, signal: number, text: string): Promise<void> {
-    await this.#shell.complain(`${pid} ${describeSignal(signal).text.padEnd(23)} ${text}`);
+    const { text: how } = describeSignal(signal);
+    if (this.#shell.state.dialect === 'dash') await this.#shell.say(`${how}\n`);
+    else await this.#shell.complain(`${pid} ${how.padEnd(23)} ${text}`);
   }
 
   /** Forget jobs without waiting: `disown`. */
@@ -142,7 +144,7 @@ export class Jobs {
     const failure = job.child.failure();
     if (failure !== undefined) throw failure;
     const signal = status & 0x7f;
-    if (signal !== 0 && signal !== SIGTERM && signal !== SIGINT && signal !== SIGPIPE) await this.tellOfEnd(job.child.pid, signal, job.text);
+    if (signal !== 0 && (signal !== SIGTERM || this.#shell.state.dialect === 'dash') && signal !== SIGINT && signal !== SIGPIPE) await this.tellOfEnd(job.child.pid, signal, job.text);
     this.#ended.set(job.child.pid, exitStatus(status));
     return exitStatus(status);
   }

@@ -4,7 +4,7 @@ import { X_OK } from '@vdpalab/uapi';
 import { Program, type Launcher, type StartOptions } from './program.ts';
 import type { Child, Shell } from './shell.ts';
 import { exitStatus } from './signals.ts';
-import { ShellError } from './state.ts';
+import { ShellError, type ShellState } from './state.ts';
 import { readText } from './streams.ts';
 import { errorText, refusedWith } from './system.ts';
 
@@ -52,7 +52,7 @@ async function runScript(shell: Shell, argv: readonly string[]): Promise<number>
   }
   const fd = await shell.p.open(path);
   const text = await readAndClose(shell, fd);
-  return asScript(shell, path, args, text);
+  return asScript(shell, path, args, text, /^#! *\S*\/(sh|dash)\b/.test(text) ? 'dash' : 'bash');
 }
 
 async function readAndClose(shell: Shell, fd: number): Promise<string> {
@@ -65,8 +65,10 @@ async function readAndClose(shell: Shell, fd: number): Promise<string> {
 }
 
 /** Run a text as a new shell in this process: variables that are not exported, functions and options are gone. */
-export async function asScript(shell: Shell, name: string, args: readonly string[], text: string): Promise<number> {
+export async function asScript(shell: Shell, name: string, args: readonly string[], text: string, dialect: ShellState['dialect'] = 'bash'): Promise<number> {
   const { state } = shell;
+  state.dialect = dialect;
+  state.tellsLines = true;
   state.vars = new Map([...state.vars].filter(([, variable]) => variable.exported));
   state.functions = new Map();
   state.set('IFS', ' \t\n');
@@ -90,14 +92,14 @@ export function launcher(shell: Shell): Launcher {
   return {
     start: (argv, options = {}) => inChild(options, (sub) => runProgram(sub, argv)),
     runProgram: (argv, options = {}) => waited(inChild(options, (sub) => runProgram(sub, argv))),
-    runShell: (text, argv = ['sh'], options = {}) => waited(inChild(options, (sub) => asScript(sub, argv[0] ?? 'sh', argv.slice(1), text))),
+    runShell: (text, argv = ['sh'], options = {}) => waited(inChild(options, (sub) => asScript(sub, argv[0] ?? 'sh', argv.slice(1), text, 'dash'))),
     exec: (argv, options = {}) => {
       arrange(shell, options);
       return runProgram(shell, argv);
     },
-    execShell: (text, argv, options = {}) => {
+    execShell: (text, argv, { dialect = 'bash', ...options } = {}) => {
       arrange(shell, options);
-      return asScript(shell, argv[0] ?? 'sh', argv.slice(1), text);
+      return asScript(shell, argv[0] ?? 'sh', argv.slice(1), text, dialect);
     },
     hasProgram: (name) => shell.applets.has(PROGRAM_DIRS.exec(name)?.[3] ?? name),
   };

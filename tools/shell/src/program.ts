@@ -1,7 +1,7 @@
 /** What an applet or a builtin works with: its arguments, its process, its streams. */
 import type { UserProcess } from '@vdpalab/lab';
 import type { Child } from './shell.ts';
-import { complain, readText, writeText } from './streams.ts';
+import { complain, readText, writeStream } from './streams.ts';
 import { errorText, type System } from './system.ts';
 
 /** A program of the lab. @returns its exit status */
@@ -34,7 +34,7 @@ export interface Launcher {
   /** Become another program: it runs in this process. */
   readonly exec: (argv: readonly string[], options?: StartOptions) => Promise<number>;
   /** Become a shell that runs a text. @param argv `$0` and what follows */
-  readonly execShell: (text: string, argv: readonly string[], options?: StartOptions) => Promise<number>;
+  readonly execShell: (text: string, argv: readonly string[], options?: StartOptions & { readonly dialect?: 'bash' | 'dash' }) => Promise<number>;
   readonly hasProgram: (name: string) => boolean;
 }
 
@@ -70,7 +70,7 @@ export class Program {
     const text = this.#pending.join('');
     this.#pending = [];
     this.#size = 0;
-    await writeText(this.p, 1, text);
+    await writeStream(this.p, 1, text);
   }
 
   /** Write to standard error at once. */

@@ -3,7 +3,7 @@ import type { UserProcess } from '@vdpalab/lab';
 import { O_APPEND, O_CREAT, O_EXCL, O_RDONLY, O_RDWR, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 import type { Redirection } from 'unbash';
 import type { Expander } from './expand.ts';
-import { ShellError } from './state.ts';
+import { RedirectError, ShellError } from './state.ts';
 import { writeText } from './streams.ts';
 import { errorText } from './system.ts';
 
@@ -73,7 +73,7 @@ async function open(p: UserProcess, path: string, flags: number): Promise<number
   try {
     return await p.open(path, flags, 0o666);
   } catch (error) {
-    throw new ShellError(`${path}: ${errorText(error)}`, 1, false);
+    throw new RedirectError(path, errorText(error), (flags & (O_WRONLY | O_RDWR)) === 0);
   }
 }
 

@@ -3,6 +3,7 @@ import { isKernelError, type Task } from '@vdpalab/abi';
 import { Killed, type UserProcess } from '@vdpalab/lab';
 import { parse, type AndOr, type CommandNode, type CompoundList, type ParsedScript, type PipelineNode, type Script, type Statement } from 'unbash';
 import { builtins } from './builtins/index.ts';
+import { dashError, dashSyntax, dashText, endsDash } from './dash.ts';
 import { Jobs } from './jobs.ts';
 import { runCommand } from './command.ts';
 import { runCompound } from './compound.ts';
@@ -27,6 +28,8 @@ export class Shell {
   readonly builtins = builtins;
   /** What runs now, for nodes' positions. */
   source = '';
+  /** Where in it the command that runs stands. */
+  at = 0;
   /** A simple command may take over this process: it is a child made for it. */
   mayExec = false;
   #substituted: number | null = null;
@@ -46,6 +49,7 @@ export class Shell {
     const script = parse(text);
     const problem = syntaxError(script, text);
     if (problem !== null) {
+      if (this.state.dialect === 'dash') throw new ShellError(dashSyntax(problem), 2);
       await complain(this.p, `${this.state.name}: ${problem}\n`);
       return (this.state.status = 2);
     }
@@ -94,8 +98,9 @@ export class Shell {
     if (error instanceof Leave) return error.kind === 'exit' || error.kind === 'return' ? error.count : this.state.status;
     if (error instanceof ProgramExit) return error.status;
     if (error instanceof ShellError) {
-      await this.complain(error.message);
-      return error.status;
+      const said = this.state.dialect === 'dash' ? dashError(error) : error;
+      await this.complain(said.message);
+      return said.status;
     }
     if (refusedWith(error, 'EPIPE')) return 128 + SIGPIPE;
     if (isKernelError(error)) {
@@ -110,9 +115,11 @@ export class Shell {
     await complain(this.p, text);
   }
 
-  /** `bash: TEXT` on standard error. */
+  /** `bash: TEXT` on standard error; `bash: line 3: TEXT` or dash's `sh: 3: TEXT` of a shell that runs a text of its own. */
   async complain(text: string): Promise<void> {
-    await complain(this.p, `${this.state.name}: ${text}\n`);
+    const { name, dialect, tellsLines } = this.state;
+    const line = tellsLines ? `${dialect === 'bash' ? 'line ' : ''}${1 + (this.source.slice(0, this.at).match(/\n/g)?.length ?? 0)}: ` : '';
+    await complain(this.p, `${name}: ${line}${dialect === 'dash' ? dashText(text) : text}\n`);
   }
 
   expander(): Expander {
@@ -229,9 +236,12 @@ export class Shell {
       if (node.type === 'Command') this.state.status = await runCommand(this, node);
       else await runCompound(this, node);
     } catch (error) {
-      if (!(error instanceof ShellError) || error.fatal) throw error;
-      await this.complain(error.message);
-      this.state.status = error.status;
+      if (!(error instanceof ShellError)) throw error;
+      const dash = this.state.dialect === 'dash';
+      if (error.fatal || (dash && node.type === 'Command' && endsDash(node.name?.text))) throw error;
+      const said = dash ? dashError(error) : error;
+      await this.complain(said.message);
+      this.state.status = said.status;
     }
   }
 
@@ -241,7 +251,7 @@ export class Shell {
     for (const [i, command] of commands.entries()) {
       const pipe = i < commands.length - 1 ? this.p.pipe() : null;
       const from: number | null = input;
-      const child = await this.child('bash', async (shell) => {
+      const child = await this.child(this.p.proc.comm, async (shell) => {
         if (from !== null) await move(shell.p, from, 0);
         if (pipe !== null) {
           await move(shell.p, pipe[1], 1);
@@ -275,6 +285,7 @@ export class Shell {
     for (const fd of this.state.hidden) await process.close(fd);
     const shell = new Shell(this.state.fork(process), this.system, this.applets);
     shell.source = this.source;
+    shell.at = this.at;
     shell.jobs.inherit(this.jobs);
     await prepare(shell);
     return this.#started(shell, body);
@@ -314,13 +325,14 @@ export class Shell {
   async foreground(child: Child, text: string): Promise<number> {
     const status = await child.wait();
     const signal = status & 0x7f;
-    if (signal === SIGTERM) await complain(this.p, 'Terminated\n');
+    if (this.state.dialect === 'dash' && signal !== 0 && signal !== SIGINT && signal !== SIGPIPE) await complain(this.p, `${describeSignal(signal).text}\n`);
+    else if (signal === SIGTERM) await complain(this.p, 'Terminated\n');
     else if (signal !== 0 && signal !== SIGINT && signal !== SIGPIPE) await this.jobs.tellOfEnd(child.pid, signal, text);
     return exitStatus(status);
   }
 
   async #background(node: PipelineNode | AndOr, text: string): Promise<void> {
-    const child = await this.child('bash', async (shell) => {
+    const child = await this.child(this.p.proc.comm, async (shell) => {
       await move(shell.p, await shell.p.open('/dev/null'), 0);
     }, async (shell) => {
       shell.mayExec = true;
@@ -334,7 +346,7 @@ export class Shell {
 
   async #substitute(script: ParsedScript, source: string): Promise<string> {
     const [read, write] = this.p.pipe();
-    const child = await this.child('bash', async (shell) => {
+    const child = await this.child(this.p.proc.comm, async (shell) => {
       await move(shell.p, write, 1);
       await shell.p.close(read);
     }, async (shell) => {

@@ -57,6 +57,10 @@ export class ShellState {
   /** Depth of conditions, in which `set -e` does not act. */
   lenient = 0;
   loops = 0;
+  /** Whose texts and ways it has. */
+  dialect: 'bash' | 'dash' = 'bash';
+  /** Whether messages tell the line: a shell that runs a text of its own tells, one that is typed into does not. */
+  tellsLines = false;
   /** Whether a script is being sourced. */
   sourcing = false;
 
@@ -123,5 +127,20 @@ export class ShellError extends Error {
     super(text);
     this.status = status;
     this.fatal = fatal;
+  }
+}
+
+/** A file that a redirection could not open. */
+export class RedirectError extends ShellError {
+  readonly path: string;
+  /** As strerror(3) has it. */
+  readonly reason: string;
+  readonly input: boolean;
+
+  constructor(path: string, reason: string, input: boolean) {
+    super(`${path}: ${reason}`, 1, false);
+    this.path = path;
+    this.reason = reason;
+    this.input = input;
   }
 }

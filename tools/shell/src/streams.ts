@@ -13,6 +13,15 @@ export async function writeText(p: UserProcess, fd: number, text: string): Promi
   await writeBytes(p, fd, utf8Encode(text));
 }
 
+/** Bytes that a program's standard output collects before it writes them. */
+export const STREAM_BUFFER = 4096;
+
+/** Write as a fully buffered stream does: a buffer at a time. */
+export async function writeStream(p: UserProcess, fd: number, text: string): Promise<void> {
+  const bytes = utf8Encode(text);
+  for (let at = 0; at < bytes.length; at += STREAM_BUFFER) await writeBytes(p, fd, bytes.subarray(at, at + STREAM_BUFFER));
+}
+
 /** Write line by line, as a line-buffered stream does: each store of an attribute gets one line. */
 export async function writeLines(p: UserProcess, fd: number, text: string): Promise<void> {
   for (const line of text.match(/[^\n]*\n|[^\n]+$/g) ?? []) await writeText(p, fd, line);

@@ -1,6 +1,7 @@
 /** Programs that order, pick and replace: sort, uniq, cut, tr. */
+import { utf8Encode } from '@vdpalab/uapi';
 import type { Applet } from '../program.ts';
-import { byBytes, linesOf, writeText } from '../streams.ts';
+import { byBytes, linesOf, STREAM_BUFFER, writeStream } from '../streams.ts';
 import { errorText, refusedWith } from '../system.ts';
 import { options } from './options.ts';
 
@@ -117,11 +118,11 @@ const tr: Applet = async (c) => {
     out += next;
   }
   try {
-    await writeText(c.p, 1, out);
+    await writeStream(c.p, 1, out);
   } catch (error) {
     if (refusedWith(error, 'EPIPE')) throw error;
     await c.fail(`write error: ${errorText(error)}`);
-    return c.fail('write error'); // once more, when the stream is closed
+    return utf8Encode(out).length > STREAM_BUFFER ? c.fail('write error') : 1; // once more when the stream is closed, unless that was when it was written
   }
   return 0;
 };

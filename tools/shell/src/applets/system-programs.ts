@@ -120,13 +120,14 @@ const su: Applet = async (c) => {
 
 const sh: Applet = async (c) => {
   const args = [...c.args];
+  const dialect = c.name === 'bash' ? 'bash' : 'dash';
   let flags = '';
   while (/^[-+][a-zA-Z]+$/.test(args[0] ?? '') && args[0] !== '-c') flags += `set ${args.shift()}; `;
   if (args[0] === '-c' || /c/.test(/-\w*/.exec(args[0] ?? '')?.[0] ?? '')) {
     const options = (args.shift() ?? '').replace(/[-c]/g, '');
     const text = args.shift();
     if (text === undefined) return c.fail('-c: option requires an argument', 2);
-    return c.launch.execShell(`${options === '' ? '' : `set -${options}; `}${flags}${text}`, args.length === 0 ? [c.name] : args);
+    return c.launch.execShell(`${options === '' ? '' : `set -${options}; `}${flags}${text}`, args.length === 0 ? [c.name] : args, { dialect });
   }
   const [path, ...rest] = args;
   let text: string;
@@ -135,7 +136,7 @@ const sh: Applet = async (c) => {
   } catch (error) {
     return c.fail(`${path}: ${errorText(error)}`, 127);
   }
-  return c.launch.execShell(flags + text, [path ?? c.name, ...rest]);
+  return c.launch.execShell(flags + text, [path ?? c.name, ...rest], { dialect });
 };
 
 const busybox: Applet = async (c) => {
@@ -149,7 +150,7 @@ const busybox: Applet = async (c) => {
 
 export const systemApplets: [string, Applet][] = [
   ['uname', uname], ['id', id], ['sleep', sleep], ['date', date], ['env', env], ['printenv', env], ['seq', seq], ['xargs', xargs],
-  ['timeout', timeout], ['su', su], ['sh', sh], ['bash', sh], ['busybox', busybox], 
+  ['timeout', timeout], ['su', su], ['sh', sh], ['bash', sh], ['dash', sh], ['busybox', busybox], 
   ['whoami', async (c) => {
     c.out(`${userName(c.p.proc.cred.uid)}\n`);
     return 0;

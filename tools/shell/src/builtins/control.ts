@@ -159,7 +159,7 @@ export const controlBuiltins: [string, Builtin][] = [
     throw new Leave('exit', (await count(shell, argv, shell.state.status)) & 0xff);
   }],
   ['return', async (shell, argv) => {
-    if (shell.state.locals.length === 0 && !shell.state.sourcing) {
+    if (shell.state.locals.length === 0 && !shell.state.sourcing && shell.state.dialect === 'bash') {
       await shell.complain("return: can only `return' from a function or sourced script");
       return 2;
     }
@@ -169,7 +169,10 @@ export const controlBuiltins: [string, Builtin][] = [
   ['continue', (shell, argv) => leaveLoop(shell, 'continue', argv)],
   ['shift', async (shell, argv) => {
     const n = await count(shell, argv, 1);
-    if (n > shell.state.positional.length || n < 0) return 1;
+    if (n > shell.state.positional.length || n < 0) {
+      if (shell.state.dialect === 'dash') await shell.complain("shift: can't shift that many");
+      return 1;
+    }
     shell.state.positional = shell.state.positional.slice(n);
     return 0;
   }],

@@ -153,7 +153,7 @@ const trap: Builtin = async (shell, argv) => {
     const order = (name: string): number => (name === 'EXIT' ? 0 : signalNumber(name) ?? 99);
     const shown = [...traps].filter(([name]) => args.length === 0 || args.some((arg) => trapName(arg) === name)).sort(([a], [b]) => order(a) - order(b));
     return builtinOutput(shell, 'trap', shown.map(([name, action]) =>
-      `trap -- '${action.replaceAll("'", "'\\''")}' ${/^(EXIT|ERR|DEBUG|RETURN)$/.test(name) ? name : `SIG${name}`}\n`).join(''));
+      `trap -- '${action.replaceAll("'", "'\\''")}' ${/^(EXIT|ERR|DEBUG|RETURN)$/.test(name) || shell.state.dialect === 'dash' ? name : `SIG${name}`}\n`).join(''));
   }
   const [action, ...names] = args.length === 1 ? ['-', args[0]] : args;
   let status = 0;

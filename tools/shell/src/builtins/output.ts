@@ -22,10 +22,15 @@ export async function builtinOutput(shell: Shell, name: string, text: string, st
 }
 
 const echo: Builtin = (shell, argv) => {
+  const dash = shell.state.dialect === 'dash';
   let newline = true;
-  let escapes = false;
+  let escapes = dash;
   let i = 1;
-  for (; i < argv.length && /^-[neE]+$/.test(argv[i]); i++) {
+  if (dash && argv[1] === '-n') {
+    newline = false;
+    i = 2;
+  }
+  for (; !dash && i < argv.length && /^-[neE]+$/.test(argv[i]); i++) {
     for (const flag of argv[i].slice(1)) {
       if (flag === 'n') newline = false;
       else escapes = flag === 'e';

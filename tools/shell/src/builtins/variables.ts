@@ -49,7 +49,7 @@ const exportVars: Builtin = (shell, argv) => {
 };
 
 const local: Builtin = (shell, argv) => {
-  if (shell.state.locals.length === 0) throw new ShellError('local: can only be used in a function', 1, false);
+  if (shell.state.locals.length === 0) throw new ShellError('local: can only be used in a function', 1, shell.state.dialect === 'dash');
   return declare(shell, 'local', split(argv).args, { local: true });
 };
 
