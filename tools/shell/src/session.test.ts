@@ -44,7 +44,7 @@ test('an unprivileged shell is refused what the kernel refuses', async () => {
   const { sh } = await testShell();
   await sh('echo secret > /tmp/s; mkdir /tmp/own');
   const run = await sh("su nobody -s /bin/sh -c 'id -u; whoami; echo x > /tmp/own/f; echo $?'");
-  expect(run.stdout).toBe('65534\nnobody\n1\n');
+  expect(run.stdout).toBe('65534\nnobody\n2\n');
   expect(run.stderr).toMatch(/own\/f: Permission denied\n$/);
 });
 

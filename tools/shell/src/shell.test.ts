@@ -30,9 +30,9 @@ test.each([
 ])('a child that closes a descriptor for itself keeps no copy of it: %s', async (background) => {
   const { sh, kernel } = await testShell();
   let released = 0;
-  kernel.k.alloc_chrdev_region('held', 250, 1);
-  kernel.k.cdev_add(250, 0, { release: async () => void released++ }, null, null);
-  kernel.k.devtmpfs_create_node('held', 250, 0, 0o600);
+  kernel.k.alloc_chrdev_region('held', 240, 1);
+  kernel.k.cdev_add(240, 0, { release: async () => void released++ }, null, null);
+  kernel.k.devtmpfs_create_node('held', 240, 0, 0o600);
   kernel.k.proc_create('/proc/released', 0o444, () => `${released}\n`);
   const text = `f() { sleep 2; :; }; (sleep 2) > p; exec 9<>/dev/held; ${background} sleep 1; cat /proc/released; exec 9>&-; cat /proc/released; wait`;
   expect(await sh(text)).toMatchObject({ stdout: '0\n1\n', stderr: '' });
