@@ -5,6 +5,7 @@ import { Session, type SessionOptions } from './session.ts';
 import { byBytes } from './streams.ts';
 import { syntaxError } from './syntax-error.ts';
 import { errorText, labSystem, type System } from './system.ts';
+import { provideUsermode } from './usermode.ts';
 
 /** Runs something in a task of the shell's process. */
 export type InTask = <T>(body: () => Promise<T>) => Promise<T>;
@@ -38,6 +39,7 @@ export class Interactive {
     const process: UserProcess = await lab.process('bash', { cwd: '/root' });
     const inTask: InTask = (body) => lab.as(process, body);
     const system: System = labSystem(lab, (proc) => lab.processOf(proc));
+    provideUsermode(lab, system, options);
     const session = await inTask(() => Session.open(system, process, options));
     return new Interactive(session, inTask, () => lab.exitProcess(process));
   }

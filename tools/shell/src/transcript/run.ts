@@ -5,6 +5,7 @@ import { formatLogLine, LabStuckError, type Lab, type UserProcess } from '@vdpal
 import { SIGKILL } from '@vdpalab/uapi';
 import { Session, type SessionOptions } from '../session.ts';
 import { labSystem } from '../system.ts';
+import { provideUsermode } from '../usermode.ts';
 import { diffLines, normalize, sameOutput } from './compare.ts';
 import type { Transcript, TranscriptCommand } from './parse.ts';
 import { noSetup, type Setup } from './setup.ts';
@@ -60,7 +61,9 @@ export class Player {
   /** Open a shell in /root. */
   static async open(lab: Lab, options: SessionOptions = {}): Promise<Player> {
     const process = await lab.process('bash', { cwd: '/root' });
-    const session = await lab.as(process, (p) => Session.open(labSystem(lab, (proc) => lab.processOf(proc)), p, options));
+    const system = labSystem(lab, (proc) => lab.processOf(proc));
+    provideUsermode(lab, system, options);
+    const session = await lab.as(process, (p) => Session.open(system, p, options));
     return new Player(lab, process, session);
   }
 
