@@ -8,7 +8,8 @@ export function devtAddDevice(core: Core, state: DeviceState, dir: DirNode, devt
   const { dev, files } = state;
   const { k } = core;
   const number = `${devt.major}:${devt.minor}`;
-  const numbers = dev.class?.name === 'block' ? core.dirs.devBlock : core.dirs.devChar;
+  const block = dev.class?.name === 'block';
+  const numbers = block ? core.dirs.devBlock : core.dirs.devChar;
   const path = devnodeName(dev);
   const undo: (() => void)[] = [];
   const undoAll = (): void => undo.toReversed().forEach((step) => step());
@@ -18,7 +19,7 @@ export function devtAddDevice(core: Core, state: DeviceState, dir: DirNode, devt
     const link = k.kernfs_create_link(numbers, number, dir);
     undo.push(() => k.kernfs_remove(link));
     const mode = dev.devnode?.mode ?? 0;
-    k.devtmpfs_create_node(path, devt.major, devt.minor, mode === 0 ? DEVNODE_MODE : mode);
+    k.devtmpfs_create_node(path, devt.major, devt.minor, mode === 0 ? DEVNODE_MODE : mode, block ? 'blk' : 'chr');
     undo.push(() => k.devtmpfs_delete_node(path));
   } catch (error) {
     undoAll();

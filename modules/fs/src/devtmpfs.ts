@@ -2,7 +2,7 @@
 import type { Atomic } from '@vdpalab/abi';
 import type { FsSymbols } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
-import { attach, ChrTreeNode, detach, DirTreeNode, pathOf } from './tree.ts';
+import { attach, detach, DeviceTreeNode, DirTreeNode, pathOf } from './tree.ts';
 import type { TreeNode } from './tree.ts';
 
 /** devtmpfs of one kernel. */
@@ -28,9 +28,9 @@ export function createDevtmpfs(
 
   return {
     symbols: {
-      devtmpfs_create_node: (path, major, minor, mode) => {
+      devtmpfs_create_node: (path, major, minor, mode, kind = 'chr') => {
         const { dir, name } = makeDirs(absolute(path));
-        const node = make.chr(name, mode, 'devtmpfs', major, minor);
+        const node = make.device(name, mode, 'devtmpfs', kind, major, minor);
         attach(dir, node);
         nodes.add(node);
         return node;
@@ -38,7 +38,7 @@ export function createDevtmpfs(
       devtmpfs_delete_node: (path): Atomic => {
         const node = find(path);
         // A user may have removed or replaced it: only the driver's own node is taken away.
-        if (!(node instanceof ChrTreeNode) || !nodes.delete(node)) {
+        if (!(node instanceof DeviceTreeNode) || !nodes.delete(node)) {
           for (const gone of nodes) if (gone.removed && pathOf(gone) === absolute(path)) nodes.delete(gone);
           return;
         }

@@ -74,6 +74,8 @@ export interface FileOperations {
   readonly poll?: (file: File) => number;
   /** The queue woken when poll's answer may have changed. */
   readonly pollQueue?: (file: File) => WaitQueue;
+  /** Everything written is to be on stable storage. */
+  readonly fsync?: (file: File, proc: Process) => Promise<void>;
   readonly llseek?: (file: File, offset: number, whence: number) => Promise<number>;
   readonly sendmsg?: (file: File, bytes: Uint8Array, address: Uint8Array | null, proc: Process) => Promise<number>;
   /** @param flags MSG_* */
@@ -86,7 +88,7 @@ export interface FileOperations {
 }
 
 /** Kinds of node in the tree. */
-export type NodeKind = 'dir' | 'file' | 'link' | 'chr';
+export type NodeKind = 'dir' | 'file' | 'link' | 'chr' | 'blk';
 
 /** A name in the tree: `struct kernfs_node`, or an inode of a memory file system. */
 export interface Node {
@@ -199,8 +201,18 @@ export interface FsSymbols {
   cdev_add: (major: number, minor: number, ops: FileOperations, owner: KModule | null, private_data: unknown) => Atomic;
   /** No further opens; open files live on. */
   cdev_del: (major: number, minor: number) => Atomic;
-  devtmpfs_create_node: (path: string, major: number, minor: number, mode: number) => Node;
+  /** @param kind `chr` when absent */
+  devtmpfs_create_node: (path: string, major: number, minor: number, mode: number, kind?: 'chr' | 'blk') => Node;
   devtmpfs_delete_node: (path: string) => Atomic;
+
+  // ---- block devices ----
+  /** A major number of block devices. @returns it. @throws EBUSY EINVAL @param major 0 for a free one (from 254 downwards) */
+  register_blkdev: (major: number, name: string) => number;
+  unregister_blkdev: (major: number) => Atomic;
+  /** Make a block device answer opens, which take a reference of `owner`. */
+  bdev_add: (major: number, minor: number, ops: FileOperations, owner: KModule | null, private_data: unknown) => Atomic;
+  /** No further opens; open files live on. */
+  bdev_del: (major: number, minor: number) => Atomic;
 
   // ---- files and eventfds, for drivers ----
   /** The file of a descriptor, with a reference. @throws EBADF */
@@ -254,6 +266,8 @@ export interface FsSymbols {
   ksys_pwrite: (proc: Process, fd: number, bytes: Uint8Array, pos: number) => Promise<number>;
   ksys_lseek: (proc: Process, fd: number, offset: number, whence: number) => Promise<number>;
   ksys_ioctl: (proc: Process, fd: number, cmd: number, arg: number) => Promise<number>;
+  /** @throws EINVAL for what has no storage, EIO */
+  ksys_fsync: (proc: Process, fd: number) => Promise<void>;
   /** @returns the address. @param fd -1 for anonymous memory */
   ksys_mmap: (proc: Process, addr: number, len: number, prot: number, flags: number, fd: number, offset: number) => Promise<number>;
   ksys_munmap: (proc: Process, addr: number, len: number) => Promise<void>;

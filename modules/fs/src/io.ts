@@ -10,7 +10,7 @@ import { processImpl } from './process.ts';
 const MAX_RW_COUNT = 0x7fff_f000;
 
 type IoSymbols = Pick<FsSymbols,
-  | 'ksys_close' | 'ksys_read' | 'ksys_write' | 'ksys_pread' | 'ksys_pwrite' | 'ksys_lseek' | 'ksys_ioctl' | 'ksys_dup'>;
+  | 'ksys_close' | 'ksys_read' | 'ksys_write' | 'ksys_pread' | 'ksys_pwrite' | 'ksys_lseek' | 'ksys_ioctl' | 'ksys_fsync' | 'ksys_dup'>;
 
 function checkLength(file: OpenFile, len: number): number {
   if (!Number.isSafeInteger(len) || len < 0) throw fail('EINVAL', 'io.length', `${file.path}: length ${len}`);
@@ -66,6 +66,10 @@ export function createIo(files: OpenFiles): IoSymbols {
       if (file.stream || file.ops.llseek === undefined) throw fail('ESPIPE', 'lseek.no-op', `${file.path} cannot seek`);
       file.pos = await file.ops.llseek(file, offset, whence);
       return file.pos;
+    }),
+    ksys_fsync: (proc, fd) => files.using(proc, fd, async (file) => {
+      if (file.ops.fsync === undefined) throw fail('EINVAL', 'fsync.no-op', `${file.path} has no storage`);
+      await file.ops.fsync(file, proc);
     }),
     ksys_ioctl: (proc, fd, cmd, arg) => files.using(proc, fd, async (file) => {
       const text = `${file.path}: no ioctl 0x${(cmd >>> 0).toString(16)}`;

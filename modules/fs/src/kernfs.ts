@@ -8,7 +8,7 @@ import { memoryContent } from './memory-file.ts';
 import type { ProcFileMaker } from './proc-file.ts';
 import { encodeText } from './text.ts';
 import {
-  attach, ChrTreeNode, detach, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf, TreeNode,
+  attach, detach, DeviceTreeNode, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf, TreeNode,
 } from './tree.ts';
 import type { Content, Flavour, NodeInit } from './tree.ts';
 
@@ -17,7 +17,7 @@ export interface NodeMaker {
   readonly dir: (name: string, mode: number, flavour: Flavour, owner?: Owner) => DirTreeNode;
   readonly file: (name: string, mode: number, flavour: Flavour, content: Content, owner?: Owner) => FileTreeNode;
   readonly link: (name: string, flavour: Flavour, target: LinkTreeNode['target'], owner?: Owner) => LinkTreeNode;
-  readonly chr: (name: string, mode: number, flavour: Flavour, major: number, minor: number, owner?: Owner) => ChrTreeNode;
+  readonly device: (name: string, mode: number, flavour: Flavour, kind: 'chr' | 'blk', major: number, minor: number, owner?: Owner) => DeviceTreeNode;
   /** Seconds since the epoch of the lab's clock. */
   readonly now: () => number;
 }
@@ -38,7 +38,7 @@ export function createNodeMaker(now: () => number): NodeMaker {
     dir: (name, mode, flavour, owner) => new DirTreeNode(init(name, mode, flavour, owner)),
     file: (name, mode, flavour, content, owner) => new FileTreeNode(init(name, mode, flavour, owner), content),
     link: (name, flavour, target, owner) => new LinkTreeNode(init(name, 0o777, flavour, owner), target),
-    chr: (name, mode, flavour, major, minor, owner) => new ChrTreeNode(init(name, mode, flavour, owner), major, minor),
+    device: (name, mode, flavour, kind, major, minor, owner) => new DeviceTreeNode(init(name, mode, flavour, owner), kind, major, minor),
   };
 }
 

@@ -3,6 +3,8 @@ import { defineModule } from '@vdpalab/abi';
 import { createActiveNodes } from './active.ts';
 import { createAnonInodes } from './anon-inode.ts';
 import { createAttributes } from './attribute.ts';
+import { createBlkdevs } from './blkdev.ts';
+import { BLOCK_MAJORS } from './builtin-majors.ts';
 import { createChrdevs } from './chrdev.ts';
 import { createDevtmpfs } from './devtmpfs.ts';
 import { createEventfds } from './eventfd.ts';
@@ -40,17 +42,17 @@ export default defineModule({
     'mm_alloc', 'mmput', 'mm_map', 'mm_unmap', 'nr_free_pages', 'mod_timer',
   ],
   exports: [
-    'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'fget', 'fput', 'get_file', 'current',
+    'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'register_blkdev', 'unregister_blkdev', 'fget', 'fput', 'get_file', 'current',
     'capable', 'sock_register', 'sock_unregister', 'proc_create',
   ],
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
     'kernfs_create_link', 'kernfs_remove', 'kernfs_drain', 'kernfs_remove_by_name', 'kernfs_rename', 'kernfs_find', 'kernfs_path',
-    'sysfs_notify', 'ramfs_write', 'modules_disabled', 'modprobe_path', 'devtmpfs_create_node', 'devtmpfs_delete_node',
+    'bdev_add', 'bdev_del', 'sysfs_notify', 'ramfs_write', 'modules_disabled', 'modprobe_path', 'devtmpfs_create_node', 'devtmpfs_delete_node',
     'anon_inode_getfd', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'eventfd_ctx_do_read',
     'process_create', 'ksys_fork', 'process_exit', 'process_run', 'processes', 'wait_event_interruptible',
     'ksys_kill', 'ksys_sigaction', 'ksys_sigtake', 'ksys_setpgid', 'ksys_alarm', 'ksys_wait4',
-    'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl',
+    'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl', 'ksys_fsync',
     'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
     'ksys_readdir', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
     'ksys_socket', 'ksys_bind', 'ksys_sendmsg', 'ksys_recvmsg',
@@ -71,6 +73,7 @@ export default defineModule({
       return proc !== null && processImpl(proc).pending.size > 0;
     });
     const chrdevs = createChrdevs();
+    const blkdevs = createBlkdevs(BLOCK_MAJORS);
     const devtmpfs = createDevtmpfs(roots.dev, make, makeDirs);
     const eventfds = createEventfds(k, nap, files);
     const sockets = createSockets(files);
@@ -84,14 +87,14 @@ export default defineModule({
     });
 
     createMemDevices(machine, { ...chrdevs.symbols, ...devtmpfs.symbols });
-    const proc = createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions });
+    const proc = createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions, blkdevs: blkdevs.regions });
     chrdevs.settle();
     devtmpfs.settle();
 
     return {
       ksymtab: {
-        ...kernfs, ...proc, ...chrdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
-        ...createOpen(walker, make, files, chrdevs), ...createIo(files), ...createNames(walker, make, roots),
+        ...kernfs, ...proc, ...chrdevs.symbols, ...blkdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
+        ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
         wait_event_interruptible: (wq, condition, what, wchan) => nap(wq, condition, what, wchan),
         fget: files.fget,
@@ -102,6 +105,7 @@ export default defineModule({
           ...eventfds.leftovers(),
           ...processes.symbols.processes().map((proc) => `process ${proc.pid} (${proc.comm})`),
           ...chrdevs.leftovers(),
+          ...blkdevs.leftovers(),
           ...devtmpfs.leftovers(),
           ...sockets.leftovers(),
         ],

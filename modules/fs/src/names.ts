@@ -9,7 +9,7 @@ import { isOrdinary } from './path.ts';
 import type { Found, Walker } from './path.ts';
 import { checkMayAdd, checkMayDelete, checkPermission } from './permission.ts';
 import { encodeText } from './text.ts';
-import { attach, ChrTreeNode, detach, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
+import { attach, detach, DeviceTreeNode, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
 import type { TreeNode } from './tree.ts';
 
 type NameSymbols = Pick<FsSymbols,
@@ -55,7 +55,7 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots): Name
       uid: node.uid,
       gid: node.gid,
       size: sizeOf(node, proc),
-      rdev: node instanceof ChrTreeNode ? { major: node.major, minor: node.minor } : null,
+      rdev: node instanceof DeviceTreeNode ? { major: node.major, minor: node.minor } : null,
       mtime: node.mtime,
     };
   }
@@ -145,7 +145,7 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots): Name
     ksys_mknod: async (proc, path, mode, { major, minor }) => {
       const { parent, name } = placeFor(proc, path, 'mknod', false);
       if (!proc.cred.caps.has(CAP_MKNOD)) throw fail('EPERM', 'mknod.cap', `${path}: CAP_MKNOD is missing`);
-      attach(parent, make.chr(name, mode & 0o1777 & ~UMASK, parent.flavour, major, minor, proc.cred));
+      attach(parent, make.device(name, mode & 0o1777 & ~UMASK, parent.flavour, 'chr', major, minor, proc.cred));
     },
     ksys_symlink: async (proc, target, path) => {
       if (target === '') throw fail('ENOENT', 'symlink.target', 'an empty target');

@@ -14,7 +14,7 @@ import { checkMayAdd, checkPermission } from './permission.ts';
 import { processImpl } from './process.ts';
 import type { ProcessImpl } from './process.ts';
 import { generic_file_llseek } from './seek.ts';
-import { attach, ChrTreeNode, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
+import { attach, DeviceTreeNode, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
 import type { TreeNode } from './tree.ts';
 
 /** Permission bits a new file never gets; processes here have no umask of their own. */
@@ -32,7 +32,7 @@ const directoryOps: FileOperations = {
 
 /** Make the open call of one kernel. */
 export function createOpen(
-  walker: Walker, make: NodeMaker, files: OpenFiles, chrdevs: Chrdevs,
+  walker: Walker, make: NodeMaker, files: OpenFiles, chrdevs: Chrdevs, blkdevs: Pick<Chrdevs, 'find'>,
 ): Pick<FsSymbols, 'ksys_open'> {
   /** @throws ENOENT EACCES EISDIR as the directory's file system does */
   function create(found: Found, proc: ProcessImpl, mode: number): FileTreeNode {
@@ -83,8 +83,8 @@ export function createOpen(
       node.content.checkOpen?.(node, access === 0 || access === 2, access === 1 || access === 2);
       return { path, flags, ops: node.content.ops, private_data: null, node, holds: [] };
     }
-    if (node instanceof ChrTreeNode) {
-      const { ops, owner, private_data } = chrdevs.find(node.major, node.minor);
+    if (node instanceof DeviceTreeNode) {
+      const { ops, owner, private_data } = (node.kind === 'blk' ? blkdevs : chrdevs).find(node.major, node.minor);
       // One reference for the cdev and one for its file operations, as chrdev_open takes them.
       const holds = [owner, ops.owner ?? null];
       if (!files.hold(holds)) throw fail('ENXIO', 'open.going', `${path}: its driver's module is going`);

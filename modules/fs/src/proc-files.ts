@@ -1,7 +1,6 @@
 /** Files of /proc that do not belong to a process. Mirrors `fs/proc` and `kernel/sysctl.c` (Linux 6.1). */
 import type { KernelSymbols, Machine } from '@vdpalab/abi';
 import { CAP_SYS_ADMIN, CAP_SYSLOG } from '@vdpalab/uapi';
-import { BLOCK_MAJORS } from './builtin-majors.ts';
 import { fail } from './fail.ts';
 import type { FsSymbols } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
@@ -14,6 +13,7 @@ export interface ProcFacts {
   readonly machine: Machine;
   readonly k: Pick<KernelSymbols, 'modules' | 'tainted' | 'add_taint' | 'nr_free_pages'>;
   readonly chrdevs: () => readonly (readonly [major: number, name: string])[];
+  readonly blkdevs: () => readonly (readonly [major: number, name: string])[];
 }
 
 /** Bits of `tainted`: `TAINT_FLAGS_COUNT`. */
@@ -27,7 +27,7 @@ const MOUNTS = [
 
 /** Hang the files into /proc. */
 export function createProcFiles(
-  proc: DirTreeNode, make: NodeMaker, proc_create: FsSymbols['proc_create'], { machine, k, chrdevs }: ProcFacts,
+  proc: DirTreeNode, make: NodeMaker, proc_create: FsSymbols['proc_create'], { machine, k, chrdevs, blkdevs }: ProcFacts,
 ): Pick<FsSymbols, 'modules_disabled' | 'modprobe_path'> {
   const kB = (bytes: number): string => `${Math.floor(bytes / 1024)}`.padStart(8);
   const version = `#1 SMP PREEMPT_DYNAMIC vdpalab`;
@@ -38,7 +38,7 @@ export function createProcFiles(
   proc_create('version', 0o444, () => `Linux version ${machine.release} (vdpalab) ${version}\n`);
   proc_create('modules', 0o444, (reader) => modulesText(k.modules(), reader.cred.caps.has(CAP_SYSLOG)));
   const majors = (of: readonly (readonly [number, string])[]): string => of.map(([major, name]) => `${`${major}`.padStart(3)} ${name}\n`).join('');
-  proc_create('devices', 0o444, () => `Character devices:\n${majors(chrdevs())}\nBlock devices:\n${majors(BLOCK_MAJORS)}`);
+  proc_create('devices', 0o444, () => `Character devices:\n${majors(chrdevs())}\nBlock devices:\n${majors(blkdevs())}`);
   proc_create('uptime', 0o444, () => {
     const seconds = (machine.sched.now / 1e9).toFixed(2);
     return `${seconds} ${seconds}\n`;

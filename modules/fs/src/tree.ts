@@ -100,14 +100,15 @@ export class LinkTreeNode extends TreeNode {
   }
 }
 
-/** A character device node. */
-export class ChrTreeNode extends TreeNode {
-  readonly kind = 'chr';
+/** A device node. */
+export class DeviceTreeNode extends TreeNode {
+  readonly kind: 'chr' | 'blk';
   readonly major: number;
   readonly minor: number;
 
-  constructor(init: NodeInit, major: number, minor: number) {
+  constructor(init: NodeInit, kind: 'chr' | 'blk', major: number, minor: number) {
     super(init);
+    this.kind = kind;
     this.major = major;
     this.minor = minor;
   }

@@ -5,6 +5,7 @@ export type {} from '@vdpalab/iommu';
 export type {} from '@vdpalab/irq';
 export type {} from '@vdpalab/irqbypass';
 export type {} from '@vdpalab/mm';
+export type {} from '@vdpalab/block';
 export type {} from '@vdpalab/netdev';
 export type {} from '@vdpalab/netlink';
 export type {} from '@vdpalab/pci';

@@ -30,6 +30,7 @@ export async function unaryTest(shell: Shell, operator: string, operand: string)
         case '-f': return stat.kind === 'file';
         case '-d': return stat.kind === 'dir';
         case '-c': return stat.kind === 'chr';
+        case '-b': return stat.kind === 'blk';
         case '-p': return stat.kind === 'fifo';
         case '-S': return stat.kind === 'sock';
         case '-s': return stat.size > 0;

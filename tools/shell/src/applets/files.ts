@@ -49,7 +49,7 @@ function statField(letter: string, path: string, s: Stat, target: string | null)
     case 'B': return '512';
     case 'Y': case 'X': case 'Z': return String(Math.floor(s.mtime));
     case 'y': case 'x': case 'z': return formatDate(s.mtime, '%F %T.000000000 +0000');
-    case 'f': return (({ dir: 0o40000, file: 0o100000, link: 0o120000, chr: 0o20000, fifo: 0o10000, sock: 0o140000 })[s.kind] | s.mode).toString(16);
+    case 'f': return (({ dir: 0o40000, file: 0o100000, link: 0o120000, chr: 0o20000, blk: 0o60000, fifo: 0o10000, sock: 0o140000 })[s.kind] | s.mode).toString(16);
     case '%': return '%';
     default: return undefined;
   }

@@ -17,7 +17,7 @@ interface Seen {
 
 type Test = (seen: Seen) => Promise<boolean>;
 
-const KIND: Readonly<Record<string, Stat['kind']>> = { f: 'file', d: 'dir', l: 'link', c: 'chr', p: 'fifo', s: 'sock' };
+const KIND: Readonly<Record<string, Stat['kind']>> = { f: 'file', d: 'dir', l: 'link', c: 'chr', b: 'blk', p: 'fifo', s: 'sock' };
 
 /** Walk trees. */
 export const find: Applet = async (c) => new Walk(c).run();

@@ -1,7 +1,7 @@
 /** Modes, owners and dates as text. */
 import type { Stat } from '@vdpalab/fs';
 
-const TYPE: Readonly<Record<Stat['kind'], string>> = { dir: 'd', file: '-', link: 'l', chr: 'c', fifo: 'p', sock: 's' };
+const TYPE: Readonly<Record<Stat['kind'], string>> = { dir: 'd', file: '-', link: 'l', chr: 'c', blk: 'b', fifo: 'p', sock: 's' };
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
 
@@ -65,6 +65,7 @@ export function kindName(stat: Stat): string {
     case 'dir': return 'directory';
     case 'link': return 'symbolic link';
     case 'chr': return 'character special file';
+    case 'blk': return 'block special file';
     case 'fifo': return 'fifo';
     case 'sock': return 'socket';
     default: return stat.size === 0 ? 'regular empty file' : 'regular file';

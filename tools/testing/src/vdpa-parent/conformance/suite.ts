@@ -20,9 +20,9 @@ import { virtioChecks } from './virtio-checks.ts';
 
 const NAME = 'vdpa0';
 const BUILTINS = ['sched', 'mm', 'fs', 'driver-core', 'irq', 'iommu'] as const;
-const SUBSYSTEMS = ['netlink', 'netdev', 'vhost-iotlb', 'vringh', 'vdpa-core', 'virtio-ring', 'virtio'] as const;
+const SUBSYSTEMS = ['netlink', 'netdev', 'block', 'vhost-iotlb', 'vringh', 'vdpa-core', 'virtio-ring', 'virtio'] as const;
 /** Bus drivers, each with what stands on it. */
-const DRIVERS = { vhost_vdpa: ['irqbypass', 'vhost', 'vhost-vdpa'], virtio_vdpa: ['virtio-vdpa', 'virtio-net'] } as const;
+const DRIVERS = { vhost_vdpa: ['irqbypass', 'vhost', 'vhost-vdpa'], virtio_vdpa: ['virtio-vdpa', 'virtio-net', 'virtio-blk'] } as const;
 
 /** Mapping operations are the parent's way to memory: those stay when the others are taken away. */
 const NEEDED: ReadonlySet<string> = new Set<OptionalOp>(['set_map', 'dma_map', 'dma_unmap', 'get_iova_range', 'get_vq_dma_dev', 'free']);
