@@ -55,7 +55,6 @@ export function checkInit(init: VdpaDeviceInit): ReadonlySet<VdpaModel> {
   if (init.use_va === true && config.dma_map === undefined && config.set_map === undefined) {
     refuse('use-va', 'user addresses need an address translation of its own: neither set_map nor dma_map');
   }
-  if (init.name === '') refuse('name', 'the name is empty');
   const declared = init.models ?? models;
   const unknown = declared.find((model) => !models.includes(model as VdpaModel));
   if (unknown !== undefined) refuse('model', `model "${unknown}" is none of ${models.join(', ')}`);

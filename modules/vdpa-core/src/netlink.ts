@@ -6,7 +6,7 @@ import type { FsSymbols } from '@vdpalab/fs';
 import type { GenlFamily, GenlInfo, NlAttrs, NlMessageBuilder, NlaPolicy } from '@vdpalab/netlink';
 import type { RwSemaphore, SchedSymbols } from '@vdpalab/sched';
 import {
-  CAP_NET_ADMIN, VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_MAX_VQS, VDPA_ATTR_DEV_MAX_VQ_SIZE,
+  CAP_NET_ADMIN, ETH_ALEN, VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_MAX_VQS, VDPA_ATTR_DEV_MAX_VQ_SIZE,
   VDPA_ATTR_DEV_MGMTDEV_MAX_VQS, VDPA_ATTR_DEV_MIN_VQ_SIZE, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NET_CFG_MACADDR,
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_DEV_SUPPORTED_FEATURES,
   VDPA_ATTR_DEV_VENDOR_ID, VDPA_ATTR_MAX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
@@ -22,7 +22,7 @@ const policy: Readonly<Record<number, NlaPolicy>> = {
   [VDPA_ATTR_MGMTDEV_BUS_NAME]: { type: 'nul_string' },
   [VDPA_ATTR_MGMTDEV_DEV_NAME]: { type: 'string' },
   [VDPA_ATTR_DEV_NAME]: { type: 'string' },
-  [VDPA_ATTR_DEV_NET_CFG_MACADDR]: { type: 'binary', minlen: 6 },
+  [VDPA_ATTR_DEV_NET_CFG_MACADDR]: { type: 'binary', minlen: ETH_ALEN, maxlen: ETH_ALEN },
   [VDPA_ATTR_DEV_NET_CFG_MAX_VQP]: { type: 'u16' },
   [VDPA_ATTR_DEV_NET_CFG_MTU]: { type: 'u16', min: 68n },
   [VDPA_ATTR_DEV_QUEUE_INDEX]: { type: 'u32' },

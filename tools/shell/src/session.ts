@@ -24,9 +24,9 @@ export interface SessionOptions {
   readonly name?: string;
 }
 
-/** The helper that recordings of sysfs trees use. */
+/** The helper that recordings of sysfs trees use, which stumbles over links whose names have blanks. */
 export const WALK = `walk() { find "$1" -mindepth "\${3:-0}" -maxdepth "\${2:-3}" | sort | while read -r p; do
-  if [ -L "$p" ]; then echo "l $(stat -c %a "$p") $p -> $(readlink "$p")"
+  if [ -L "$p" ]; then echo "l $(stat -c %a $p) $p -> $(readlink $p)"
   elif [ -d "$p" ]; then echo "d $(stat -c %a "$p") $p"
   elif [ -f "$p" ]; then m=$(stat -c %a "$p"); case $m in 2*|[0-3]*) echo "f $m $p";; *) echo "f $m $p = $(timeout 2 head -c 400 "$p" 2>&1 | tr '\\0' '~' | tr '\\n' '|')";; esac
   else echo "? $(stat -c '%a %t:%T' "$p") $p"; fi; done; }`;

@@ -1,9 +1,10 @@
 /** `vdpa` of iproute2 6.1: management devices and devices over generic netlink. Mirrors `vdpa/vdpa.c`. */
 import { isKernelError } from '@vdpalab/abi';
 import { getopt } from '@vdpalab/kmod';
+import { Killed } from '@vdpalab/lab';
 import { GenlSocket, NetlinkError, type GenlMessage } from '@vdpalab/user';
 import {
-  VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET, VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_GENL_NAME,
+  SIGABRT, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET, VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_GENL_NAME,
 } from '@vdpalab/uapi';
 import type { Applet, Program } from '../program.ts';
 import { errnoText } from '../system.ts';
@@ -28,8 +29,6 @@ Usage: vdpa dev vstats COMMAND
 
 /** -s is taken by getopt and by nothing else; the -n of the help is not even that. */
 const OPTIONS = { short: 'jpVhs', long: { Version: 'V', json: 'j', pretty: 'p', help: 'h' } } as const;
-/** Status of a program that SIGABRT ended. */
-const ABORTED = 134;
 
 /** The program. */
 export const vdpa: Applet = async (c) => {
@@ -59,7 +58,8 @@ export const vdpa: Applet = async (c) => {
     return status;
   } catch (failure) {
     if (!(failure instanceof BufferOverflow)) throw failure;
-    return complain(c, '*** buffer overflow detected ***: terminated\n', ABORTED);
+    await c.err('*** buffer overflow detected ***: terminated\n');
+    throw new Killed(c.p.proc, SIGABRT);
   } finally {
     await socket.close();
   }
