@@ -3,13 +3,19 @@ import type { Atomic } from '@vdpalab/abi';
 import { isKernelError } from '@vdpalab/abi';
 import type { MmSymbols, PageRun } from '@vdpalab/mm';
 import type { NetDevice, NetdevSymbols, SkBuff, SkbFrag } from '@vdpalab/netdev';
-import { ETH_DATA_LEN, ETH_HLEN, virtio_net_hdr_v1 } from '@vdpalab/uapi';
+import { ETH_DATA_LEN, ETH_HLEN, virtio_net_hdr, virtio_net_hdr_v1 } from '@vdpalab/uapi';
 import type { VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
 
 const PAGE_SIZE = 4096;
 const VLAN_HLEN = 4;
-/** Bytes in front of every frame on a virtio 1 device. */
-export const VNET_HDR_LEN = virtio_net_hdr_v1.size;
+/**
+ * Bytes in front of every frame.
+ *
+ * @param counted whether the header counts buffers: on devices since virtio 1.0, and where buffers merge
+ */
+export function headerLength(counted: boolean): number {
+  return counted ? virtio_net_hdr_v1.size : virtio_net_hdr.size;
+}
 
 /** What receiving takes. */
 export type ReceiveSymbols =
@@ -23,15 +29,18 @@ export class ReceiveBuffers {
   readonly #vq: Virtqueue;
   readonly #dev: NetDevice;
   readonly #mergeable: boolean;
+  readonly #header: number;
   /** Pages of one buffer: one when frames may span buffers, else enough for the MTU the device came with. */
   readonly #pages: number;
 
-  constructor(k: ReceiveSymbols, vq: Virtqueue, dev: NetDevice, mergeable: boolean) {
+  /** @param header bytes in front of every frame */
+  constructor(k: ReceiveSymbols, vq: Virtqueue, dev: NetDevice, mergeable: boolean, header: number) {
     this.#k = k;
     this.#vq = vq;
     this.#dev = dev;
     this.#mergeable = mergeable;
-    this.#pages = mergeable ? 1 : Math.ceil((VNET_HDR_LEN + ETH_HLEN + VLAN_HLEN + Math.max(dev.mtu, ETH_DATA_LEN)) / PAGE_SIZE);
+    this.#header = header;
+    this.#pages = mergeable ? 1 : Math.ceil((header + ETH_HLEN + VLAN_HLEN + Math.max(dev.mtu, ETH_DATA_LEN)) / PAGE_SIZE);
   }
 
   /** Fill the ring. @returns false when memory ran out before it was full: try again later */
@@ -83,8 +92,8 @@ export class ReceiveBuffers {
   #frame(first: PageRun, len: number): void {
     const { stats } = this.#dev;
     const runs = [first];
-    const frags: SkbFrag[] = [{ pa: first.pa + VNET_HDR_LEN, len: len - VNET_HDR_LEN }];
-    let sound = len >= VNET_HDR_LEN + ETH_HLEN && len <= first.pages * PAGE_SIZE;
+    const frags: SkbFrag[] = [{ pa: first.pa + this.#header, len: len - this.#header }];
+    let sound = len >= this.#header + ETH_HLEN && len <= first.pages * PAGE_SIZE;
     for (let n = this.#buffersOf(first); n > 1; n--) {
       const used = this.#k.virtqueue_get_buf(this.#vq);
       if (used === null) {
@@ -112,7 +121,7 @@ export class ReceiveBuffers {
   #buffersOf(first: PageRun): number {
     if (!this.#mergeable) return 1;
     const at = virtio_net_hdr_v1.offsets.num_buffers;
-    const header = this.#k.phys_view(first.pa, VNET_HDR_LEN);
+    const header = this.#k.phys_view(first.pa, this.#header);
     return (header[at] as number) | ((header[at + 1] as number) << 8); // the view is as long as the header
   }
 }

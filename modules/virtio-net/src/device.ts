@@ -5,12 +5,12 @@ import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { NapiStruct, NetDevice, NetdevSymbols } from '@vdpalab/netdev';
 import type { SchedSymbols, Work } from '@vdpalab/sched';
 import {
-  ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_LINK_UP,
+  ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_LINK_UP,
   virtio_net_config,
 } from '@vdpalab/uapi';
 import type { VirtioSymbols } from '@vdpalab/virtio';
 import type { VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
-import { ReceiveBuffers, type ReceiveSymbols } from './buffers.ts';
+import { headerLength, ReceiveBuffers, type ReceiveSymbols } from './buffers.ts';
 import { Transmitter, type TransmitSymbols } from './transmit.ts';
 
 /** What the driver takes of the kernel. */
@@ -122,8 +122,10 @@ export class VirtnetInfo {
     this.#held.push('queues', () => this.#dropQueues());
     this.#rxq = rxq;
     this.#txq = txq;
-    this.#rx = new ReceiveBuffers(k, rxq, this.#netdev, k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_MRG_RXBUF));
-    this.#tx = new Transmitter(k, txq);
+    const mergeable = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_MRG_RXBUF);
+    const header = headerLength(mergeable || k.virtio_has_feature(this.#vdev, VIRTIO_F_VERSION_1));
+    this.#rx = new ReceiveBuffers(k, rxq, this.#netdev, mergeable, header);
+    this.#tx = new Transmitter(k, txq, header);
     this.#held.push('transmit header', () => this.#tx.destroy());
     this.#rxNapi = k.netif_napi_add(this.#netdev, 'rx', NAPI_POLL_WEIGHT, (budget) => this.#pollRx(budget));
     this.#txNapi = k.netif_napi_add(this.#netdev, 'tx', NAPI_POLL_WEIGHT, () => this.#pollTx());

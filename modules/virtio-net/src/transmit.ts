@@ -4,7 +4,6 @@ import { isKernelError } from '@vdpalab/abi';
 import type { MmSymbols, PageRun } from '@vdpalab/mm';
 import type { NetDevice, NetdevSymbols, SkBuff } from '@vdpalab/netdev';
 import type { Sg, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
-import { VNET_HDR_LEN } from './buffers.ts';
 
 /** Descriptors the largest frame may take: a header and its pieces. */
 const MAX_PIECES = 18;
@@ -21,10 +20,13 @@ export class Transmitter {
   readonly #vq: Virtqueue;
   /** A header that asks for nothing, for frames without room for one of their own. */
   readonly #header: PageRun;
+  readonly #headerLength: number;
 
-  constructor(k: TransmitSymbols, vq: Virtqueue) {
+  /** @param headerLength bytes in front of every frame */
+  constructor(k: TransmitSymbols, vq: Virtqueue, headerLength: number) {
     this.#k = k;
     this.#vq = vq;
+    this.#headerLength = headerLength;
     this.#header = k.alloc_pages(1); // zeroed: no checksum, no segmentation
   }
 
@@ -87,9 +89,9 @@ export class Transmitter {
 
   #pieces(skb: SkBuff): Sg[] {
     const [first, ...rest] = skb.frags;
-    if (first === undefined || skb.headroom < VNET_HDR_LEN) return [{ pa: this.#header.pa, len: VNET_HDR_LEN }, ...skb.frags];
-    const pa = first.pa - VNET_HDR_LEN;
-    this.#k.phys_view(pa, VNET_HDR_LEN).fill(0);
-    return [{ pa, len: VNET_HDR_LEN + first.len }, ...rest];
+    if (first === undefined || skb.headroom < this.#headerLength) return [{ pa: this.#header.pa, len: this.#headerLength }, ...skb.frags];
+    const pa = first.pa - this.#headerLength;
+    this.#k.phys_view(pa, this.#headerLength).fill(0);
+    return [{ pa, len: this.#headerLength + first.len }, ...rest];
   }
 }
