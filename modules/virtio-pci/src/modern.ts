@@ -13,7 +13,7 @@ import type { Access } from './access.ts';
 
 /** What the modern interface takes. */
 export type ModernSymbols =
-  & Omit<VirtioPciModernDevSymbols, 'vp_modern_get_driver_features' | 'vp_modern_get_queue_reset' | 'vp_modern_set_queue_reset'>
+  & Omit<VirtioPciModernDevSymbols, 'vp_modern_get_driver_features'>
   & Pick<VirtioRingSymbols,
     | 'vring_create_virtqueue' | 'vring_del_virtqueue' | 'vring_transport_features' | 'virtqueue_get_vring_size'
     | 'virtqueue_get_desc_addr' | 'virtqueue_get_avail_addr' | 'virtqueue_get_used_addr'>
@@ -34,6 +34,10 @@ export function modernAccess(k: ModernSymbols, pdev: PciDev): Access {
   const mdev = k.vp_modern_probe(pdev);
   const { device, device_len: configLength } = mdev;
   const name = pdev.dev.name;
+  /** Vectors of the queues there are. */
+  const vectors = new Map<Virtqueue, number>();
+  /** Queues that were taken from the device. */
+  const taken = new Set<Virtqueue>();
 
   function checkRange(offset: number, len: number): undefined {
     if (offset + len > configLength) {
@@ -109,6 +113,20 @@ export function modernAccess(k: ModernSymbols, pdev: PciDev): Access {
         }
         k.vp_modern_set_features(mdev, vdev.features);
       },
+      async disable_vq_and_reset(vq) {
+        if (!k.virtio_has_feature(vq.vdev, VIRTIO_F_RING_RESET)) {
+          throw new KernelError('ENOENT', 'virtio_pci.vq.ring-reset', `${name}: queue ${vq.index}: VIRTIO_F_RING_RESET is not negotiated`);
+        }
+        await k.vp_modern_set_queue_reset(mdev, vq.index);
+        taken.add(vq);
+      },
+      async enable_vq_after_reset(vq) {
+        const busy = !taken.has(vq) || k.vp_modern_get_queue_reset(mdev, vq.index) || k.vp_modern_get_queue_enable(mdev, vq.index);
+        if (busy) throw new KernelError('EBUSY', 'virtio_pci.vq.reset', `${name}: queue ${vq.index} was not taken from the device, or it has it still`);
+        program(vq, vectors.get(vq) ?? VIRTIO_MSI_NO_VECTOR);
+        k.vp_modern_set_queue_enable(mdev, vq.index, true);
+        taken.delete(vq);
+      },
     },
 
     setup_vq(vdev: VirtioDevice, index, { name: vqName, callback }, vector) {
@@ -129,6 +147,7 @@ export function modernAccess(k: ModernSymbols, pdev: PciDev): Access {
         k.vring_del_virtqueue(vq);
         throw error;
       }
+      vectors.set(vq, vector);
       return vq;
     },
     activate(vqs) {
@@ -137,6 +156,8 @@ export function modernAccess(k: ModernSymbols, pdev: PciDev): Access {
     },
     del_vq(vq, msix) {
       if (msix) k.vp_modern_queue_vector(mdev, vq.index, VIRTIO_MSI_NO_VECTOR);
+      vectors.delete(vq);
+      taken.delete(vq);
       if (mdev.notify_base === null) k.pci_iounmap(pdev, (vq.priv as VpNotify).mem); // set by setup_vq
       return k.vring_del_virtqueue(vq);
     },

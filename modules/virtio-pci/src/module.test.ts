@@ -1,6 +1,6 @@
 import { KernelError } from '@vdpalab/abi';
-import { covers } from '@vdpalab/testing';
-import { VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
+import { covers, errnoOf } from '@vdpalab/testing';
+import { VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_RESET } from '@vdpalab/uapi';
 import type { VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
 import { describe, expect, it } from 'vitest';
 import virtioPci from './module.ts';
@@ -112,6 +112,42 @@ describe('memory', () => {
         b.k.free_pages(b.k.virtqueue_detach_unused_buf(queues()[0]!) as never);
       });
     }
+  });
+});
+
+describe('a queue', () => {
+  it('gets another size while the others go on', async () => {
+    covers('2.7.7');
+    for (const options of [{ at: '07:00.0' }, { at: '07:00.0', function: { vectors: 2, page_per_vq: true } }] as BenchOptions[]) {
+      const { b, queues } = await driven(options);
+      const [rx, tx] = queues() as [Virtqueue, Virtqueue];
+      const hw = b.fn.queues[0]!;
+      const { vector } = hw;
+      const recycled: unknown[] = [];
+      await b.run(async () => {
+        const page = b.k.alloc_pages(1);
+        b.k.virtqueue_add_sgs(rx, [], [{ pa: page.pa, len: 64 }], page);
+        await b.k.virtqueue_resize(rx, 64, (_, data): undefined => void recycled.push(data));
+        b.k.free_pages(page);
+      });
+      expect([recycled.length, hw.size, hw.enabled, hw.vector, rx.num_free]).toEqual([1, 64, true, vector, 64]);
+      expect([b.fn.queues[1]!.enabled, b.fn.queues[1]!.size, tx.num_free]).toEqual([true, 256, 256]);
+    }
+  });
+
+  it('keeps its size through the legacy interface, and on a device that cannot', async () => {
+    covers('2.7.7');
+    const refusal = async (options: BenchOptions): Promise<string> => {
+      const { b, queues } = await driven(options);
+      return b.run(() => errnoOf(() => b.k.virtqueue_resize(queues()[0]!, 64, () => undefined)));
+    };
+    expect(await refusal({ forceLegacy: true })).toBe('ENOENT');
+    const without = (n: bigint): bigint => n & ~(1n << BigInt(VIRTIO_F_RING_RESET));
+    expect(await refusal({
+      at: '07:00.0',
+      wrap: (symbol, value, importer) => (importer === 'virtio_pci' && symbol === 'vp_modern_get_features'
+        ? (mdev: never) => without((value as (m: never) => bigint)(mdev)) : value),
+    })).toBe('ENOENT');
   });
 });
 

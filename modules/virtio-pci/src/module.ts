@@ -22,7 +22,7 @@ export default defineModule({
     'vp_modern_probe', 'vp_modern_remove', 'vp_modern_get_features', 'vp_modern_set_features', 'vp_modern_generation',
     'vp_modern_get_status', 'vp_modern_set_status', 'vp_modern_queue_vector', 'vp_modern_config_vector', 'vp_modern_queue_address',
     'vp_modern_set_queue_enable', 'vp_modern_get_queue_enable', 'vp_modern_set_queue_size', 'vp_modern_get_queue_size',
-    'vp_modern_get_num_queues', 'vp_modern_map_vq_notify',
+    'vp_modern_get_num_queues', 'vp_modern_get_queue_reset', 'vp_modern_set_queue_reset', 'vp_modern_map_vq_notify',
     'vp_legacy_probe', 'vp_legacy_remove', 'vp_legacy_get_features', 'vp_legacy_set_features', 'vp_legacy_get_status',
     'vp_legacy_set_status', 'vp_legacy_queue_vector', 'vp_legacy_config_vector', 'vp_legacy_set_queue_address',
     'vp_legacy_get_queue_enable', 'vp_legacy_get_queue_size',

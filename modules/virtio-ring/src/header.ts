@@ -14,9 +14,18 @@ export interface Sg {
   readonly len: number;
 }
 
+/** `struct virtio_config_ops`: what a ring needs of it; the `virtio` header adds the rest. */
+export interface VirtioConfigOps {
+  /** Take one queue from the device. @throws ENOENT when the device cannot reset single queues */
+  readonly disable_vq_and_reset?: (vq: Virtqueue) => Promise<void>;
+  /** Hand it over again, as its ring is now. @throws EBUSY when it was not taken, or the device has it still */
+  readonly enable_vq_after_reset?: (vq: Virtqueue) => Promise<void>;
+}
+
 /** `struct virtio_device`: what a ring needs of it; the `virtio` header adds the rest. */
 export interface VirtioDevice {
   readonly dev: Device;
+  readonly config: VirtioConfigOps;
 }
 
 /** `struct virtqueue` */
@@ -87,6 +96,14 @@ export interface VirtioRingSymbols {
   /** Take back a buffer the device never used; after reset only. @returns its token, or undefined */
   virtqueue_detach_unused_buf: (vq: Virtqueue) => unknown;
   virtqueue_is_broken: (vq: Virtqueue) => boolean;
+  /**
+   * Give a queue another number of descriptors; its buffers are handed to `recycle` first.
+   *
+   * @param num a power of two up to `num_max`
+   * @throws E2BIG above `num_max`; EINVAL for 0; ENOENT when transport or device cannot; ENOMEM when the old size stays; EBUSY
+   * when the device does not take the queue back, which is of no use then
+   */
+  virtqueue_resize: (vq: Virtqueue, num: number, recycle: (vq: Virtqueue, data: unknown) => Atomic) => Promise<void>;
   /** Mark a queue broken, or whole again. */
   __virtqueue_break: (vq: Virtqueue) => Atomic;
   __virtqueue_unbreak: (vq: Virtqueue) => Atomic;

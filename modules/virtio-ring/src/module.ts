@@ -23,7 +23,7 @@ export default defineModule({
     'virtqueue_get_desc_addr', 'virtqueue_get_avail_addr', 'virtqueue_get_used_addr', 'virtqueue_add_sgs', 'virtqueue_kick_prepare',
     'virtqueue_notify', 'virtqueue_kick', 'virtqueue_get_buf', 'virtqueue_disable_cb', 'virtqueue_enable_cb',
     'virtqueue_enable_cb_delayed', 'virtqueue_enable_cb_prepare', 'virtqueue_poll', 'virtqueue_detach_unused_buf',
-    'virtqueue_is_broken', '__virtqueue_break', '__virtqueue_unbreak', 'virtio_ring_leftovers',
+    'virtqueue_is_broken', 'virtqueue_resize', '__virtqueue_break', '__virtqueue_unbreak', 'virtio_ring_leftovers',
   ],
 
   module_init(k) {
@@ -69,6 +69,7 @@ export default defineModule({
         virtqueue_poll: (vq, mark) => own(vq).ring.poll(mark),
         virtqueue_detach_unused_buf: (vq) => own(vq).detachUnused(),
         virtqueue_is_broken: (vq) => vq.broken,
+        virtqueue_resize: (vq, num, recycle) => own(vq).resize(num, recycle),
         __virtqueue_break: (vq) => own(vq).ring.breakRing(),
         __virtqueue_unbreak: (vq) => own(vq).unbreak(),
         virtio_ring_leftovers: () => [...queues].map((vq) => `virtqueue ${vq.name} of ${vq.vdev.dev.name}: ${vq.inFlight} buffers`),

@@ -1,5 +1,5 @@
 /** A virtqueue with its buffers mapped for the device. Mirrors `drivers/virtio/virtio_ring.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { DmaDirection, IommuSymbols } from '@vdpalab/iommu';
@@ -32,8 +32,8 @@ export class SplitVirtqueue implements Virtqueue {
   readonly index: number;
   readonly vdev: VirtioDevice;
   readonly num_max: number;
-  readonly ring: SplitDriver;
-  readonly memory: VringMemory;
+  ring!: SplitDriver;
+  memory: VringMemory;
   readonly callback: VringInit['callback'];
   readonly notify: VringInit['notify'];
   priv: unknown = null;
@@ -41,14 +41,16 @@ export class SplitVirtqueue implements Virtqueue {
   readonly #dmaDev: Device;
   /** Without ACCESS_PLATFORM the device is given physical addresses. */
   readonly #useDma: boolean;
-  readonly #slots: Slot[];
-  readonly #freeSlots: Int32Array;
-  #freeCount: number;
+  readonly #init: VringInit;
+  #slots!: Slot[];
+  #freeSlots!: Int32Array;
+  #freeCount = 0;
   #segments = new Uint32Array(3 * 32);
   #reported = false;
 
   constructor(k: VirtqueueSymbols, init: VringInit) {
     this.#k = k;
+    this.#init = init;
     this.name = init.name;
     this.index = init.index;
     this.vdev = init.vdev;
@@ -57,15 +59,26 @@ export class SplitVirtqueue implements Virtqueue {
     this.notify = init.notify;
     this.#dmaDev = init.dma_dev;
     this.#useDma = has(init.features, VIRTIO_F_ACCESS_PLATFORM);
-    this.memory = allocVring(k, init, this.#useDma, has(init.features, VIRTIO_RING_F_INDIRECT_DESC));
+    this.memory = this.#alloc(init);
+    this.#open();
+  }
+
+  #alloc(init: VringInit): VringMemory {
+    return allocVring(this.#k, init, this.#useDma, has(init.features, VIRTIO_RING_F_INDIRECT_DESC));
+  }
+
+  /** An empty ring in the memory there is. */
+  #open(): void {
     const { num } = this.memory;
+    const { features, callback } = this.#init;
     this.ring = new SplitDriver(this.memory.areas, {
-      eventIdx: has(init.features, VIRTIO_RING_F_EVENT_IDX), indirect: this.memory.indirect,
+      eventIdx: has(features, VIRTIO_RING_F_EVENT_IDX), indirect: this.memory.indirect,
     });
-    if (init.callback === null) this.ring.disableCallbacks();
+    if (callback === null) this.ring.disableCallbacks();
     this.#slots = Array.from({ length: num }, () => ({ data: undefined, pieces: 0, dma: [], len: [], out: 0 }));
     this.#freeSlots = Int32Array.from({ length: num }, (_, i) => num - 1 - i);
     this.#freeCount = num;
+    this.#reported = false;
   }
 
   get num_free(): number {
@@ -142,6 +155,44 @@ export class SplitVirtqueue implements Virtqueue {
     this.ring.brokenReason = '';
     this.#reported = false;
     return undefined;
+  }
+
+  /** `virtqueue_resize` */
+  async resize(num: number, recycle: (vq: Virtqueue, data: unknown) => Atomic): Promise<void> {
+    const refuse = (errno: 'E2BIG' | 'EINVAL' | 'ENOENT', rule: string, text: string): never => {
+      throw new KernelError(errno, `virtio_ring.resize.${rule}`, `${this.name}: ${text}`);
+    };
+    if (num > this.num_max) refuse('E2BIG', 'max', `${num} descriptors of ${this.num_max}`);
+    if (num === 0) refuse('EINVAL', 'zero', 'no descriptors');
+    if (num === this.memory.num) return;
+    const { disable_vq_and_reset: disable, enable_vq_after_reset: enable } = this.vdev.config;
+    if (disable === undefined || enable === undefined) return refuse('ENOENT', 'transport', 'its transport resets no single queues');
+    await disable(this);
+    for (let data = this.detachUnused(); data !== undefined; data = this.detachUnused()) recycle(this, data);
+    const refused = this.#replace(num);
+    try {
+      await enable(this);
+    } catch (cause) {
+      throw new KernelError('EBUSY', 'virtio_ring.resize.enable', `${this.name}: the device did not take it back`, { cause });
+    }
+    if (refused !== null) throw refused;
+  }
+
+  /** Another ring of this size, or the old one anew. @returns why it is the old one */
+  #replace(num: number): KernelError | null {
+    let refused: KernelError | null = null;
+    try {
+      if ((num & (num - 1)) !== 0) throw new KernelError('EINVAL', 'virtio_ring.resize.size', `${this.name}: ${num} descriptors, not a power of two`);
+      const memory = this.#alloc({ ...this.#init, num, may_reduce_num: false });
+      this.memory.free();
+      this.memory = memory;
+    } catch (cause) {
+      if (!isKernelError(cause)) throw cause;
+      refused = new KernelError('ENOMEM', 'virtio_ring.resize.memory', `${this.name}: ${num} descriptors cannot be had, ${this.memory.num} stay`, { cause });
+      this.memory.clear();
+    }
+    this.#open();
+    return refused;
   }
 
   /** Give the memory back; buffers still in the ring are unmapped and forgotten. */

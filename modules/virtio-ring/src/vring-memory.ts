@@ -24,6 +24,8 @@ export interface VringMemory {
   readonly desc: number;
   readonly avail: number;
   readonly used: number;
+  /** All zeroes, as when it was new. */
+  readonly clear: () => Atomic;
   free: () => Atomic;
 }
 
@@ -99,6 +101,7 @@ function layOut(ring: Shared, table: Shared | null, num: number, align: number):
     desc: ring.dma + areas.desc.offset,
     avail: ring.dma + areas.avail.offset,
     used: ring.dma + areas.used.offset,
+    clear: () => void ring.u8.fill(0) as undefined,
     free() {
       table?.free();
       return ring.free();

@@ -5,14 +5,13 @@
  */
 import type { Atomic, KModule } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
-import type { VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
+import type { VirtioConfigOps, VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
 
 declare module '@vdpalab/virtio-ring' {
   interface VirtioDevice {
     readonly index: number;
     readonly dev: Device;
     readonly id: { readonly device: number; readonly vendor: number };
-    readonly config: VirtioConfigOps;
     /** Negotiated. */
     features: bigint;
     readonly vqs: readonly Virtqueue[];
@@ -21,7 +20,11 @@ declare module '@vdpalab/virtio-ring' {
     /** The transport's own. */
     readonly transport: unknown;
   }
+
+  interface VirtioConfigOps extends VirtioTransportOps {}
 }
+
+export type { VirtioConfigOps } from '@vdpalab/virtio-ring';
 
 /** A queue as a driver asks for it. */
 export interface VqRequest {
@@ -30,8 +33,8 @@ export interface VqRequest {
   readonly callback: ((vq: Virtqueue) => Atomic) | null;
 }
 
-/** `struct virtio_config_ops`; they may sleep. */
-export interface VirtioConfigOps {
+/** `struct virtio_config_ops`, but what concerns single rings; they may sleep. */
+export interface VirtioTransportOps {
   readonly get: (vdev: VirtioDevice, offset: number, len: number) => Promise<Uint8Array>;
   readonly set: (vdev: VirtioDevice, offset: number, bytes: Uint8Array) => Promise<void>;
   readonly generation?: (vdev: VirtioDevice) => Promise<number>;

@@ -11,7 +11,7 @@ import {
   VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, vring_avail_size, vring_desc_table_size, vring_used_size,
 } from '@vdpalab/uapi';
 import { ChainBatch, SplitDevice } from '@vdpalab/vring';
-import type { Sg, VirtioDevice, Virtqueue, VringInit } from '../header.ts';
+import type { Sg, VirtioConfigOps, VirtioDevice, Virtqueue, VringInit } from '../header.ts';
 
 /** Requester id of the device. */
 const RID = 0x0708;
@@ -44,7 +44,9 @@ export interface Bench extends BootedKernel {
 }
 
 /** Boot. */
-export async function bootRing(options: { readonly iommu?: boolean; readonly ramBytes?: number } & BootOptions = {}): Promise<Bench> {
+export async function bootRing(
+  options: { readonly iommu?: boolean; readonly ramBytes?: number; readonly config?: VirtioConfigOps } & BootOptions = {},
+): Promise<Bench> {
   const log: LogLine[] = [];
   const hw = createMachine({
     seed: 1, ramBytes: options.ramBytes ?? 16 << 20, iommu: options.iommu ?? true, cmdline: '', release: '6.1.0',
@@ -53,7 +55,7 @@ export async function bootRing(options: { readonly iommu?: boolean; readonly ram
   const kernel = await bootBuiltins(['sched', 'mm', 'fs', 'driver-core', 'iommu', 'virtio-ring'], { ...options, machine: hw.machine });
   const { k } = kernel;
   const dev = await kernel.run(async () => makeDevice(k));
-  const vdev = { dev } as VirtioDevice; // a ring needs no more of it
+  const vdev = { dev, config: options.config ?? {} } as VirtioDevice; // a ring needs no more of it
   const bench: Bench = {
     ...kernel, hw, dev, vdev, kicks: 0, notifies: true, calls: 0,
     create: (init = {}) => k.vring_create_virtqueue({
