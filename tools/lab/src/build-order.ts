@@ -20,14 +20,14 @@ export function isListed(list: readonly string[], info: Pick<ModInfo, 'name' | '
 
 /** Directories and files below `kernel/`, as the Makefiles list them. */
 const ORDER: readonly string[] = [
-  'arch', 'kernel', 'mm', 'fs', 'crypto', 'block',
+  'arch', 'kernel', 'mm', 'fs', 'crypto', 'block', 'lib',
   'drivers/pci',
   ...['virtio', 'virtio_ring', 'virtio_pci_modern_dev', 'virtio_pci_legacy_dev', 'virtio_mmio', 'virtio_pci', 'virtio_vdpa'].map((m) => `drivers/virtio/${m}.ko`),
   ...['vdpa.ko', 'vdpa_sim/vdpa_sim.ko', 'vdpa_sim/vdpa_sim_net.ko', 'vdpa_sim', 'vdpa_user', 'ifcvf', 'mlx5', 'virtio_pci', 'alibaba'].map((m) => `drivers/vdpa/${m}`),
   'drivers/char', 'drivers/block', 'drivers/scsi', 'drivers/net',
   ...['vfio.ko', 'vfio_virqfd.ko', 'vfio_iommu_type1.ko', 'pci/vfio-pci-core.ko', 'pci', 'mdev'].map((m) => `drivers/vfio/${m}`),
   ...['vhost_net', 'vhost_scsi', 'vhost_vsock', 'vringh', 'vhost_vdpa', 'vhost', 'vhost_iotlb'].map((m) => `drivers/vhost/${m}.ko`),
-  'drivers', 'sound', 'samples', 'net', 'virt', 'lib',
+  'drivers', 'sound', 'samples', 'net', 'virt',
 ];
 
 function rank(path: string): number {

@@ -19,7 +19,9 @@ interface StandIn {
   /** Built beside the kernel, as the recorded samples were. */
   readonly outOfTree?: boolean;
   readonly version?: string;
-  readonly author?: string;
+  readonly srcversion?: string;
+  /** What `.modinfo` says, in its order; absent: a licence. */
+  readonly fields?: ModuleFileInfo['fields'];
   /** The errno and log line its init fails with, as on a machine without the hardware. */
   readonly fails?: readonly ['EOPNOTSUPP' | 'ENODEV', string];
 }
@@ -55,13 +57,17 @@ const standIns: Readonly<Record<string, StandIn>> = {
   loop: { path: 'drivers/block/loop.ko', alias: ['devname:loop-control', 'char-major-10-237', 'block-major-7-*'], size: 32768 },
   vfio: {
     path: 'drivers/vfio/vfio.ko', alias: ['devname:vfio/vfio', 'char-major-10-196'], softdep: ['post: vfio_iommu_type1 vfio_iommu_spapr_tce'],
-    size: 49152, version: '0.3',
+    size: 49152, version: '0.3', srcversion: 'F44179E11F19FFF994DDC6A',
+    fields: [
+      ['softdep', 'post: vfio_iommu_type1 vfio_iommu_spapr_tce'], ['alias', 'devname:vfio/vfio'], ['alias', 'char-major-10-196'],
+      ['description', 'VFIO - User Level meta-driver'], ['author', 'Alex Williamson <alex.williamson@redhat.com>'], ['license', 'GPL v2'], ['version', '0.3'],
+    ],
   },
   vfio_virqfd: { path: 'drivers/vfio/vfio_virqfd.ko' },
   vfio_iommu_type1: { path: 'drivers/vfio/vfio_iommu_type1.ko', needs: ['vfio'], size: 45056 },
   vfio_pci_core: { path: 'drivers/vfio/pci/vfio-pci-core.ko', needs: ['vfio', 'vfio_virqfd', 'irqbypass'], size: 73728 },
   vfio_pci: { path: 'drivers/vfio/pci/vfio-pci.ko', needs: ['vfio_pci_core', 'vfio'], alias: ['vfio_pci:v*d*sv*sd*bc*sc*i*'] },
-  mdev: { path: 'drivers/vfio/mdev/mdev.ko', size: 20480, version: '0.1', author: 'NVIDIA Corporation' },
+  mdev: { path: 'drivers/vfio/mdev/mdev.ko', size: 20480, version: '0.1' },
   tun: { path: 'drivers/net/tun.ko', alias: ['devname:net/tun', 'char-major-10-200'] },
   tap: { path: 'drivers/net/tap.ko' },
   vhost_net: { path: 'drivers/vhost/vhost_net.ko', needs: ['vhost', 'vhost_iotlb', 'tun', 'tap'], alias: ['devname:vhost-net', 'char-major-10-238'] },
@@ -75,9 +81,26 @@ const standIns: Readonly<Record<string, StandIn>> = {
   vhost_vsock: {
     path: 'drivers/vhost/vhost_vsock.ko', needs: ['vhost', 'vmw_vsock_virtio_transport_common', 'vsock'], alias: ['devname:vhost-vsock', 'char-major-10-241'],
   },
-  eni_vdpa: { path: 'drivers/vdpa/alibaba/eni_vdpa.ko', needs: ['vdpa', 'virtio_pci_legacy_dev'], outOfTree: true },
+  eni_vdpa: {
+    path: 'drivers/vdpa/alibaba/eni_vdpa.ko', needs: ['vdpa', 'virtio_pci_legacy_dev'], outOfTree: true,
+    fields: [['license', 'GPL v2'], ['description', 'Alibaba ENI vDPA driver'], ['author', 'Wu Zongyong <wuzongyong@linux.alibaba.com>']],
+  },
+  ext4: {
+    path: 'fs/ext4/ext4.ko', needs: ['jbd2', 'mbcache', 'crc16'], softdep: ['pre: crypto-crc32c'], alias: ['fs-ext4', 'ext3', 'fs-ext3', 'ext2', 'fs-ext2'],
+    fields: [
+      ['softdep', 'pre: crypto-crc32c'], ['license', 'GPL'], ['description', 'Fourth Extended Filesystem'],
+      ['author', "Remy Card, Stephen Tweedie, Andrew Morton, Andreas Dilger, Theodore Ts'o and others"],
+      ['alias', 'fs-ext4'], ['alias', 'ext3'], ['alias', 'fs-ext3'], ['alias', 'ext2'], ['alias', 'fs-ext2'],
+    ],
+  },
+  jbd2: { path: 'fs/jbd2/jbd2.ko', softdep: ['pre: crypto-crc32c'] },
+  mbcache: { path: 'fs/mbcache.ko' },
+  crc16: { path: 'lib/crc16.ko' },
   mdpy: { path: 'samples/vfio-mdev/mdpy.ko', needs: ['mdev', 'vfio'], outOfTree: true },
-  mtty: { path: 'samples/vfio-mdev/mtty.ko', needs: ['mdev', 'vfio'], outOfTree: true, size: 24576, version: '0.1', author: 'NVIDIA Corporation' },
+  mtty: {
+    path: 'samples/vfio-mdev/mtty.ko', needs: ['mdev', 'vfio'], outOfTree: true, size: 24576, version: '0.1', srcversion: '43B83662CF2A38CCDEE7D52',
+    fields: [['author', 'NVIDIA Corporation'], ['version', '0.1'], ['supported', 'Test driver that simulate serial port over PCI'], ['license', 'GPL v2']],
+  },
   mbochs: { path: 'samples/vfio-mdev/mbochs.ko', needs: ['mdev', 'vfio'], outOfTree: true },
 };
 
@@ -86,13 +109,14 @@ export const modules: readonly { readonly module: unknown; readonly modinfo: Mod
   modinfo: {
     path: `kernel/${s.path}`, standIn: true,
     ...(s.size === undefined ? {} : { size: s.size }),
+    ...(s.fields === undefined ? {} : { fields: s.fields }),
+    ...(s.srcversion === undefined ? {} : { srcversion: s.srcversion }),
     ...(s.outOfTree === true ? { intree: false, signed: false } : {}),
   },
   module: {
     name,
     license: 'GPL',
     version: s.version,
-    author: s.author,
     alias: s.alias,
     softdep: s.softdep,
     imports: [...(s.needs ?? []).map(symbolOf), ...(s.fails === undefined ? [] : ['_printk'])],
