@@ -161,10 +161,15 @@ export class VhostVdpa {
     await this.#k.vdpa_reset(this.vdpa, keeps ? 0 : VDPA_RESET_F_CLEAN_MAP);
   }
 
-  /** The eventfd of configuration changes; the old one is dropped. */
-  setConfigCall(state: OpenState, ctx: EventfdCtx | null): Atomic {
-    this.#dropConfigCall(state);
-    state.configCall = ctx;
+  /** The eventfd of configuration changes; the old one is dropped, whether there is a new one or not. @throws what `find` throws */
+  setConfigCall(state: OpenState, find: () => EventfdCtx | null): Atomic {
+    let ctx: EventfdCtx | null = null;
+    try {
+      ctx = find();
+    } finally {
+      this.#dropConfigCall(state);
+      state.configCall = ctx;
+    }
     const callback = (): Atomic => (state.configCall === null ? undefined : this.#k.eventfd_signal(state.configCall, 1));
     return this.vdpa.config.set_config_cb(this.vdpa, ctx === null ? null : { callback, trigger: ctx });
   }

@@ -128,8 +128,7 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
       throw new KernelError('ENOIOCTLCMD', 'vhost_vdpa.log', 'a device that writes memory itself keeps no log here');
     case VHOST_VDPA_SET_CONFIG_CALL: {
       const fd = Number(BigInt.asIntN(32, get(proc, arg, 4)));
-      v.setConfigCall(state, fd === VHOST_FILE_UNBIND ? null : k.eventfd_ctx_fdget(proc, fd));
-      return undefined;
+      return void v.setConfigCall(state, () => (fd === VHOST_FILE_UNBIND ? null : k.eventfd_ctx_fdget(proc, fd)));
     }
     case VHOST_GET_BACKEND_FEATURES: return put(proc, arg, 8, backendFeatures(v));
     case VHOST_VDPA_GET_IOVA_RANGE: {

@@ -126,7 +126,11 @@ test('eventfds: a closed descriptor is EBADF, another file EINVAL, -1 unbinds', 
     const config = (n: number) => f.set(uapi.VHOST_VDPA_SET_CONFIG_CALL, 4, n);
     expect([await config(999), await config(f.fd), await config(fd)]).toEqual(['EBADF', 'EINVAL', 0]);
     expect(device.config_cb).not.toBeNull();
-    expect(await config(-1)).toBe(0);
+    device.raiseConfig();
+    expect(await config(999)).toBe('EBADF'); // and the old one is dropped
+    device.raiseConfig();
+    expect(await eventfdCount(k, proc, fd)).toBe(1n);
+    expect([await config(fd), await config(-1)]).toEqual([0, 0]);
     expect(device.config_cb).toBeNull();
     expect(await f.vring(uapi.VHOST_SET_VRING_ENDIAN, 0, 0)).toBe('ENOTTY');
     expect(await f.vring(uapi.VHOST_SET_VRING_BUSYLOOP_TIMEOUT, 0, 17)).toBe(0);
