@@ -54,6 +54,48 @@ test('the file has a domain of its own while it is open: updates are mapped ther
   expect(await kernel.gone()).toEqual([]);
 });
 
+test('mapping ops are optional: through them or through the platform a device reaches the same bytes, and nothing around them', async () => {
+  covers('1.1.19', '1.3.8');
+  const reads: Record<string, string> = {};
+  for (const mapping of ['platform', 'dma_map', 'set_map'] as const) {
+    const kernel = await bootWithIommu({ ...PLATFORM, mapping });
+    const { k } = kernel;
+    await kernel.withFile(async (f, proc, device) => {
+      const vdev = k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never); // there is one
+      expect(vdev.dma_dev).not.toBeNull();
+      const base = await anonymous(k, proc, 0x4000);
+      proc.mm.write(base, Uint8Array.from({ length: 0x4000 }, (_, i) => (i * 31) & 0xff));
+      await f.ioctl(uapi.VHOST_SET_OWNER);
+      kernel.parent.calls.take();
+      await f.iotlb(uapi.VHOST_IOTLB_UPDATE, 0x10_0000n, 3n * PAGE, BigInt(base));
+      await f.iotlb(uapi.VHOST_IOTLB_UPDATE, 0x20_0000n, PAGE, BigInt(base + 0x3000), uapi.VHOST_ACCESS_RO);
+      await f.iotlb(uapi.VHOST_IOTLB_UPDATE, 0x30_0000n, PAGE, BigInt(base));
+      await f.iotlb(uapi.VHOST_IOTLB_INVALIDATE, 0x30_0000n, PAGE);
+      const told = kernel.parent.calls.take().filter((call) => /map/.test(call)).length;
+      expect([mapping, told]).toEqual([mapping, { platform: 0, dma_map: told, set_map: 4 }[mapping]]);
+      if (mapping === 'dma_map') expect(told).toBeGreaterThan(3);
+
+      const domain = k.iommu_group_get(vdev.dma_dev)?.domain ?? null;
+      const physical = (iova: number): number | null => {
+        if (mapping === 'platform') return domain === null ? null : k.iommu_iova_to_phys(domain, iova) || null;
+        const map = device.maps.find((m) => BigInt(iova) >= m.start && BigInt(iova) < m.start + m.size);
+        return map === undefined ? null : Number(map.addr) + iova - Number(map.start);
+      };
+      const byte = (iova: number): string => {
+        const pa = physical(iova);
+        const region = pa === null ? null : kernel.machine.ram.find(pa, 1);
+        return pa === null || region === null ? '-' : (region.u8[pa - region.base] ?? 0).toString(16);
+      };
+      const probes = [0x0f_ffff, 0x10_0000, 0x10_0fff, 0x10_1000, 0x10_2abc, 0x10_2fff, 0x10_3000, 0x1f_ffff, 0x20_0000, 0x20_0fff, 0x20_1000, 0x30_0000];
+      reads[mapping] = probes.map(byte).join(' ');
+      expect(domain?.type ?? 'dma').not.toBe(mapping === 'platform' ? 'dma' : 'unmanaged'); // the platform's table is untouched else
+    });
+    expect(await kernel.gone()).toEqual([]);
+  }
+  expect(reads['platform']).toBe('- 0 e1 0 c4 e1 - - 0 e1 - -');
+  expect([reads['dma_map'], reads['set_map']]).toEqual([reads['platform'], reads['platform']]);
+});
+
 test('a group that somebody else has cannot be had, and can be afterwards', async () => {
   const kernel = await bootWithIommu();
   const { k } = kernel;
