@@ -13,7 +13,7 @@ export const accessOk = (addr: bigint, size: bigint): boolean => addr + size <= 
 const has = (vq: VirtqueueState, feature: number): boolean => (vq.acked_features & (1n << BigInt(feature))) !== 0n;
 
 /** Bytes of the three areas of a ring of the queue's size. */
-function sizes(vq: VirtqueueState): { desc: bigint; avail: bigint; used: bigint } {
+export function ringSizes(vq: VirtqueueState): { desc: bigint; avail: bigint; used: bigint } {
   const event = has(vq, VIRTIO_RING_F_EVENT_IDX) ? 2 : 0;
   return {
     desc: BigInt(vq.num * vring_desc.size),
@@ -24,7 +24,7 @@ function sizes(vq: VirtqueueState): { desc: bigint; avail: bigint; used: bigint 
 
 /** Rings that lie where a process's memory may. */
 export function vqAccessOk(vq: VirtqueueState, desc: bigint, avail: bigint, used: bigint): boolean {
-  const size = sizes(vq);
+  const size = ringSizes(vq);
   return accessOk(desc, size.desc) && accessOk(avail, size.avail) && accessOk(used, size.used);
 }
 
@@ -36,7 +36,7 @@ function logAccessOk(log: bigint, addr: bigint, size: bigint): boolean {
 
 /** Room in the log for the used ring, when it is logged at all. */
 export function logUsedAccessOk(vq: VirtqueueState, log: bigint, logUsed: boolean, addr: bigint): boolean {
-  return vq.dev.iotlb !== null || !logUsed || logAccessOk(log, addr, sizes(vq).used);
+  return vq.dev.iotlb !== null || !logUsed || logAccessOk(log, addr, ringSizes(vq).used);
 }
 
 /** Every region of a table. @param log base of the log; null when nothing is logged */

@@ -3,17 +3,18 @@ import { KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { EventfdCtx, FsSymbols, Process } from '@vdpalab/fs';
 import type { MmStruct } from '@vdpalab/mm';
-import type { Mutex, SchedSymbols } from '@vdpalab/sched';
+import type { Mutex, SchedSymbols, WaitQueue } from '@vdpalab/sched';
 import { VHOST_BACKEND_F_IOTLB_ASID } from '@vdpalab/uapi';
 import type { VhostIotlb, VhostIotlbSymbols } from '@vdpalab/vhost-iotlb';
+import type { Miss } from './device-iotlb.ts';
 import type { VhostDev, VhostDevInit, VhostVirtqueue } from './header.ts';
 
 /** What vhost takes of the kernel. */
 export type VhostNeeds =
-  & Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock'>
+  & Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock' | 'init_waitqueue_head' | 'wait_event' | 'wake_up'>
   & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>
   & Pick<VhostIotlbSymbols,
-    'vhost_iotlb_alloc' | 'vhost_iotlb_add_range' | 'vhost_iotlb_free' | 'vhost_iotlb_itree_first' | 'vhost_iotlb_itree_next'>;
+    'vhost_iotlb_alloc' | 'vhost_iotlb_add_range' | 'vhost_iotlb_free' | 'vhost_iotlb_del_range' | 'vhost_iotlb_itree_first' | 'vhost_iotlb_itree_next'>;
 
 /** `struct vhost_virtqueue` with what only vhost touches. */
 export class VirtqueueState implements VhostVirtqueue {
@@ -69,6 +70,11 @@ export class DevState implements VhostDev {
   owner: Process | null = null;
   iotlb: VhostIotlb | null = null;
   log_ctx: EventfdCtx | null = null;
+  /** Misses to tell user space of, oldest first, and those it has read. */
+  readonly misses: Miss[] = [];
+  readonly pending = new Set<Miss>();
+  /** Readers of misses. */
+  readonly wait: WaitQueue;
   /** The memory table of SET_MEM_TABLE. */
   umem: VhostIotlb | null = null;
   readonly #k: VhostNeeds;
@@ -76,6 +82,7 @@ export class DevState implements VhostDev {
   constructor(k: VhostNeeds, init: VhostDevInit) {
     this.#k = k;
     this.mutex = k.mutex_init('vhost device');
+    this.wait = k.init_waitqueue_head('vhost device');
     this.msg_handler = init.msg_handler;
     this.vqs = Array.from({ length: init.nvqs }, (_, index) => new VirtqueueState(k, this, index, init.handle_kick));
   }
@@ -131,6 +138,9 @@ export class DevState implements VhostDev {
     this.log_ctx = null;
     for (const table of [this.iotlb, this.umem]) if (table !== null) this.#k.vhost_iotlb_free(table);
     this.iotlb = this.umem = null;
+    this.misses.length = 0;
+    this.pending.clear();
+    this.#k.wake_up(this.wait);
     this.mm = null;
     this.owner = null;
     return undefined;

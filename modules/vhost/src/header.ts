@@ -6,7 +6,7 @@
 import type { Atomic } from '@vdpalab/abi';
 import type { EventfdCtx, Process } from '@vdpalab/fs';
 import type { MmStruct } from '@vdpalab/mm';
-import type { Mutex } from '@vdpalab/sched';
+import type { Mutex, WaitQueue } from '@vdpalab/sched';
 import type { VhostIotlb } from '@vdpalab/vhost-iotlb';
 
 /** `struct vhost_virtqueue` */
@@ -57,6 +57,14 @@ export interface VhostIovec {
   readonly len: number;
 }
 
+/** A chain off a ring: what is to be read and written in the owner's memory, and the guest's addresses of what is written. */
+export interface VhostChain {
+  readonly head: number;
+  readonly out: readonly VhostIovec[];
+  readonly in: readonly VhostIovec[];
+  readonly log: readonly VhostLog[];
+}
+
 /** `struct vhost_dev` */
 export interface VhostDev {
   readonly mutex: Mutex;
@@ -74,7 +82,8 @@ export interface VhostDev {
 export interface VhostDevInit {
   readonly nvqs: number;
   readonly handle_kick: (vq: VhostVirtqueue) => Atomic;
-  readonly msg_handler: (dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>;
+  /** Null for a device whose mappings vhost itself keeps: see vhost_init_device_iotlb. */
+  readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>) | null;
 }
 
 export interface VhostSymbols {
@@ -96,6 +105,18 @@ export interface VhostSymbols {
   vhost_vring_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
   /** write() of an IOTLB message. @returns bytes @throws EINVAL EFAULT */
   vhost_chr_write_iter: (dev: VhostDev, bytes: Uint8Array, proc: Process) => Promise<number>;
+  /** read() of a miss. @param len bytes there is room for @throws EAGAIN when not to wait; EBADFD without an IOTLB */
+  vhost_chr_read_iter: (dev: VhostDev, len: number, noblock: boolean) => Promise<Uint8Array>;
+  /** @returns POLL*: readable while there is a miss to tell of */
+  vhost_chr_poll: (dev: VhostDev) => number;
+  /** What a poll of the file waits on. */
+  vhost_chr_poll_queue: (dev: VhostDev) => WaitQueue;
+  /** Give the device an IOTLB, or an empty one in place of the old: user space is told of misses from now on. */
+  vhost_init_device_iotlb: (dev: VhostDev) => Atomic;
+  /** Whether the rings themselves are mapped; user space is told of what is not. */
+  vq_meta_prefetch: (vq: VhostVirtqueue) => boolean;
+  /** The next chain, null when there is none. @throws EINVAL E2BIG EFAULT EAGAIN EPERM ENOBUFS; the ring stays where it was then */
+  vhost_get_vq_desc: (vq: VhostVirtqueue) => VhostChain | null;
   /** Copies the bits to each queue. */
   vhost_set_backend_features: (dev: VhostDev, features: bigint) => Atomic;
   /**

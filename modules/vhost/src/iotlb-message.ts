@@ -4,7 +4,8 @@ import type { Process } from '@vdpalab/fs';
 import {
   VHOST_IOTLB_MSG, VHOST_IOTLB_MSG_V2, VHOST_IOTLB_UPDATE, vhost_iotlb_msg, vhost_msg, vhost_msg_v2,
 } from '@vdpalab/uapi';
-import type { DevState } from './dev.ts';
+import type { DevState, VhostNeeds } from './dev.ts';
+import { processMessage } from './device-iotlb.ts';
 import type { VhostIotlbMsg } from './header.ts';
 
 /** A message taken apart. */
@@ -46,10 +47,11 @@ function parse(dev: DevState, bytes: Uint8Array): Parsed {
  * @returns bytes taken
  * @throws EINVAL for what is no message; EFAULT for every refusal of one, with the reason inside
  */
-export async function writeIotlbMessage(dev: DevState, bytes: Uint8Array, proc: Process): Promise<number> {
+export async function writeIotlbMessage(k: VhostNeeds, dev: DevState, bytes: Uint8Array, proc: Process): Promise<number> {
   const { asid, msg, taken } = parse(dev, bytes);
   try {
-    await dev.msg_handler(dev, asid, msg, proc);
+    if (dev.msg_handler === null) processMessage(k, dev, asid, msg);
+    else await dev.msg_handler(dev, asid, msg, proc);
   } catch (error) {
     if (!isKernelError(error)) throw error;
     throw foldError('EFAULT', 'vhost.iotlb.refused', `${error.message} (${error.errno})`, error);
