@@ -177,6 +177,8 @@ export interface VdpaDevSetConfig {
 export interface VdpaMgmtDevOps {
   readonly dev_add: (mdev: VdpaMgmtDev, name: string, config: VdpaDevSetConfig) => Promise<void>;
   readonly dev_del: (mdev: VdpaMgmtDev, vdev: VdpaDevice) => Promise<void>;
+  /** (optional; later than 6.1) Change a device's address. */
+  readonly dev_set_attr?: (mdev: VdpaMgmtDev, vdev: VdpaDevice, config: VdpaDevSetConfig) => Promise<void>;
 }
 
 /** `struct vdpa_mgmt_dev` */

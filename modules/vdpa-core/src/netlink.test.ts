@@ -159,7 +159,7 @@ test('dev show: one device, or all in the order they were added', async () => {
 });
 
 test('dev config show: a device that refuses features 0 is shown; negotiated features from FEATURES_OK on; status always', async () => {
-  covers('2.3.12', '2.1.13');
+  covers('2.3.9', '2.3.12', '2.1.13');
   const kernel = await bootVdpa();
   await kernel.tool(async (tool) => {
     await tool.add('vdpa0', FAKE_PARENT);
@@ -184,6 +184,7 @@ test('dev config show: a device that refuses features 0 is shown; negotiated fea
 });
 
 test('dev config show of a block device is EOPNOTSUPP, and ends a dump without a word', async () => {
+  covers('2.3.9');
   const kernel = await bootVdpa({ device_id: 2 });
   await kernel.tool(async (tool) => {
     await tool.add('blk0', FAKE_PARENT);
@@ -225,4 +226,63 @@ test('vstats: class, index, op, negotiation and the parent are asked in this ord
       b.putU32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX, 0);
     })).result).toBe('EPERM');
   }, { caps: [] });
+});
+
+test('dev set, which is later than 6.1, takes a unicast address of a network device, where the manager can', async () => {
+  covers('2.3.11');
+  const kernel = await bootVdpa();
+  const { k } = kernel;
+  const set: Uint8Array[] = [];
+  const having = async (dev_set_attr: boolean, id: number): Promise<void> => {
+    const [manager] = k.vdpa_mgmtdevs();
+    Object.assign(manager ?? {}, { id_table: [id] });
+    Object.assign(manager?.ops ?? {}, { dev_set_attr: dev_set_attr ? async (...[, , { net }]: [unknown, unknown, { net: { mac: Uint8Array } }]) => void set.push(net.mac) : undefined });
+  };
+  await kernel.tool(async (tool) => {
+    await tool.add('vdpa0', FAKE_PARENT);
+    const change = async (address: number[] | null, name = 'vdpa0') => (await tool.request(uapi.VDPA_CMD_DEV_ATTR_SET, (b) => {
+      named(name)(b);
+      if (address !== null) b.put(uapi.VDPA_ATTR_DEV_NET_CFG_MACADDR, Uint8Array.from(address));
+    })).result;
+    const good = [2, 0, 0, 0, 0, 1];
+    expect([await change(good, 'nosuch'), (await tool.request(uapi.VDPA_CMD_DEV_ATTR_SET)).result]).toEqual(['ENODEV: vdpa: device not found', 'EINVAL']);
+    await having(false, 1);
+    expect(await change(good)).toBe('EOPNOTSUPP: vdpa: vdpa0 device does not support changing the MAC address');
+    await having(true, 1);
+    expect([await change(null), await change([1, 0, 0, 0, 0, 1]), await change([0, 0, 0, 0, 0, 0])]).toEqual(['EOPNOTSUPP', 'EOPNOTSUPP', 'EOPNOTSUPP']);
+    expect([await change(good.slice(0, 5)), await change([...good, 7])]).toEqual(['ERANGE: binary attribute size out of range', 'ERANGE: binary attribute size out of range']);
+    expect([await change(good), set.map((bytes) => [...bytes])]).toEqual(['ok', [good]]);
+    await having(true, 2);
+    expect(await change(good)).toBe('EINVAL: vdpa: vdpa0 device not supported');
+    await having(true, 1);
+    await tool.del('vdpa0');
+  });
+  await kernel.tool(async (tool) => {
+    expect((await tool.request(uapi.VDPA_CMD_DEV_ATTR_SET, named('vdpa0'))).result).toBe('EPERM');
+  }, { caps: [] });
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('every attribute is told with its width', async () => {
+  covers('2.3.14');
+  const kernel = await bootVdpa({ having: ['get_vendor_vq_stats'], config_attr_mask: NET_MASK });
+  await kernel.tool(async (tool) => {
+    expect(await tool.add('vdpa0', FAKE_PARENT, features(1n << 33n))).toBe('ok'); // provisioned
+    Object.assign(kernel.parent.devices.get('vdpa0') ?? {}, { status: 0xb });
+    const widths = async (cmd: number, fill: (b: NlaBuilder) => void, ...attrs: number[]): Promise<(number | undefined)[]> => {
+      const { messages: [m] } = await tool.request(cmd, fill);
+      return attrs.map((attr) => m?.get(attr)?.length);
+    };
+    const queue = (b: NlaBuilder) => {
+      named('vdpa0')(b);
+      b.putU32(uapi.VDPA_ATTR_DEV_QUEUE_INDEX, 1);
+    };
+    const manager = (b: NlaBuilder) => b.putString(uapi.VDPA_ATTR_MGMTDEV_DEV_NAME, FAKE_PARENT);
+    expect(await widths(uapi.VDPA_CMD_MGMTDEV_GET, manager, uapi.VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, uapi.VDPA_ATTR_DEV_MGMTDEV_MAX_VQS, uapi.VDPA_ATTR_DEV_SUPPORTED_FEATURES)).toEqual([8, 4, 8]);
+    expect(await widths(uapi.VDPA_CMD_DEV_GET, named('vdpa0'), uapi.VDPA_ATTR_DEV_MIN_VQ_SIZE, uapi.VDPA_ATTR_DEV_MAX_VQ_SIZE, uapi.VDPA_ATTR_DEV_MAX_VQS)).toEqual([2, 2, 4]);
+    expect(await widths(uapi.VDPA_CMD_DEV_CONFIG_GET, named('vdpa0'), uapi.VDPA_ATTR_DEV_NEGOTIATED_FEATURES, uapi.VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES)).toEqual([8, 8]);
+    expect(await widths(uapi.VDPA_CMD_DEV_VSTATS_GET, queue, uapi.VDPA_ATTR_DEV_QUEUE_INDEX, uapi.VDPA_ATTR_DEV_VENDOR_ATTR_VALUE)).toEqual([4, 8]);
+    await tool.del('vdpa0');
+  });
+  expect(await kernel.gone()).toEqual([]);
 });

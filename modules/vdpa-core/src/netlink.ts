@@ -10,7 +10,7 @@ import {
   VDPA_ATTR_DEV_MGMTDEV_MAX_VQS, VDPA_ATTR_DEV_MIN_VQ_SIZE, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NET_CFG_MACADDR,
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_DEV_SUPPORTED_FEATURES,
   VDPA_ATTR_DEV_VENDOR_ID, VDPA_ATTR_MAX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
-  VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, VDPA_ATTR_PAD, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET,
+  VDPA_ATTR_MGMTDEV_SUPPORTED_CLASSES, VDPA_ATTR_PAD, VDPA_CMD_DEV_ATTR_SET, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET,
   VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_CMD_MGMTDEV_NEW, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
   VIRTIO_NET_F_MTU, VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START,
 } from '@vdpalab/uapi';
@@ -128,6 +128,18 @@ function checkClasses(mdev: VdpaMgmtDev, { mask, device_features }: VdpaDevSetCo
   }
   const ambiguous = (mask & bit(VDPA_ATTR_DEV_FEATURES)) !== 0n && net && mdev.id_table.length > 1 && (device_features & DEVICE_FEATURES) !== 0n;
   if (ambiguous) throw refuse('EINVAL', 'ambiguous', 'Management device supports multi-class while device features specified are ambiguous', name);
+}
+
+/** `vdpa dev set`: a network device's address. @throws EINVAL for another class; EOPNOTSUPP for no unicast address, or a manager without the op */
+async function setAttributes(vdev: VdpaDevice, mdev: VdpaMgmtDev, attrs: NlAttrs): Promise<void> {
+  const { name } = vdev.dev;
+  if (!mdev.id_table.includes(VIRTIO_ID_NET)) throw refuse('EINVAL', 'attr-class', `${name} device not supported`, name);
+  const mac = attrs.has(VDPA_ATTR_DEV_NET_CFG_MACADDR) ? attrs.bytes(VDPA_ATTR_DEV_NET_CFG_MACADDR).slice(0, ETH_ALEN) : null;
+  if (mac === null || (mac[0]! & 1) !== 0 || mac.every((byte) => byte === 0)) {
+    throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.attr-mac', `${name}: ${mac === null ? 'nothing' : 'no unicast address'} to set`);
+  }
+  if (mdev.ops.dev_set_attr === undefined) throw refuse('EOPNOTSUPP', 'attr-op', `${name} device does not support changing the MAC address`, name);
+  await mdev.ops.dev_set_attr(mdev, vdev, { device_features: 0n, net: { mac, mtu: 0, max_vq_pairs: 0 }, mask: bit(VDPA_ATTR_DEV_NET_CFG_MACADDR) });
 }
 
 /** The family, over the managers and devices of one kernel. */
@@ -256,6 +268,19 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
             emit(VDPA_CMD_DEV_CONFIG_GET, message);
           }
         }),
+      },
+      {
+        // Later than 6.1, whose kernel knows no such command: it is refused there with the same errno as by a manager without the op.
+        cmd: VDPA_CMD_DEV_ATTR_SET,
+        admin: true,
+        async doit({ attrs }) {
+          required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
+          await writing(async () => {
+            const vdev = findDevice(attrs);
+            if (vdev.mdev === null) throw refuse('EINVAL', 'attr-set', 'unmanaged vdpa device', vdev.dev.name);
+            await setAttributes(vdev, vdev.mdev, attrs);
+          });
+        },
       },
       {
         cmd: VDPA_CMD_DEV_VSTATS_GET,

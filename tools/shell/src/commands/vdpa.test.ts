@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { covers } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import { testShell, type TestShell } from '../testing/shell-kernel.ts';
 import { registerSimulators } from '../testing/simulators.ts';
@@ -16,6 +17,7 @@ async function simulated(): Promise<TestShell> {
 }
 
 test('prints what iproute2 6.1 prints, on the same devices', async () => {
+  covers('2.3.16');
   const { sh } = await simulated();
   const different: unknown[] = [];
   for (const { command, line, out } of golden.commands) {

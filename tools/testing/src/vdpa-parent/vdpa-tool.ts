@@ -50,6 +50,11 @@ export class VdpaTool<P> {
     return tool;
   }
 
+  /** Number of the family: type of its messages. */
+  get family(): number {
+    return this.#family;
+  }
+
   close(): Promise<void> {
     return this.#k.ksys_close(this.#proc, this.#fd);
   }
