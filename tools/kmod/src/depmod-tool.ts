@@ -11,7 +11,7 @@ import { getopt } from './getopt.ts';
 import { DEPMOD_HELP, VERSION_TEXT } from './help.ts';
 import { Messages } from './messages.ts';
 import { isModuleFile, moduleName } from './names.ts';
-import { modulesDir } from './system.ts';
+import { absolutePath, modulesDir } from './system.ts';
 import type { KmodSystem } from './system.ts';
 import type { BuiltinModule, TreeModule } from './tree.ts';
 
@@ -58,17 +58,12 @@ export async function depmodTool(argv: readonly string[], sys: KmodSystem): Prom
       return 1;
     }
     const release = operands[0] ?? sys.release;
-    const dirname = modulesDir(release, absolute(sys, value('b') ?? ''));
+    const dirname = modulesDir(release, absolutePath(sys, value('b') ?? ''));
     const paths = has('C') ? options.flatMap((o) => (o.name === 'C' && o.value !== null ? [o.value] : [])) : null;
     if (has('e') && !has('E') && !has('F')) log.say('WARNING', '-e needs -E or -F');
     const config = await readDepmodConfig(sys, log, release, paths);
     return work({ sys, log, has, value, dirname, config }, operands.slice(1));
   });
-}
-
-/** A path as it is from the root on. */
-function absolute(sys: KmodSystem, path: string): string {
-  return path === '' || path.startsWith('/') ? path : `${sys.env['PWD'] ?? ''}/${path}`;
 }
 
 async function readDepmodConfig(sys: KmodSystem, log: Messages, release: string, paths: readonly string[] | null): Promise<DepmodConfig> {

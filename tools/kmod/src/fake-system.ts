@@ -55,16 +55,16 @@ export class FakeSystem implements KmodSystem {
   readonly out = (text: string): void => void (this.stdout += text);
   readonly err = (text: string): void => void (this.stderr += text);
   readonly readFile = async (path: string): Promise<string | null> => {
-    const contents = this.files.get(path);
+    const contents = this.files.get(plain(path));
     return contents === undefined ? null : typeof contents === 'string' ? contents : new TextDecoder().decode(contents);
   };
 
   readonly readBytes = async (path: string): Promise<Uint8Array | null> => {
-    const contents = this.files.get(path);
+    const contents = this.files.get(plain(path));
     return contents === undefined ? null : typeof contents === 'string' ? new TextEncoder().encode(contents) : contents;
   };
 
-  readonly exists = async (path: string): Promise<boolean> => this.files.has(path);
+  readonly exists = async (path: string): Promise<boolean> => this.files.has(plain(path));
 
   readonly writeFile = async (path: string, contents: string | Uint8Array): Promise<0> => {
     this.files.set(path, contents);
@@ -168,6 +168,9 @@ export class FakeSystem implements KmodSystem {
     return (node?.direct ?? []).filter((d) => !d.module.exports.every((e) => weak.has(e.name))).map((d) => d.module.name);
   }
 }
+
+/** A path without `.` in it. */
+const plain = (path: string): string => path.replaceAll('/./', '/');
 
 function splitCommands(line: string): string[] {
   return (line.match(/(?:'[^']*'|[^;'])+/g) ?? []).map((part) => part.trim()).filter((part) => part !== '');

@@ -47,6 +47,11 @@ export interface KmodSystem {
 /** Directories of modprobe.d, the first wins. */
 export const MODPROBE_DIRS: readonly string[] = ['/etc/modprobe.d', '/run/modprobe.d', '/usr/local/lib/modprobe.d', '/lib/modprobe.d'];
 
+/** A path as it is from the root on; an empty one stays empty. */
+export function absolutePath(sys: KmodSystem, path: string): string {
+  return path === '' || path.startsWith('/') ? path : `${sys.env['PWD'] ?? ''}/${path}`;
+}
+
 /** `/lib/modules/RELEASE` below a root. */
 export function modulesDir(release: string, root = ''): string {
   return `${root.replace(/\/$/, '')}/lib/modules/${release}`;

@@ -1,6 +1,6 @@
 /** What a .ko file says: of itself, of what it offers and of what it needs. */
 import { moduleName } from '../names.ts';
-import type { TreeExport, TreeModule, TreeNeed, TreeParam } from '../tree.ts';
+import type { TreeExport, TreeModule, TreeNeed } from '../tree.ts';
 import { cString, cStrings, SHN_ABS, SHN_UNDEF, STB_WEAK, STT_REGISTER, Words } from './format.ts';
 import { PACKAGE_SECTION, thisModuleName } from './module-write.ts';
 import { parseElf } from './read.ts';
@@ -106,15 +106,24 @@ function named(text: string): readonly [string, string] | null {
   return colon < 0 ? null : [text.slice(0, colon), text.slice(colon + 1)];
 }
 
+/** A parameter as `.modinfo` has it. */
+export interface FileParam {
+  readonly name: string;
+  /** `null` without a `parmtype`. */
+  readonly type: string | null;
+  /** `null` without a `parm`. */
+  readonly desc: string | null;
+}
+
 /** Parameters in the order they were declared: the section has the last one first. */
-export function paramsOf(modinfo: ModuleFile['modinfo']): TreeParam[] {
-  const params = new Map<string, { name: string; type: string; desc: string | null }>();
+export function paramsOf(modinfo: ModuleFile['modinfo']): FileParam[] {
+  const params = new Map<string, FileParam>();
   for (const [key, value] of modinfo) {
     if (key !== 'parm' && key !== 'parmtype') continue;
     const entry = named(value);
     if (entry === null) continue;
     const [name, text] = entry;
-    const param = params.get(name) ?? { name, type: '', desc: null };
+    const param = params.get(name) ?? { name, type: null, desc: null };
     params.set(name, key === 'parm' ? { ...param, desc: text } : { ...param, type: text });
   }
   return [...params.values()].reverse();
@@ -134,7 +143,7 @@ export function treeModuleOfFile(file: ModuleFile, path: string): TreeModule {
     aliases: values('alias'),
     softdeps: values('softdep'),
     weakdeps: values('weakdep'),
-    params: paramsOf(file.modinfo),
+    params: paramsOf(file.modinfo).map((p) => ({ ...p, type: p.type ?? '' })),
     size: file.size,
   };
 }
