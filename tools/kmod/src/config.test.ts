@@ -53,6 +53,7 @@ describe('modprobe.d', () => {
     expect(c.removes).toMatchObject([{ module: 'r', text: 'cmd' }]);
     expect(c.errors.map(configErrorText)).toEqual([
       "libkmod: ERROR ../libkmod/libkmod-config.c:712 kmod_config_parse: /etc/modprobe.d/t.conf line 2: ignoring bad line starting with '#'",
+      "libkmod: ERROR ../libkmod/libkmod-config.c:712 kmod_config_parse: /etc/modprobe.d/t.conf line 11: ignoring bad line starting with 'weakdep'",
     ]);
   });
 
@@ -83,7 +84,7 @@ describe('modprobe.d', () => {
       { dir: '/etc/modprobe.d', names: ['b.conf', 'notes.txt', '.x.conf'] }, { dir: '/run/modprobe.d', names: ['a.conf', 'b.conf'] },
       { dir: '/lib/modprobe.d', names: ['z.conf', 'a.conf'] },
     ];
-    expect(mergeConfigDirs(dirs, ['/lib/modules/6.1/modules.softdep'])).toEqual([
+    expect(mergeConfigDirs([...dirs, { dir: '/lib/modules/6.1', file: 'modules.softdep' }])).toEqual([
       '/run/modprobe.d/a.conf', '/etc/modprobe.d/b.conf', '/lib/modules/6.1/modules.softdep', '/lib/modprobe.d/z.conf',
     ]);
   });

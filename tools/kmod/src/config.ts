@@ -42,8 +42,8 @@ export interface ConfigWeakdep extends Origin {
 
 /** A line that is ignored. */
 export interface ConfigError extends Origin {
-  /** Its first word. */
-  readonly word: string;
+  /** Its first word; `null` for a directory in a file's place. */
+  readonly word: string | null;
 }
 
 /** All of modprobe.d, modules.softdep and the kernel command line, in order. */
@@ -140,7 +140,8 @@ function parseLine(text: string, at: Origin, draft: Draft): void {
     case 'softdep':
       return subject.rest === '' ? bad() : void draft.softdeps.push({ ...at, module: name, ...softdepWords(subject.rest) });
     case 'weakdep':
-      return subject.rest === '' ? bad() : void draft.weakdeps.push({ ...at, module: name, deps: words(subject.rest) });
+      if (subject.rest !== '') draft.weakdeps.push({ ...at, module: name, deps: words(subject.rest) });
+      return bad(); // kmod 30 does not know it yet
     default:
       return bad();
   }
@@ -189,22 +190,25 @@ function cmdlineWords(text: string): string[] {
   return text.match(/(?:"[^"]*"?|[^\s"])+/g) ?? [];
 }
 
-/** Which files of which directories count: the first directory wins a base name, then all in the order of base names. */
-export function mergeConfigDirs(dirs: readonly { readonly dir: string; readonly names: readonly string[] }[], extra: readonly string[] = [], ending = /\.(conf|alias)$/): string[] {
+/** Where configuration comes from: a directory with the names in it, or one file, whatever it is called. */
+export type ConfigSource = { readonly dir: string; readonly names: readonly string[] } | { readonly dir: string; readonly file: string };
+
+/** Which files count: of one base name the first source's, all in the order of base names. @param ending of files in directories */
+export function mergeConfigDirs(sources: readonly ConfigSource[], ending = /\.(conf|alias)$/): string[] {
   const byBase = new Map<string, string>();
-  const add = (path: string): void => {
-    const base = path.slice(path.lastIndexOf('/') + 1);
-    if (!byBase.has(base)) byBase.set(base, path);
-  };
-  for (const { dir, names } of dirs) {
-    for (const name of names) if (!name.startsWith('.') && ending.test(name)) add(`${dir}/${name}`);
+  for (const source of sources) {
+    const names = 'file' in source ? [source.file] : source.names.filter((name) => !name.startsWith('.') && ending.test(name));
+    for (const name of names) if (!byBase.has(name)) byBase.set(name, `${source.dir}/${name}`);
   }
-  for (const path of extra) add(path);
   return [...byBase].sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0)).map(([, path]) => path);
 }
 
 /** The line `libkmod` writes about a bad line, source place and all. */
 export function configErrorText(error: ConfigError): string {
+  if (error.word === null) return `libkmod: ERROR ../libkmod/libkmod-config.c:772 conf_files_filter_out: Directories inside directories are not supported: ${error.file}`;
+  if (error.word === 'include' || error.word === 'config') {
+    return `libkmod: ERROR ../libkmod/libkmod-config.c:708 kmod_config_parse: ${error.file}: command ${error.word} is deprecated and not parsed anymore`;
+  }
   return `libkmod: ERROR ../libkmod/libkmod-config.c:712 kmod_config_parse: ${error.file} line ${error.line}: ignoring bad line starting with '${error.word}'`;
 }
 

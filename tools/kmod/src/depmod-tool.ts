@@ -1,5 +1,6 @@
 /** `depmod(8)` of kmod 30. */
 import { mergeConfigDirs } from './config.ts';
+import type { ConfigSource } from './config.ts';
 import { DEPMOD_DIRS, parseDepmodConfig } from './depmod-config.ts';
 import type { DepmodConfig } from './depmod-config.ts';
 import { cycleErrors } from './depmod.ts';
@@ -67,15 +68,13 @@ export async function depmodTool(argv: readonly string[], sys: KmodSystem): Prom
 }
 
 async function readDepmodConfig(sys: KmodSystem, log: Messages, release: string, paths: readonly string[] | null): Promise<DepmodConfig> {
-  const dirs: { dir: string; names: readonly string[] }[] = [];
-  const files: string[] = [];
+  const sources: ConfigSource[] = [];
   for (const path of paths ?? DEPMOD_DIRS) {
     const names = await sys.readdir(path);
-    if (names === null) files.push(path);
-    else dirs.push({ dir: path, names });
+    sources.push(names !== null ? { dir: path, names } : { dir: path.slice(0, Math.max(path.lastIndexOf('/'), 0)), file: path.slice(path.lastIndexOf('/') + 1) });
   }
   const texts: { path: string; text: string }[] = [];
-  for (const path of mergeConfigDirs(dirs, paths === null ? [] : files, /\.conf$/)) {
+  for (const path of mergeConfigDirs(sources, /\.conf$/)) {
     if ((await sys.readdir(path)) !== null) log.say('ERROR', `Directories inside directories are not supported: ${path}`);
     const text = await sys.readFile(path);
     if (text !== null) texts.push({ path, text });

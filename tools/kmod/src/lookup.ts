@@ -11,6 +11,8 @@ export interface Found {
   readonly alias: string | null;
   /** For people: where the request was found. */
   readonly by: string;
+  /** Whether an alias says that it is part of the kernel image. */
+  readonly builtin?: boolean;
 }
 
 /**
@@ -36,5 +38,5 @@ export function lookup(request: string, index: ModuleIndex, config: Config): rea
   const indexed = index.byAlias(name);
   if (indexed.length > 0) return indexed.map((module) => ({ module, alias: name, by: 'modules.alias' }));
   if (index.isBuiltin(name)) return [{ module: name, alias: null, by: 'modules.builtin' }];
-  return index.byBuiltinAlias(name).map((module) => ({ module, alias: name, by: 'modules.builtin.modinfo' }));
+  return index.byBuiltinAlias(name).map((module) => ({ module, alias: name, by: 'modules.builtin.modinfo', builtin: true }));
 }

@@ -19,23 +19,37 @@ export const LIBKMOD = Object.freeze({
 /** Thrown by a FATAL message: the tool ends there with status 1, whatever it still had to do. */
 class FatalExit extends Error {}
 
+/** Levels as syslog numbers them. */
+const PRIORITY: Readonly<Record<MessageLevel, number>> = { FATAL: 2, ERROR: 3, WARNING: 4 };
+
+/** What is said without any option: warnings and worse. */
+export const DEFAULT_VERBOSITY = 4;
+
+/** How much is said after these options, in their order: each `v` adds a level, `q` leaves none. */
+export function verbosityOf(options: readonly { readonly name: string }[]): number {
+  return options.reduce((level, { name }) => (name === 'v' ? level + 1 : name === 'q' ? 0 : level), DEFAULT_VERBOSITY);
+}
+
 /** The voice of one run of one tool. */
 export class Messages {
   readonly #tool: string;
   readonly #sys: KmodSystem;
   #pending = '';
-  /** `-q`: nothing is said. */
-  quiet = false;
+  /** The least urgent level that is said, as syslog numbers them. */
+  verbosity = DEFAULT_VERBOSITY;
+  /** `-s`: to the system's log instead of standard error. */
+  syslog = false;
 
   constructor(tool: string, sys: KmodSystem) {
     this.#tool = tool;
     this.#sys = sys;
   }
 
-  /** @throws FatalExit for FATAL, unless quiet: then the tool goes on, as kmod's does */
+  /** @throws FatalExit for FATAL, unless it is not said: then the tool goes on, as kmod's does */
   say(level: MessageLevel, text: string): void {
-    if (this.quiet) return;
-    this.#sys.err(`${this.#tool}: ${level}: ${text}\n`);
+    if (PRIORITY[level] > this.verbosity) return;
+    if (this.syslog) this.#sys.syslog?.(`${this.#tool}: ${level}: ${text}`);
+    else this.#sys.err(`${this.#tool}: ${level}: ${text}\n`);
     if (level === 'FATAL') throw new FatalExit(text);
   }
 

@@ -4,14 +4,15 @@ import { configErrorText, configText } from './config.ts';
 import type { Config } from './config.ts';
 import { readModule } from './elf/index.ts';
 import { getopt } from './getopt.ts';
+import { MODPROBE_HELP, VERSION_TEXT } from './help.ts';
 import { lookup } from './lookup.ts';
-import { LIBKMOD, Messages } from './messages.ts';
+import { DEFAULT_VERBOSITY, LIBKMOD, Messages, verbosityOf } from './messages.ts';
 import type { MessageLevel } from './messages.ts';
 import type { ModuleIndex } from './modindex.ts';
 import { removeModules } from './modprobe-remove.ts';
 import { planModule } from './plan.ts';
 import type { ModulePlan, PlanStep } from './plan.ts';
-import { moduleState, modulesDir, readConfig, readIndex } from './system.ts';
+import { absolutePath, moduleState, modulesDir, readConfig, readIndex } from './system.ts';
 import type { KmodSystem } from './system.ts';
 
 const OPTIONS = {
@@ -26,35 +27,6 @@ const OPTIONS = {
   },
 } as const;
 
-const HELP = `modprobe - add modules to the kernel and remove them, with what they need
-
-  modprobe [options] MODULE [PARAM=VALUE...]
-  modprobe [options] -a MODULE...
-  modprobe [options] -r MODULE...
-
-  -a, --all                 every argument is a module
-  -r, --remove              remove, and what becomes unused
-      --remove-holders      with -r: first remove the modules that use it
-  -w, --wait MSEC           with -r: wait until it is no longer in use
-      --first-time          fail when there is nothing to do
-  -i, --ignore-install, --ignore-remove
-                            no install or remove commands for the module
-  -b, --use-blacklist       the blacklist counts for names as for aliases
-  -f, --force               ignore version magic and symbol versions
-      --force-vermagic, --force-modversion
-                            ignore one of the two
-  -R, --resolve-alias       print the names found, nothing else
-  -D, --show-depends        print what loading takes, loaded or not
-  -c, --show-config         print configuration and indexes
-      --show-modversions FILE, --show-exports FILE
-                            print symbols with their CRCs
-  -n, --dry-run             do nothing; with -v print what would be done
-  -C, --config PATH         use PATH instead of modprobe.d
-  -d, --dirname DIR         root of lib/modules
-  -S, --set-version VERSION use VERSION instead of uname -r
-  -q, --quiet   -v, --verbose   -V, --version   -h, --help
-`;
-
 /** Nested install commands are cut off here; the kernel allows as many modprobes at once. */
 const DEPTH_LIMIT = 50;
 
@@ -67,6 +39,8 @@ export interface ModprobeRun {
   readonly has: (option: string) => boolean;
   /** Environment of install and remove commands. */
   readonly commandEnv: (module: string) => Readonly<Record<string, string>>;
+  /** `-v`, and no `-q` after it: what is done is printed. */
+  readonly verbose: boolean;
   /** How what kmod calls critical is said: it ends the program, unless -a made it a warning. */
   readonly gravest: MessageLevel;
   /** `-w`, in milliseconds; 0 without. */
@@ -83,18 +57,24 @@ export async function modprobe(argv: readonly string[], sys: KmodSystem): Promis
   const log = new Messages('modprobe', sys);
   const words = [...(sys.env['MODPROBE_OPTIONS'] ?? '').split(/\s+/).filter((w) => w !== ''), ...argv];
   const { options, operands, error } = getopt(words, OPTIONS);
+  const has = (name: string): boolean => options.some((o) => o.name === name);
+  const values = (name: string): string[] => options.flatMap((o) => (o.name === name && o.value !== null ? [o.value] : []));
+  for (const { name, value } of options) {
+    if (name === 'h' || name === 'V') {
+      sys.out(name === 'h' ? MODPROBE_HELP : VERSION_TEXT);
+      return 0;
+    }
+    if (name !== 'w' || /^\d+$/.test(value ?? '')) continue;
+    log.say('ERROR', `unexpected wait value '${value}'.`);
+    return 1;
+  }
   if (error !== null) {
     log.usage(error);
     return 1;
   }
-  const has = (name: string): boolean => options.some((o) => o.name === name);
-  const values = (name: string): string[] => options.flatMap((o) => (o.name === name && o.value !== null ? [o.value] : []));
-  if (has('h') || has('V')) {
-    sys.out(has('h') ? HELP : 'kmod version 30\n');
-    return 0;
-  }
-  log.quiet = has('q');
-  const dirname = modulesDir(values('S').at(-1) ?? sys.release, values('d').at(-1));
+  log.verbosity = verbosityOf(options);
+  log.syslog = has('s');
+  const dirname = modulesDir(values('S').at(-1) ?? sys.release, absolutePath(sys, values('d').at(-1) ?? ''));
   const paths = has('C') ? values('C') : null;
   const config = await readConfig(sys, dirname, paths);
   for (const bad of config.errors) sys.err(`${configErrorText(bad)}\n`);
@@ -102,6 +82,7 @@ export async function modprobe(argv: readonly string[], sys: KmodSystem): Promis
   const exported = [...(paths ?? []).map((path) => `-C ${path}`), ...(has('q') ? ['-q'] : []), ...(has('v') ? ['-v'] : []), ...(has('s') ? ['-s'] : [])];
   const run: ModprobeRun = {
     sys, config, log, has,
+    verbose: log.verbosity > DEFAULT_VERBOSITY,
     gravest: has('a') ? 'WARNING' : 'FATAL',
     index: await readIndex(sys, dirname),
     waitMs: Number(values('w').at(-1) ?? 0),
@@ -177,7 +158,7 @@ async function execute(run: ModprobeRun, plan: ModulePlan): Promise<string | nul
     let errno: ErrnoName | 0 = 0;
     if (!has('D') && inKernel(run, step.module)) errno = 'EEXIST';
     else {
-      if (has('D') || has('v')) showStep(log, step);
+      if (has('D') || run.verbose) showStep(log, step);
       if (!has('D') && !has('n')) errno = await perform(run, step);
     }
     if (errno === 'EEXIST' && root && has('first-time')) return 'Module already in kernel';
@@ -227,7 +208,7 @@ async function showSymbols(run: ModprobeRun, file: string, exports: boolean): Pr
   const module = readModule(bytes);
   const found = typeof module === 'string' ? [] : exports ? module.exports : module.versions ?? [];
   if (found.length === 0) {
-    run.log.say(run.gravest, `could not get ${exports ? 'symbols' : 'modversions'} of ${file}: No such file or directory`);
+    run.log.say(run.gravest, `could not get ${exports ? 'symbols' : 'modversions'} of ${file}: ${run.sys.strerror(typeof module === 'string' ? module : 'ENOENT')}`);
     return 1;
   }
   for (const s of found) run.log.print(`0x${s.crc.toString(16).padStart(8, '0')}\t${s.name}`);

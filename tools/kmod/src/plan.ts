@@ -145,7 +145,7 @@ class Builder {
     const file = index.modules.get(of.module);
     const install = ignoreCommand ? undefined : firstFor(config.installs, of.module);
     const path = file === undefined ? null : index.absolute(file.path);
-    const kind = install !== undefined ? 'install' : path !== null ? 'insmod' : index.isBuiltin(of.module) ? 'builtin' : 'missing';
+    const kind = install !== undefined ? 'install' : path !== null ? 'insmod' : of.builtin === true || index.isBuiltin(of.module) ? 'builtin' : 'missing';
     this.steps.push({
       kind, path, module: of.module, command: install?.text ?? null, ...reason,
       options: this.#options(of),

@@ -145,6 +145,6 @@ describe.runIf(present)('like depmod 30', () => {
       real.sys.files.set(`${real.sys.dirname}/modules.order`, order.map((n) => `${paths[n % paths.length]}\n`).join(''));
       await same(real, 'depmod -b @ 6.1.0-t');
       real.close();
-    }), { numRuns: 60 });
+    }), { numRuns: 40 });
   });
 });

@@ -1,6 +1,6 @@
 /** The host's kmod beside ours, over the same files; for tests. Nothing here loads a module. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { FakeSystem } from './fake-system.ts';
@@ -27,6 +27,8 @@ const HARMLESS = /^(depmod|modinfo)$|^modprobe$/;
 export class RealTree {
   readonly root: string;
   readonly sys: FakeSystem;
+  /** What the disk holds by our hand. */
+  readonly #written = new Map<string, string | Uint8Array>();
 
   constructor(tree: ModuleTree, release = '6.1.0-t') {
     this.root = mkdtempSync(join(tmpdir(), 'kmod-'));
@@ -35,20 +37,26 @@ export class RealTree {
     this.sys.files.set('/proc/cmdline', readFileSync('/proc/cmdline', 'utf8'));
   }
 
-  /** Copy the fake system's files to the disk, in place of what is there. */
+  /** Make the disk's files those of the fake system. */
   write(): void {
-    rmSync(this.root, { recursive: true });
+    for (const path of this.#written.keys()) {
+      if (this.sys.files.has(path)) continue;
+      rmSync(path);
+      this.#written.delete(path);
+      for (let dir = dirname(path); dir !== this.root && readdirSync(dir).length === 0; dir = dirname(dir)) rmdirSync(dir);
+    }
     for (const [path, contents] of this.sys.files) {
-      if (!path.startsWith(`${this.root}/`)) continue;
+      if (!path.startsWith(`${this.root}/`) || this.#written.get(path) === contents) continue;
       mkdirSync(dirname(path), { recursive: true });
       writeFileSync(path, contents);
+      this.#written.set(path, contents);
     }
   }
 
   /** Run the host's program. `@` stands for the tree's root. */
   real(line: string): Outcome {
     const [program = '', ...argv] = line.split(' ').map((word) => word.replaceAll('@', this.root));
-    if (!HARMLESS.test(program) || (program === 'modprobe' && !/ (-n|-D|-R|-c|--show-\S+|--dump-\S+)( |$)/.test(line))) throw new Error(`${line}: not harmless`);
+    if (!HARMLESS.test(program) || (program === 'modprobe' && !/ (-n|-D|-R|-c|--show\S+|--dump-\S+)( |$)/.test(line))) throw new Error(`${line}: not harmless`);
     // depmod 30 never ends on some cycles, and takes all memory.
     const { stdout, stderr, status } = spawnSync('sh', ['-c', 'ulimit -v 1000000; exec "$@"', 'sh', program, ...argv], {
       encoding: 'utf8', cwd: this.root, timeout: 10_000, env,

@@ -1,7 +1,7 @@
 /** What the tools ask of the system they run on. The lab stands behind it; tests use {@link FakeSystem}'s like. */
 import type { ErrnoName, ModuleView } from '@vdpalab/abi';
 import { mergeConfigDirs, parseConfig } from './config.ts';
-import type { Config, ConfigFile } from './config.ts';
+import type { Config, ConfigError, ConfigFile, ConfigSource } from './config.ts';
 import { readModule, treeModuleOfFile, type ElfErrno } from './elf/index.ts';
 import { ModuleIndex } from './modindex.ts';
 import type { TreeModule } from './tree.ts';
@@ -42,6 +42,8 @@ export interface KmodSystem {
   readonly out: (text: string) => void;
   /** Write to standard error. */
   readonly err: (text: string) => void;
+  /** `syslog(3)`; absent, what is said there is lost. */
+  readonly syslog?: (text: string) => void;
 }
 
 /** Directories of modprobe.d, the first wins. */
@@ -76,19 +78,20 @@ export async function readIndex(sys: KmodSystem, dirname: string): Promise<Modul
  * @param paths `-C`: files or directories instead of the usual directories
  */
 export async function readConfig(sys: KmodSystem, dirname: string, paths: readonly string[] | null = null): Promise<Config> {
-  const dirs: { dir: string; names: readonly string[] }[] = [];
-  const extra: string[] = [];
+  const sources: ConfigSource[] = [];
   for (const path of paths ?? MODPROBE_DIRS) {
     const names = await sys.readdir(path);
-    if (names !== null) dirs.push({ dir: path, names });
-    else if (paths !== null) extra.push(path);
+    sources.push(names !== null ? { dir: path, names } : { dir: path.slice(0, Math.max(path.lastIndexOf('/'), 0)), file: path.slice(path.lastIndexOf('/') + 1) });
   }
   const files: ConfigFile[] = [];
-  for (const path of mergeConfigDirs(dirs, [...extra, `${dirname}/modules.softdep`])) {
+  const directories: ConfigError[] = [];
+  for (const path of mergeConfigDirs([...sources, { dir: dirname, file: 'modules.softdep' }])) {
     const text = await sys.readFile(path);
     if (text !== null) files.push({ path, text });
+    else if ((await sys.readdir(path)) !== null) directories.push({ file: path, line: 0, word: null });
   }
-  return parseConfig(files, (await sys.readFile('/proc/cmdline')) ?? '');
+  const config = parseConfig(files, (await sys.readFile('/proc/cmdline')) ?? '');
+  return { ...config, errors: [...directories, ...config.errors] };
 }
 
 /** A module file's bytes as a module of a tree, or why they are none. @param path below the tree's directory */

@@ -162,7 +162,7 @@ describe('modprobe', () => {
   it('has help and a version', async () => {
     const sys = new FakeSystem(tree());
     expect(await run(sys, 'modprobe --help')).toContain('--show-depends');
-    expect(await run(sys, 'modprobe -V')).toBe('kmod version 30\n0');
+    expect(await run(sys, 'modprobe -V')).toBe('kmod version 30\n+ZSTD +XZ -ZLIB +LIBCRYPTO -EXPERIMENTAL\n0');
     expect(await run(sys, 'modprobe -Z')).toBe("E modprobe: invalid option -- 'Z'\n1");
   });
 });
