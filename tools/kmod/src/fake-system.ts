@@ -4,6 +4,7 @@ import { analyze } from './depmod.ts';
 import { builtinModinfoText, builtinText, depmod } from './depmod-files.ts';
 import { depmodTool } from './depmod-tool.ts';
 import { writeModule } from './elf/index.ts';
+import { kmodTool } from './kmod-tool.ts';
 import { modinfo } from './modinfo.ts';
 import { modprobe } from './modprobe.ts';
 import { moduleName } from './names.ts';
@@ -148,6 +149,7 @@ export class FakeSystem implements KmodSystem {
       case 'lsmod': return lsmod(argv, this);
       case 'modinfo': return modinfo(argv, this);
       case 'depmod': return depmodTool(argv, this);
+      case 'kmod': return kmodTool(argv, this);
       case 'echo': this.out(`${argv.join(' ')}\n`); return 0;
       case 'printf': this.out((argv[0] ?? '').replaceAll('\\n', '\n').replaceAll('\\\\', '\\')); return 0;
       case 'cat': this.out((await this.readFile(argv[0] ?? '')) ?? ''); return 0;

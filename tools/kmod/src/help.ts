@@ -148,3 +148,21 @@ export const KMOD_HELP = [
   '  modprobe     compat modprobe command',
   '  depmod       compat depmod command',
 ].map((line) => `${line}\n`).join('');
+
+/** `kmod static-nodes --help`. */
+export const STATIC_NODES_HELP = [
+  'Usage:',
+  '\tkmod static-nodes [options]',
+  '',
+  'kmod static-nodes outputs the static-node information of the currently running kernel.',
+  '',
+  'Options:',
+  '\t-f, --format=FORMAT  choose format to use: see "Formats"',
+  '\t-o, --output=FILE    write output to file',
+  '\t-h, --help           show this help',
+  '',
+  'Formats:',
+  '\thuman        (default) a human readable format. Do not parse.',
+  '\ttmpfiles     the tmpfiles.d(5) format used by systemd-tmpfiles.',
+  '\tdevname      the modules.devname format.',
+].map((line) => `${line}\n`).join('');

@@ -13,6 +13,7 @@ export * from './tree.ts';
 export { BinIndex, IndexBuilder, writeIndex, type IndexEntry } from './bin-index.ts';
 export { depmodTool } from './depmod-tool.ts';
 export { getopt } from './getopt.ts';
+export { kmodTool } from './kmod-tool.ts';
 export { modinfo } from './modinfo.ts';
 export { modprobe } from './modprobe.ts';
 export { insmod, lsmod, rmmod } from './small-tools.ts';

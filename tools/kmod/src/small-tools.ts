@@ -1,13 +1,13 @@
 /** `insmod(8)`, `rmmod(8)` and `lsmod(8)` of kmod 30. */
 import type { ErrnoName } from '@vdpalab/abi';
 import { getopt } from './getopt.ts';
+import type { GivenOption } from './getopt.ts';
 import { sysfsOrder } from './hash.ts';
-import { LIBKMOD, Messages } from './messages.ts';
+import { INSMOD_HELP, RMMOD_HELP, VERSION_TEXT } from './help.ts';
+import { LIBKMOD, Messages, verbosityOf } from './messages.ts';
 import { moduleName } from './names.ts';
 import { modulesDir, moduleState, readIndex } from './system.ts';
 import type { KmodSystem } from './system.ts';
-
-const COMMON = { 'syslog': 's', 'verbose': 'v', 'version': 'V', 'help': 'h' } as const;
 
 /** What insmod says instead of `strerror`. */
 const INSMOD_TEXT: Partial<Record<ErrnoName, string>> = {
@@ -17,48 +17,50 @@ const INSMOD_TEXT: Partial<Record<ErrnoName, string>> = {
 /** Load one file, without its dependencies. @param argv without the program's name. @returns exit status */
 export async function insmod(argv: readonly string[], sys: KmodSystem): Promise<number> {
   const log = new Messages('insmod', sys);
-  const { options, operands, error } = getopt(argv, { short: 'psfvVh', long: { ...COMMON, force: 'f' } });
-  const has = (name: string): boolean => options.some((o) => o.name === name);
-  if (error !== null) {
-    log.usage(error);
-    return 1;
-  }
-  if (has('h') || has('V')) {
-    sys.out(has('h') ? 'insmod [-f] FILE [PARAM=VALUE...] - load one module file\n' : 'kmod version 30\n');
-    return 0;
-  }
+  const { options, operands, error } = getopt(argv, { short: 'psfVh', long: { version: 'V', help: 'h' } });
+  const early = firstWord(options, error, sys, log, INSMOD_HELP);
+  if (early !== null) return early;
   const [file, ...args] = operands;
   if (file === undefined) {
     log.say('ERROR', 'missing filename.');
     return 1;
   }
-  if (!(await sys.exists(file))) {
+  if (!(await sys.exists(file)) && file !== '/dev/null') {
     log.say('ERROR', `could not load module ${file}: ${sys.strerror('ENOENT')}`);
     return 1;
   }
-  const errno = await sys.insert(file, args.join(' '), has('f') ? 3 : 0);
+  const errno = await sys.insert(file, args.join(' '), options.some((o) => o.name === 'f') ? 3 : 0);
   if (errno === 0) return 0;
   log.say('ERROR', `could not insert module ${file}: ${INSMOD_TEXT[errno] ?? sys.strerror(errno)}`);
+  return 1;
+}
+
+/** What options end a program at once: help, the version, or a mistake. @returns exit status; `null` to go on */
+function firstWord(options: readonly GivenOption[], error: string | null, sys: KmodSystem, log: Messages, help: string): number | null {
+  const asked = options.find(({ name }) => name === 'h' || name === 'V');
+  if (asked !== undefined) {
+    sys.out(asked.name === 'h' ? help : VERSION_TEXT);
+    return 0;
+  }
+  if (error === null) return null;
+  log.usage(error);
   return 1;
 }
 
 /** Remove modules, one after the other. @param argv without the program's name. @returns exit status */
 export async function rmmod(argv: readonly string[], sys: KmodSystem): Promise<number> {
   const log = new Messages('rmmod', sys);
-  const { options, operands, error } = getopt(argv, { short: 'fsvVwh', long: { ...COMMON, force: 'f' } });
-  const has = (name: string): boolean => options.some((o) => o.name === name);
-  if (error !== null) {
-    log.usage(error);
-    return 1;
-  }
-  if (has('w')) {
+  const { options, operands, error } = getopt(argv, { short: 'fsvVwh', long: { force: 'f', syslog: 's', verbose: 'v', version: 'V', help: 'h' } });
+  const wait = options.findIndex((o) => o.name === 'w');
+  const early = firstWord(wait < 0 ? options : options.slice(0, wait), wait < 0 ? error : null, sys, log, RMMOD_HELP);
+  if (early !== null) return early;
+  if (wait >= 0) {
     log.say('ERROR', "unexpected getopt_long() value 'w'.");
     return 1;
   }
-  if (has('h') || has('V')) {
-    sys.out(has('h') ? 'rmmod [-f] MODULE... - remove modules\n' : 'kmod version 30\n');
-    return 0;
-  }
+  const has = (name: string): boolean => options.some((o) => o.name === name);
+  log.verbosity = verbosityOf(options);
+  log.syslog = has('s');
   if (operands.length === 0) {
     log.say('ERROR', 'missing module name.');
     return 1;
@@ -67,13 +69,9 @@ export async function rmmod(argv: readonly string[], sys: KmodSystem): Promise<n
   let status = 0;
   for (const operand of operands) {
     const name = moduleName(operand);
-    if (!has('f')) {
-      const refusal = inUse(sys, name, moduleState(sys, index, name) === 'builtin');
-      if (refusal !== null) {
-        if (refusal !== '') log.say('ERROR', refusal);
-        status = 1;
-        continue;
-      }
+    if (!has('f') && !mayTry(sys, log, name, moduleState(sys, index, name) === 'builtin')) {
+      status = 1;
+      continue;
     }
     const errno = await sys.remove(name, 0o4000 | (has('f') ? 0o1000 : 0));
     if (errno === 0) continue;
@@ -84,20 +82,30 @@ export async function rmmod(argv: readonly string[], sys: KmodSystem): Promise<n
   return status;
 }
 
-/** Why rmmod does not even try; empty for a module on its way out, of which it says nothing. */
-function inUse(sys: KmodSystem, name: string, builtin: boolean): string | null {
-  if (builtin) return `Module ${name} is builtin.`;
+/** Whether rmmod even tries; it says why not, except of a module on its way out. */
+function mayTry(sys: KmodSystem, log: Messages, name: string, builtin: boolean): boolean {
   const module = sys.loaded().find((m) => m.name === name);
-  if (module === undefined) return `Module ${name} is not currently loaded`;
-  if (module.holders.length > 0) return `Module ${name} is in use by: ${sysfsOrder(module.holders).join(' ')}`;
-  if (module.refcnt > 0) return `Module ${name} is in use`;
-  return module.refcnt < 0 ? '' : null;
+  const refuse = (text: string): false => {
+    log.say('ERROR', text);
+    return false;
+  };
+  if (builtin) return refuse(`Module ${name} is builtin.`);
+  if (module === undefined) return refuse(`Module ${name} is not currently loaded`);
+  const holders = sysfsOrder(module.holders).map((holder) => ` ${holder}`).join('');
+  if (holders !== '') {
+    // The names themselves go to standard error, whatever the rest of the line does.
+    if (log.syslog) sys.syslog?.(`rmmod: ERROR: Module ${name} is in use by:`);
+    sys.err(log.syslog ? `${holders}\n` : `rmmod: ERROR: Module ${name} is in use by:${holders}\n`);
+    return false;
+  }
+  if (module.refcnt > 0) return refuse(`Module ${name} is in use`);
+  return module.refcnt === 0;
 }
 
-/** Print what is loaded. @returns exit status */
-export async function lsmod(argv: readonly string[], sys: KmodSystem): Promise<number> {
+/** Print what is loaded. @param name what it was called as. @returns exit status */
+export async function lsmod(argv: readonly string[], sys: KmodSystem, name = 'lsmod'): Promise<number> {
   if (argv.length > 0) {
-    sys.err('Usage: lsmod\n');
+    sys.err(`Usage: ${name}\n`);
     return 1;
   }
   const rows = sys.loaded().map((m) => {

@@ -172,6 +172,7 @@ describe('rmmod', () => {
     const sys = new FakeSystem(tree(toy('a'), toy('b', ['a']), toy('c')));
     sys.setLoaded(['c', 'b', 'a']);
     sys.hold('c');
+    expect(await run(sys, 'rmmod -s a')).toBe('E  b\n1'); // as the recording has it: the rest goes to the system's log
     expect(await run(sys, 'rmmod a c b')).toBe('E rmmod: ERROR: Module a is in use by: b\nE rmmod: ERROR: Module c is in use\n1');
     expect(await run(sys, 'rmmod -f c')).toBe('0');
     expect(await run(sys, 'rmmod -w x')).toBe("E rmmod: ERROR: unexpected getopt_long() value 'w'.\n1");

@@ -1,6 +1,6 @@
 /** insmod, rmmod, lsmod, modprobe, modinfo and depmod on the lab. */
 import { isKernelError } from '@vdpalab/abi';
-import { depmodTool, insmod, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
+import { depmodTool, insmod, kmodTool, lsmod, modinfo, modprobe, rmmod, type KmodSystem } from '@vdpalab/kmod';
 import type { Applet, Program } from '../program.ts';
 import { readBytes } from '../streams.ts';
 import { errnoText } from '../system.ts';
@@ -47,6 +47,7 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
     }),
     readdir: (path) => quiet(async () => (await c.p.readdir(path)).map((entry) => entry.name)),
     exists: async (path) => (await quiet(() => c.p.stat(path)))?.kind === 'file',
+    mtime: (path) => quiet(async () => (await c.p.stat(path)).mtime),
     writeFile: async (path, contents) => {
       try {
         await c.p.writeFile(path, contents);
@@ -68,13 +69,7 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
   };
 }
 
-const tools: Readonly<Record<string, Tool>> = { insmod, rmmod, lsmod, modprobe, modinfo, depmod: depmodTool };
+const tools: Readonly<Record<string, Tool>> = { insmod, rmmod, lsmod, modprobe, modinfo, depmod: depmodTool, kmod: kmodTool };
 
 /** The tools by name. */
-export const kmodCommands: readonly (readonly [string, Applet])[] = [
-  ...Object.entries(tools).map(([name, run]): readonly [string, Applet] => [name, tool(run)]),
-  ['kmod', async (c) => {
-    const name = c.args[0] === 'list' ? 'lsmod' : c.args[0] ?? '';
-    return tools[name] === undefined ? c.fail(`missing command`) : c.launch.runProgram([name, ...c.args.slice(1)]);
-  }],
-];
+export const kmodCommands: readonly (readonly [string, Applet])[] = Object.entries(tools).map(([name, run]) => [name, tool(run)] as const);
