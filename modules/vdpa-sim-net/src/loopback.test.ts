@@ -28,7 +28,7 @@ async function setUp(buffers = 4, size = 2048, mac = MAC): Promise<SimBench & { 
 }
 
 test('a frame for the device itself comes back: used length of what was written, none for what was sent, one call each', async () => {
-  covers('2.8.3');
+  covers('2.8.4');
   const b = await setUp();
   const [rx, tx] = b.rings.queues;
   const [at, length] = b.frame(to(MAC));
@@ -93,7 +93,7 @@ test('a driver that wants no calls gets none', async () => {
 });
 
 test('the control queue sets the MAC, and refuses all else; not negotiated it is not served', async () => {
-  covers('2.8.3');
+  covers('2.8.4');
   const b = await bootSim(MAC);
   const [cvq] = await b.start([2], FEATURES | (1n << BigInt(VIRTIO_NET_F_CTRL_VQ)));
   const command = async (bytes: readonly number[]): Promise<unknown> => {

@@ -82,3 +82,20 @@ describe.each(classes)('%s', (pkg, name, handle) => {
     ]);
   });
 });
+
+test('the parameters choose how mappings come and how many there may be', async () => {
+  covers('2.8.1');
+  expect(Object.entries(vdpaSim.params).map(([name, p]) => [name, p.type, p.default, p.perm, p.desc])).toEqual([
+    ['batch_mapping', 'int', 1, 0o444, 'Batched mapping 1 -Enable; 0 - Disable'],
+    ['max_iotlb_entries', 'int', 2048, 0o444, 'Maximum number of iotlb entries for each address space. (default: 2048)'],
+  ]);
+  const kernel = await bootBuiltins(BELOW);
+  const vdpaSimNet = await definition('vdpa-sim-net');
+  await kernel.run(() => kernel.insmod(vdpaSim as unknown as Loadable, { batch_mapping: 0, max_iotlb_entries: 3 }));
+  await kernel.run(() => kernel.insmod(vdpaSimNet));
+  expect(await tool(kernel, (t) => t.add('vdpa0', 'vdpasim_net'))).toBe('ok');
+  const vdpa = kernel.k.dev_to_vdpa(kernel.k.bus_devices(kernel.k.find_bus('vdpa')!)[0]!);
+  expect([vdpa.config.set_map === undefined, vdpa.config.dma_map === undefined]).toEqual([true, false]);
+  const map = (n: number): Promise<string> => kernel.run(() => errnoOf(() => vdpa.config.dma_map?.(vdpa, 0, BigInt(n) << 12n, 4096n, 0n, 3, null)));
+  expect([await map(0), await map(1), await map(2), await map(3)]).toEqual(['ok', 'ok', 'ok', 'ENOSPC']);
+});

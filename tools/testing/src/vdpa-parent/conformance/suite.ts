@@ -140,7 +140,6 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
     afterEach(() => nothingLeft(bench, subject, before));
 
     test('has the operations and the numbers it declares', async () => {
-      covers('1.1.11');
       await withDevice(bench, subject, async (vdev) => {
         const { config: ops } = vdev;
         expect(Object.keys(ops).sort()).toEqual([...MANDATORY_OPS, ...offers.optional].sort());
