@@ -2,19 +2,14 @@ import { readFileSync } from 'node:fs';
 import { covers } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import { testShell, type TestShell } from '../testing/shell-kernel.ts';
-import { registerSimulators } from '../testing/simulators.ts';
+import { SIMULATORS } from '../testing/simulators.ts';
 import { sameOutput } from '../transcript/compare.ts';
 import { parseTranscript } from '../transcript/parse.ts';
 
-const MODULES = ['driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core'];
 const file = new URL('../../testdata/linux-6.1.vdpa.txt', import.meta.url);
 const golden = parseTranscript(readFileSync(file, 'utf8'), 'linux-6.1.vdpa.txt');
 
-async function simulated(): Promise<TestShell> {
-  const shell = await testShell({}, MODULES);
-  await shell.kernel.run(() => registerSimulators(shell.kernel));
-  return shell;
-}
+const simulated = (): Promise<TestShell> => testShell({}, SIMULATORS);
 
 test('prints what iproute2 6.1 prints, on the same devices', async () => {
   covers('2.3.16');

@@ -3,7 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { BusType } from '@vdpalab/driver-core';
 import type { NetDeviceOps, VfInfo } from '@vdpalab/netdev';
 import { testShell, type TestShell } from './shell-kernel.ts';
-import { registerExotic, registerSimulators } from './simulators.ts';
+import { registerExotic, SIMULATORS } from './simulators.ts';
 
 /** Every feature bit a class may have but those that bring settings. */
 const FEATURES = 0x8800_2103_ff41_0030n;
@@ -11,10 +11,9 @@ const CTRL_VQ = 1n << 17n;
 
 /** The simulators of Linux 6.1, and management devices with all that those have not. */
 export async function vdpaLab(): Promise<TestShell> {
-  const shell = await testShell({}, ['driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core']);
+  const shell = await testShell({}, SIMULATORS);
   const { kernel } = shell;
   await kernel.run(async () => {
-    await registerSimulators(kernel);
     await registerExotic(kernel, 'exo', { id: 1, features: FEATURES | CTRL_VQ });
     await registerExotic(kernel, 'exonoctrl', { id: 1, features: FEATURES });
     await registerExotic(kernel, 'exonew', { id: 1, features: FEATURES, status: 3 });

@@ -1,15 +1,18 @@
-/** The management devices of the network and block simulators of Linux 6.1, as far as the vdpa tool sees them. */
+/** Management devices for the vdpa tool: the simulators of Linux 6.1, and one that has what those have not. */
 import { KernelError } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { BootedKernel } from '@vdpalab/testing';
 import {
   VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_VENDOR_ATTR_NAME,
-  VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, virtio_net_config, VIRTIO_ID_BLOCK, VIRTIO_ID_NET, VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP,
+  VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, virtio_net_config, VIRTIO_NET_S_ANNOUNCE,
 } from '@vdpalab/uapi';
-import type { VdpaConfigOps, VdpaDevSetConfig, VdpaMgmtDev } from '@vdpalab/vdpa-core';
+import type { VdpaConfigOps, VdpaMgmtDev } from '@vdpalab/vdpa-core';
 
-/** MTU, MAC, CTRL_VQ, CTRL_MAC_ADDR, ANY_LAYOUT, VERSION_1, ACCESS_PLATFORM. */
-const NET_FEATURES = 0x3_0882_0028n;
+/** What a kernel with both simulators is made of, above `fs`. */
+export const SIMULATORS = [
+  'driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vringh', 'vdpa-core', 'vdpa-sim', 'vdpa-sim-net', 'vdpa-sim-blk',
+] as const;
+
 const CONFIG_MASK = (1n << BigInt(VDPA_ATTR_DEV_NET_CFG_MACADDR)) | (1n << BigInt(VDPA_ATTR_DEV_NET_CFG_MTU));
 
 function ops(id: number, config: Uint8Array): VdpaConfigOps {
@@ -19,51 +22,13 @@ function ops(id: number, config: Uint8Array): VdpaConfigOps {
     set_vq_address: () => undefined, set_vq_num: () => undefined, kick_vq: () => undefined, set_vq_cb: () => undefined,
     set_vq_ready: async () => {}, get_vq_ready: () => false, set_vq_state: async () => {},
     get_vq_state: async () => ({ kind: 'split', avail_index: 0 }),
-    get_vq_align: () => 4096, get_device_features: () => (id === VIRTIO_ID_NET ? NET_FEATURES : 0n),
+    get_vq_align: () => 4096, get_device_features: () => 0n,
     set_driver_features: async (_, features) => void (accepted = features), get_driver_features: () => accepted,
     set_config_cb: () => undefined, get_vq_num_max: () => 256, get_device_id: () => id, get_vendor_id: () => 0,
     get_status: () => status, set_status: async (_, value) => void (status = value), reset: async () => void (status = 0),
     get_config_size: () => config.length, get_config: (_, offset, len) => config.slice(offset, offset + len), set_config: async () => {},
     set_map: async () => {},
   };
-}
-
-function netConfig({ net, mask }: VdpaDevSetConfig): Uint8Array {
-  const given = (attr: number): boolean => (mask & (1n << BigInt(attr))) !== 0n;
-  return virtio_net_config.encode({
-    mac: given(VDPA_ATTR_DEV_NET_CFG_MACADDR) ? net.mac : new Uint8Array(6), status: VIRTIO_NET_S_LINK_UP,
-    mtu: given(VDPA_ATTR_DEV_NET_CFG_MTU) ? net.mtu : 1500,
-  });
-}
-
-/** Register both. Inside a task. */
-export async function registerSimulators(kernel: BootedKernel): Promise<void> {
-  const { k } = kernel;
-  const register = async (name: string, id: number, nvqs: number, features: bigint, mask: bigint, maxVqs: number): Promise<void> => {
-    const device: Device = k.device_initialize({ name });
-    await k.device_add(device);
-    const mdev: VdpaMgmtDev = {
-      device, id_table: [id], config_attr_mask: mask, supported_features: features, max_supported_vqs: maxVqs, priv: null,
-      ops: {
-        dev_add: async (_, devName, config) => {
-          const vdev = await k.__vdpa_alloc_device({
-            parent: null, dma_dev: device, config: ops(id, id === VIRTIO_ID_NET ? netConfig(config) : new Uint8Array(60)), ngroups: 1, nas: 1, name: devName, priv: null,
-          });
-          vdev.mdev = mdev;
-          try {
-            await k._vdpa_register_device(vdev, nvqs);
-          } catch (error) {
-            k.vdpa_put_device(vdev);
-            throw error;
-          }
-        },
-        dev_del: (_, vdev) => k._vdpa_unregister_device(vdev),
-      },
-    };
-    await k.vdpa_mgmtdev_register(mdev);
-  };
-  await register('vdpasim_net', VIRTIO_ID_NET, 3, NET_FEATURES, CONFIG_MASK, 3);
-  await register('vdpasim_blk', VIRTIO_ID_BLOCK, 1, 0n, 0n, 0); // its features and queues were not told before 6.2
 }
 
 /** A device with what the simulators have not. */
