@@ -6,7 +6,7 @@ import {
   VHOST_SET_FEATURES, VHOST_SET_OWNER, VHOST_SET_VRING_ADDR, VHOST_SET_VRING_BASE, VHOST_SET_VRING_CALL, VHOST_SET_VRING_KICK,
   VHOST_SET_VRING_NUM, VHOST_VDPA_GET_CONFIG, VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_DEVICE_ID, VHOST_VDPA_GET_IOVA_RANGE,
   VHOST_VDPA_GET_STATUS, VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_VRING_NUM, VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_SET_STATUS,
-  VHOST_VDPA_SET_VRING_ENABLE, VHOST_VDPA_SUSPEND, vhost_msg_v2, vhost_vdpa_config, vhost_vdpa_iova_range, vhost_vring_addr, vhost_vring_file,
+  VHOST_VDPA_RESUME, VHOST_VDPA_SET_VRING_ENABLE, VHOST_VDPA_SUSPEND, vhost_msg_v2, vhost_vdpa_config, vhost_vdpa_iova_range, vhost_vring_addr, vhost_vring_file,
   vhost_vring_state,
 } from '@vdpalab/uapi';
 import { Scratch } from './scratch.ts';
@@ -156,6 +156,11 @@ export class VhostVdpaFile {
   /** Stop the device with its queues' state to be read. @throws EOPNOTSUPP when the parent cannot */
   suspend(): Promise<number> {
     return this.#p.ioctl(this.fd, VHOST_VDPA_SUSPEND);
+  }
+
+  /** Let a suspended device go on. @throws EOPNOTSUPP when the parent cannot */
+  resume(): Promise<number> {
+    return this.#p.ioctl(this.fd, VHOST_VDPA_RESUME);
   }
 
   /** The doorbell page of a queue: a 16-bit store of the queue index rings it. @returns its address */
