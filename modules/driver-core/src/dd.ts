@@ -152,6 +152,7 @@ async function reallyProbe(core: Core, drv: DeviceDriver, state: DeviceState): P
     await steps.undoAll();
     if (!isKernelError(error)) throw error; // not a refusal but a mistake in the driver
     if (stage === 'probe') logRefusal(core, drv, dev, error);
+    core.k.note_refusal?.('probe', error);
     return { stage, error };
   }
   await driverBound(core, dev, drv);

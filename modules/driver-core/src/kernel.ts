@@ -15,7 +15,7 @@ export const imports = [
 ] as const satisfies readonly (keyof KernelSymbols | keyof FsSymbols | keyof SchedSymbols)[];
 
 /** The kernel as the driver core sees it. */
-export type Kernel = Pick<KernelSymbols, (typeof imports)[number]>;
+export type Kernel = Pick<KernelSymbols, (typeof imports)[number]> & Partial<Pick<KernelSymbols, 'note_refusal'>>;
 
 /** Levels of the kernel log, as `KERN_*`. */
 export const KERN = { crit: 2, err: 3, warning: 4, notice: 5, info: 6 } as const;

@@ -22,6 +22,7 @@ export default defineModule({
   description: 'Buses, drivers, devices, classes and uevents',
   builtin: true,
   imports,
+  weakImports: ['note_refusal'],
   exports: ['ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dev_warn', 'dev_info', 'dev_name', 'dev_set_drvdata', 'dev_get_drvdata'],
   exportsGpl: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_drivers', 'find_bus', 'bus_find_device_by_name', 'bus_rescan_devices',

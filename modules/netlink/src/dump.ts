@@ -38,6 +38,7 @@ export async function dump(table: NetlinkTable, { socket, msg }: Request, fill: 
   } catch (thrown) {
     if (!isKernelError(thrown)) throw thrown;
     error = thrown;
+    table.noteRefusal(thrown);
   }
   flush();
   const status = new Uint8Array(4);

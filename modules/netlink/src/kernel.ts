@@ -12,4 +12,4 @@ export const imports = [
 ] as const satisfies readonly (keyof KernelSymbols | keyof FsSymbols | keyof SchedSymbols | keyof DriverCoreSymbols)[];
 
 /** The kernel as netlink sees it. */
-export type Kernel = Pick<KernelSymbols, (typeof imports)[number]>;
+export type Kernel = Pick<KernelSymbols, (typeof imports)[number]> & Partial<Pick<KernelSymbols, 'note_refusal'>>;

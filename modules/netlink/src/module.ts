@@ -21,6 +21,7 @@ export default defineModule({
   description: 'Netlink sockets, generic netlink and uevents to user space',
   builtin: true,
   imports,
+  weakImports: ['note_refusal'],
   exports: ['netlink_kernel_release', 'netlink_broadcast', 'genl_register_family', 'genl_unregister_family', 'nla_parse'],
   exportsGpl: ['netlink_kernel_create', 'genlmsg_multicast', 'nlmsg_builder', 'netlink_leftovers'],
 

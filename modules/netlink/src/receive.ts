@@ -24,6 +24,7 @@ export async function receive(table: NetlinkTable, socket: NetlinkSocket, proc: 
     // Only requests are handled, and control messages are skipped; both are acknowledged when asked for.
     if ((hdr.nlmsg_flags & NLM_F_REQUEST) !== 0 && hdr.nlmsg_type >= NLMSG_MIN_TYPE) {
       [outcome, error] = await handle(input, { socket, proc, msg });
+      if (error !== null) table.noteRefusal(error);
     }
     if (error !== null || (outcome === 'done' && (hdr.nlmsg_flags & NLM_F_ACK) !== 0)) {
       table.deliver(socket, { bytes: ackMessage(socket, msg, error), portid: 0, group: 0 });

@@ -31,13 +31,18 @@ interface Protocol {
 
 /** `nl_table` */
 export class NetlinkTable {
-  readonly #k: Pick<Kernel, 'wake_up'>;
+  readonly #k: Pick<Kernel, 'wake_up' | 'note_refusal'>;
   readonly #protocols = new Map<number, Protocol>();
   readonly #sockets = new Set<NetlinkSocket>();
   #rover = ROVER_START;
 
-  constructor(k: Pick<Kernel, 'wake_up'>) {
+  constructor(k: Pick<Kernel, 'wake_up' | 'note_refusal'>) {
     this.#k = k;
+  }
+
+  /** Keep what a reply is about to tell. */
+  noteRefusal(error: KernelError): undefined {
+    this.#k.note_refusal?.('netlink', error);
   }
 
   get sockets(): readonly NetlinkSocket[] {

@@ -4,6 +4,7 @@
  * Only built-in modules import the `machine` symbol. Addresses are numbers below 2^53.
  */
 import type { Atomic } from './atomic.ts';
+import type { KernelError } from './error.ts';
 import type { Scheduler } from './sched.ts';
 
 /** A slot of physical memory: bytes that live in one buffer. At most 4 GiB. */
@@ -193,4 +194,6 @@ export interface VmlinuxSymbols {
   machine: Machine;
   /** Write to the kernel log. @param level 0 emerg .. 7 debug; @param text without a newline */
   _printk: (level: number, text: string) => Atomic;
+  /** Keep a refusal that no caller is handed as an error, for `explain`. @param call where it came up: `netlink`, `probe` */
+  note_refusal: (call: string, error: KernelError) => Atomic;
 }

@@ -11,5 +11,6 @@ export * from './log.ts';
 export type { ModuleFileInfo } from './module-files.ts';
 export * from './module-tree.ts';
 export * from './process.ts';
+export * from './refusals.ts';
 export { selectModules } from './select-modules.ts';
 export * from './vmlinux.ts';

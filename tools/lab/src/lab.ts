@@ -14,6 +14,7 @@ import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
 import { openModuleFile } from './module-file.ts';
+import { RefusalLog } from './refusals.ts';
 import { UserProcess, type Syscalls } from './process.ts';
 import { selectModules } from './select-modules.ts';
 import { Vmlinux } from './vmlinux.ts';
@@ -80,6 +81,8 @@ export class Lab {
   readonly log: KernelLog;
   /** Uevents since boot, oldest first. */
   readonly uevents: Uevent[] = [];
+  /** What was refused, with rule and reason. */
+  readonly refusals: RefusalLog;
   /** Failures on purpose; `null` in a lab that was made without. */
   readonly faults: FaultInjector | null;
   readonly #vmlinux: Vmlinux;
@@ -99,8 +102,9 @@ export class Lab {
     this.pci = pci;
     this.log = log;
     this.#modules = new Map(modules.map((m) => [m.info.package, m]));
+    this.refusals = new RefusalLog(() => hw.sched.now);
     this.faults = fail === undefined ? null : new FaultInjector({ current: () => hw.sched.current, seed: config.seed }, fail);
-    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path), this.faults);
+    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path), this.faults, (call, error): Atomic => this.refusals.note(call, error, this.#currentProcess()));
   }
 
   /** Build the machine, boot the kernel, lay out its file system. */
@@ -344,7 +348,27 @@ export class Lab {
   }
 
   #syscalls(): Syscalls {
-    return new Proxy({} as Syscalls, { get: (_, name) => this.symbol(name as keyof Syscalls) });
+    return new Proxy({} as Syscalls, { get: (_, name) => this.noting(String(name).replace(/^ksys_/, ''), this.symbol(name as keyof Syscalls)) });
+  }
+
+  /** A call of user space whose refusals are kept. */
+  noting<F extends (...args: never[]) => unknown>(call: string, body: F): F {
+    const note = (error: unknown): never => {
+      this.refusals.note(call, error, this.#currentProcess());
+      throw error;
+    };
+    return ((...args: never[]) => {
+      try {
+        const result = body(...args);
+        return result instanceof Promise ? result.catch(note) : result;
+      } catch (error) {
+        return note(error);
+      }
+    }) as F; // calls it with what it is given
+  }
+
+  #currentProcess(): Process | null {
+    return (this.hw.sched.current?.process ?? null) as Process | null; // what spawnProcess put there
   }
 
   async #inTask<T>(name: string, body: (task: Task) => Promise<T>, settleNs = Infinity): Promise<T> {

@@ -36,13 +36,15 @@ export class Vmlinux {
   /**
    * @param readImage opens what a path of the lab's file system holds
    * @param faults what is to fail on purpose
+   * @param noteRefusal keeps refusals that no caller is handed
    */
-  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>, faults: FaultInjector | null = null) {
+  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>, faults: FaultInjector | null = null, noteRefusal: VmlinuxSymbols['note_refusal'] = () => undefined) {
     this.#hw = hw;
     this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {
       machine: hw.machine,
       _printk: (level, text) => hw.machine.console(level, 'kern', text),
+      note_refusal: noteRefusal,
     };
     this.loader = new Loader({
       printk: (level, text) => hw.machine.console(level, 'kern', text),

@@ -12,4 +12,4 @@ export { parseTranscript, TranscriptError, type Transcript, type TranscriptComma
 export { commandNeeds, type CommandNeeds } from './transcript/needs.ts';
 export { noSetup, parseSetup, strayLines, type Setup } from './transcript/setup.ts';
 export { formatUevent, playedLines, Player, record, replay, verdictText, type Played, type Verdict } from './transcript/run.ts';
-export { labSystem, type System } from './system.ts';
+export { errnoText, labSystem, wasTold, type System } from './system.ts';

@@ -76,8 +76,11 @@ export class Session {
   async run(text: string): Promise<CommandResult> {
     this.#chunks.stdout = [];
     this.#chunks.stderr = [];
+    const end = this.shell.system.lab?.refusals.begin(text);
     const status = await this.#guarded(text);
-    return { stdout: this.#take('stdout'), stderr: this.#take('stderr'), status };
+    const stderr = this.#take('stderr');
+    end?.(status, stderr);
+    return { stdout: this.#take('stdout'), stderr, status };
   }
 
   /** What was written so far by a command that does not end. */

@@ -36,8 +36,8 @@ export function labSystem(lab: Lab, processOf: (proc: UserProcess['proc']) => Us
     symbol: (name) => lab.symbol(name),
     modules: {
       loaded: () => lab.loader.modules(),
-      insert: (path, args, flags) => errnoOf(() => lab.symbol('init_module')({ path }, args, flags)),
-      remove: (name, flags) => errnoOf(() => lab.symbol('delete_module')(name, flags)),
+      insert: (path, args, flags) => errnoOf(lab.noting('init_module', () => lab.symbol('init_module')({ path }, args, flags))),
+      remove: (name, flags) => errnoOf(lab.noting('delete_module', () => lab.symbol('delete_module')(name, flags))),
     },
     lab,
   };
@@ -49,14 +49,24 @@ async function errnoOf(call: () => Promise<void>): ReturnType<KmodSystem['insert
     await call();
     return 0;
   } catch (error) {
-    if (isKernelError(error)) return error.errno;
-    throw error;
+    if (!isKernelError(error)) throw error;
+    told.add(error);
+    return error.errno;
   }
+}
+
+/** Refusals that a program told its user of, and did not only try. */
+const told = new WeakSet<object>();
+
+/** Whether a program told its user of this refusal. */
+export function wasTold(error: object): boolean {
+  return told.has(error);
 }
 
 /** `strerror(errno)` of a refusal; anything else is thrown on. */
 export function errorText(error: unknown): string {
   if (!isKernelError(error)) throw error;
+  told.add(error);
   return errnoText(error.errno);
 }
 
