@@ -1,6 +1,6 @@
 /** Loading a module, with a failure at every step: of the loader, of the module's init, of the probes it starts. */
 import { builtModules } from '@vdpalab/lab';
-import { covers } from '@vdpalab/features';
+import { covers } from '@vdpalab/testing';
 import { expect, test } from 'vitest';
 import { loading, needsOf, stage, strike } from './scenes.ts';
 import { walk } from './walk.ts';

@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /** The `vdpalab` command. */
-import { LabFileError } from '@vdpalab/lab';
+import { FaultRuleError, LabFileError } from '@vdpalab/lab';
 import { TranscriptError } from '@vdpalab/shell';
+import { UnknownRuleError } from './commands/explain.ts';
 import { QuestionError } from './commands/questions.ts';
 import { vdpalab } from './program.ts';
 
@@ -18,6 +19,7 @@ try {
   }).parseAsync();
 } catch (error) {
   const isInput = error instanceof LabFileError || error instanceof TranscriptError || error instanceof QuestionError
+    || error instanceof UnknownRuleError || error instanceof FaultRuleError
     || (error as { code?: string }).code === 'ENOENT';
   err(`vdpalab: ${isInput ? (error as Error).message : (error as Error).stack ?? String(error)}\n`);
   process.exitCode = isInput ? BAD_INPUT : BUG;

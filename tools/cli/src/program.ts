@@ -3,6 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { labJsonSchema } from '@vdpalab/lab';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { explainAll } from './commands/explain.ts';
 import { addGraph } from './commands/graph-command.ts';
 import { recordScript } from './commands/record.ts';
 import { runTranscript } from './commands/run.ts';
@@ -32,6 +33,8 @@ function wholeNumber(text: string): number {
 const labOption = () => new Option('--lab <file>', 'lab file, instead of the transcript\'s own');
 const seedOption = () => new Option('--seed <number>', 'chooses among what may run, instead of the lab file\'s').argParser(wholeNumber);
 
+const failOption = () => new Option('--fail <rule...>', 'what fails on purpose: MODULE:WHAT[:N][=ERRNO], such as ifcvf:probe:3=ENOMEM');
+
 /** The whole command. Reads nothing and prints nothing until it is parsed. */
 export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   const program = new Command('vdpalab')
@@ -42,11 +45,12 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   program.command('run')
     .description('play transcripts and compare what each command does with what they say')
     .argument('<file...>')
-    .addOption(labOption()).addOption(seedOption())
+    .addOption(labOption()).addOption(seedOption()).addOption(failOption())
     .option('-v, --verbose', 'print everything, not only what differs')
+    .option('--explain', 'say of commands that differ why they were refused')
     .option('--report <file>', 'write an HTML report of the run')
     .option('--trace <file>', 'write every kick, DMA and interrupt with its cause, as JSON lines')
-    .action(async (files: string[], options: { lab?: string; seed?: number; verbose?: boolean; report?: string; trace?: string }) => {
+    .action(async (files: string[], options: { lab?: string; seed?: number; fail?: string[]; verbose?: boolean; explain?: boolean; report?: string; trace?: string }) => {
       let good = true;
       for (const file of files) {
         const { commands, equal, left } = await runTranscript(file, { ...options, out, err });
@@ -69,8 +73,8 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   program.command('record')
     .description('run the commands of a script or transcript and print the transcript')
     .argument('<script>')
-    .addOption(labOption()).addOption(seedOption())
-    .action(async (script: string, options: { lab?: string; seed?: number }) => {
+    .addOption(labOption()).addOption(seedOption()).addOption(failOption())
+    .action(async (script: string, options: { lab?: string; seed?: number; fail?: string[] }) => {
       const left = await recordScript(script, { ...options, out });
       for (const what of left) err(`left behind: ${what}\n`);
       exit(left.length === 0 ? 0 : DIFFERS);
@@ -78,9 +82,9 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
 
   program.command('shell')
     .description('type commands into a lab')
-    .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption())
+    .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption()).addOption(failOption())
     .option('--dmesg', 'show the kernel log as it comes', false)
-    .action(async (options: { lab?: string; seed?: number; dmesg: boolean }) => {
+    .action(async (options: { lab?: string; seed?: number; fail?: string[]; dmesg: boolean }) => {
       exit(await interactive({ ...options, input, out, err }));
     });
 
@@ -92,6 +96,16 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .action(async (module: string, options: { scenario?: string; lab?: string }) => {
       const good = await watch(module, { ...options, out, changes: sourceChanges(moduleFolder(module)), build: buildModule });
       exit(good ? 0 : DIFFERS);
+    });
+
+  program.command('explain')
+    .description('say why a call was refused and what would have worked: of commands, of transcripts, of a rule, of a message')
+    .argument('[what...]', 'a transcript, a rule such as module.unload.users, or a message of a tool')
+    .option('-c, --command <command...>', 'run these commands in a lab, and explain each')
+    .addOption(labOption()).addOption(seedOption()).addOption(failOption())
+    .action(async (what: string[], options: { command?: string[]; lab?: string; seed?: number; fail?: string[] }) => {
+      if (what.length === 0 && options.command === undefined) program.error("explain: name a rule, a transcript, or commands with -c");
+      await explainAll(what, { ...options, out });
     });
 
   addGraph(program, out);

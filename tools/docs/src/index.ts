@@ -1,6 +1,7 @@
 /** Reference pages that are read off the code. */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { errorsPage, ERRORS_PAGE } from '@vdpalab/explain/dev';
 import { commandsPages } from './commands-page.ts';
 import { labFilePages } from './lab-file-page.ts';
 import { withPart, type Page } from './page.ts';
@@ -8,7 +9,7 @@ import { symbolsPages } from './symbols-page.ts';
 
 /** Every generated page and part. @param root folder of the workspace, built */
 export function pages(root: string): Page[] {
-  return [...symbolsPages(root), ...commandsPages(), ...labFilePages()];
+  return [...symbolsPages(root), ...commandsPages(), ...labFilePages(), { path: ERRORS_PAGE, part: null, text: errorsPage(root) }];
 }
 
 /** What the files should say where they do not: path -> text. */

@@ -4,7 +4,7 @@ import { programs } from '../programs/index.ts';
 import { labFor, openTranscript, type RunOptions } from './run.ts';
 
 /** @returns what the lab still held after it was shut down */
-export async function recordScript(file: string, options: Pick<RunOptions, 'lab' | 'seed' | 'out'>): Promise<readonly string[]> {
+export async function recordScript(file: string, options: Pick<RunOptions, 'lab' | 'seed' | 'fail' | 'out'>): Promise<readonly string[]> {
   const opened = openTranscript(file);
   const lab = await labFor(opened, options);
   const player = await Player.open(lab, { applets: programs });

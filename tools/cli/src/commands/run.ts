@@ -7,6 +7,7 @@ import {
   noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Setup, type Transcript, type Verdict,
 } from '@vdpalab/shell';
 import { jsonLines } from '@vdpalab/trace';
+import { lastExplained } from './explain.ts';
 import { devicePicture, modulePicture, render } from '../graph.ts';
 import { programs } from '../programs/index.ts';
 import { reportHtml } from '../report.ts';
@@ -16,6 +17,10 @@ export interface RunOptions {
   /** Lab file instead of the transcript's own. */
   readonly lab?: string;
   readonly seed?: number;
+  /** What is to fail on purpose. */
+  readonly fail?: readonly string[];
+  /** Say of commands that differ why they were refused. */
+  readonly explain?: boolean;
   /** Print what every command did, not only what differs. */
   readonly verbose?: boolean;
   /** Write a report of the run there. */
@@ -64,10 +69,12 @@ export function openTranscript(file: string): OpenTranscript {
 }
 
 /** A lab for a transcript: the caller's, its own, or its set-up's. */
-export async function labFor({ file, transcript, setup }: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed'>, traceSink?: TraceSink): Promise<Lab> {
+export async function labFor({ file, transcript, setup }: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Lab> {
   const named = transcript.lab ?? setup.lab;
   const path = options.lab ?? (named === null ? undefined : resolve(dirname(file), named));
-  return createLab({ ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }), ...(traceSink === undefined ? {} : { traceSink }) });
+  return createLab({
+    ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }), ...(options.fail === undefined ? {} : { fail: options.fail }), ...(traceSink === undefined ? {} : { traceSink }),
+  });
 }
 
 /** Names and values of a lab's counters, for the end of a run. */
@@ -106,6 +113,7 @@ async function play({ file, transcript, setup }: OpenTranscript, lab: Lab, optio
     }
     if (options.verbose === true) options.out(`${playedLines(wanted.command, verdict).filter((line) => line !== 'exit: 0').join('\n')}\n`);
     if (!verdict.equal) options.out(`${verdictText(verdict, file)}\n`);
+    if (!verdict.equal && options.explain === true) for (const line of await lastExplained(lab)) options.out(`    ${line}\n`);
     if (options.report !== undefined) {
       const { nodes } = await lab.layers();
       if (moment === null || nodes.length > moment.score) moment = await picture(lab);

@@ -8,6 +8,8 @@ import { programs } from '../programs/index.ts';
 export interface ShellOptions {
   readonly lab?: string;
   readonly seed?: number;
+  /** What is to fail on purpose. */
+  readonly fail?: readonly string[];
   /** Show the kernel log as it comes. */
   readonly dmesg: boolean;
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
@@ -21,6 +23,7 @@ export async function interactive(options: ShellOptions): Promise<number> {
   const terminal = input.isTTY === true;
   const lab = await createLab({
     ...(options.lab === undefined ? {} : { file: options.lab }), ...(options.seed === undefined ? {} : { seed: options.seed }),
+    ...(options.fail === undefined ? {} : { fail: options.fail }),
   });
   const shell = await Interactive.open(lab, {
     applets: programs, onOutput: (text, stream) => (stream === 'stdout' ? out(text) : err(text)),

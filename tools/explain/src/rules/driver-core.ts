@@ -1,0 +1,32 @@
+/** Why devices, drivers, power and interrupts refuse. */
+import type { RuleRows } from '../rule.ts';
+
+export const driverCoreRules = {
+  'bus.drivers_probe.device': ['The bus has no device of that name.', 'Write a name that /sys/bus/BUS/devices lists.', 'drivers/base/bus.c drivers_probe_store'],
+  'bus.drivers_probe.refused': ['The drivers that match were refused the device, or refused it.', 'Mend what the inner reason says, then write the name again.', 'drivers/base/bus.c bus_rescan_devices_helper'],
+  'device.add.name': ['A device has a name.', 'Set it before device_add.', 'drivers/base/core.c device_add'],
+  'device.add.parent': ['A device is added below a parent that is there.', 'Add the parent first.', 'drivers/base/core.c device_add'],
+  'driver.attach.deferred': ['The driver wants to be asked later: something it needs is not there yet.', 'Load what it waits for; the device is then probed by itself.', 'drivers/base/dd.c device_driver_attach'],
+  'driver.bind.device': ['The bus has no device of that name, or the driver does not match it.', 'Write a name that /sys/bus/BUS/devices lists, or set driver_override first.', 'drivers/base/bus.c bind_store'],
+  'driver.name.device': ['The driver has no device of that name.', 'Write the name of a device that its directory links to.', 'drivers/base/bus.c unbind_store'],
+  'driver.override.length': ['driver_override is shorter than a page.', 'Write the name of one driver.', 'drivers/base/driver.c driver_set_override'],
+  'driver.probe.bound': ['A device has one driver at a time.', 'Unbind it first: write its name to `unbind` of the driver that has it.', 'drivers/base/dd.c __driver_probe_device'],
+  'driver.probe.dead': ['The device is not registered any more.', 'Make the device again.', 'drivers/base/dd.c __driver_probe_device'],
+  'driver.probe.devres': ['The device still holds resources of a driver that has left.', 'Let the old driver give back what it took.', 'drivers/base/dd.c really_probe'],
+  'driver.register.bus': ['The bus of the driver is not registered.', 'Load the module of the bus first.', 'drivers/base/driver.c driver_register'],
+  'driver.register.name': ['A bus has one driver of a name.', 'Unload the other first.', 'drivers/base/driver.c driver_register'],
+  'driver.unbind.device': ['The driver has no device of that name.', 'Write the name of a device that its directory links to.', 'drivers/base/bus.c unbind_store'],
+  'ida.alloc.full': ['All numbers of the range are taken.', 'Give one back: remove a device.', 'lib/idr.c ida_alloc_range'],
+  'irq.number.unknown': ['The interrupt is not allocated.', 'Allocate vectors first: pci_alloc_irq_vectors.', 'kernel/irq/manage.c request_threaded_irq'],
+  'irq.request.shared-id': ['A shared interrupt needs a devId, by which it is freed.', 'Pass one.', 'kernel/irq/manage.c request_threaded_irq'],
+  'irq.request.taken': ['Somebody else has the interrupt and one of both does not share.', 'Free it first, or request it with IRQF_SHARED on both sides.', 'kernel/irq/manage.c __setup_irq'],
+  'irqbypass.duplicate': ['A token has one producer and one consumer.', 'Unregister the first, or use another eventfd.', 'virt/lib/irqbypass.c irq_bypass_register_producer'],
+  'irqbypass.token': ['Producer and consumer find each other by a token.', 'Set the token: the eventfd.', 'virt/lib/irqbypass.c irq_bypass_register_producer'],
+  'irqchip.alloc.full': ['All interrupt vectors of the machine are in use.', 'Free some: fewer virtual functions, or fewer queues.', 'arch/x86/kernel/apic/vector.c assign_vector_locked'],
+  'irqchip.vector.unreserved': ['The vector is not reserved.', 'Allocate it first.', 'arch/x86/kernel/apic/vector.c x86_vector_free_irqs'],
+  'pm.async.word': ['power/async takes enabled or disabled.', 'Write one of both.', 'drivers/base/power/sysfs.c async_store'],
+  'pm.autosuspend.unused': ['The device does not use autosuspend.', 'Leave the file.', 'drivers/base/power/sysfs.c autosuspend_delay_ms_show'],
+  'pm.control.word': ['power/control takes on or auto.', 'Write one of both.', 'drivers/base/power/sysfs.c control_store'],
+  'sysfs.active.removed': ['The owner of the attribute has left while it was open.', 'Open the attribute of the device that is there now.', 'fs/kernfs/dir.c kernfs_get_active'],
+  'uevent.synth.words': ['A synthetic uevent is an action, then a UUID, then KEY=value words.', 'Write one of add, remove, change, move, online, offline, bind, unbind.', 'lib/kobject_uevent.c kobject_synth_uevent'],
+} as const satisfies RuleRows;

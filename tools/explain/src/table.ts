@@ -1,0 +1,43 @@
+/** The table of refusals: every rule by which a call of the kernel can be refused. */
+import type { Rule, RuleRows } from './rule.ts';
+import { driverCoreRules } from './rules/driver-core.ts';
+import { fsRules } from './rules/fs.ts';
+import { labRules } from './rules/lab.ts';
+import { memoryRules } from './rules/memory.ts';
+import { moduleRules } from './rules/module.ts';
+import { netRules } from './rules/net.ts';
+import { pciRules } from './rules/pci.ts';
+import { ringRules } from './rules/ring.ts';
+import { vdpaRules } from './rules/vdpa.ts';
+import { vhostRules } from './rules/vhost.ts';
+
+/** A part of the table, as the page of errors has it. */
+export interface RulePart {
+  readonly title: string;
+  readonly rules: readonly Rule[];
+}
+
+const part = (title: string, rows: RuleRows): RulePart => ({
+  title, rules: Object.entries(rows).map(([id, [says, remedy, linux]]) => ({ id, says, remedy, linux })),
+});
+
+/** The table, by subsystem. */
+export const ruleParts: readonly RulePart[] = [
+  part('Modules', moduleRules),
+  part('Devices, drivers, interrupts', driverCoreRules),
+  part('PCI', pciRules),
+  part('vDPA and virtio', vdpaRules),
+  part('vhost', vhostRules),
+  part('Rings', ringRules),
+  part('Memory, DMA, IOMMU', memoryRules),
+  part('Network and netlink', netRules),
+  part('Files, processes, sockets', fsRules),
+  part('The lab', labRules),
+];
+
+const byId: ReadonlyMap<string, Rule> = new Map(ruleParts.flatMap((p) => p.rules).map((rule) => [rule.id, rule]));
+
+/** The entry of a rule; `null` for an id that the table does not have. */
+export function findRule(id: string): Rule | null {
+  return byId.get(id) ?? null;
+}
