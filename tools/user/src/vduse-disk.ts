@@ -58,8 +58,6 @@ export class VduseDisk {
   readonly #count: number;
   readonly #batch = new ChainBatch(BATCH, SEGMENTS);
   #queues: Queue[] = [];
-  /** Available index of queues that are stopped, for whoever asks. */
-  readonly #stopped: number[];
   #ended = false;
   /** Eventfd that wakes {@link serve}. */
   readonly #wake: number;
@@ -72,7 +70,6 @@ export class VduseDisk {
     this.#memory = new VduseMemory(p, file);
     this.#requests = new DiskRequests(options.contents, options.serial ?? name);
     this.#count = options.queues ?? 1;
-    this.#stopped = Array.from({ length: this.#count }, () => 0);
   }
 
   /**
@@ -144,7 +141,8 @@ export class VduseDisk {
         return;
       case VDUSE_GET_VQ_STATE: {
         const { index } = vduse_vq_state.decode(padding);
-        const avail = this.#queues.find((q) => q.index === index)?.ring.save().lastAvail ?? this.#stopped[index] ?? 0;
+        const running = this.#queues.find((q) => q.index === index)?.ring.save().lastAvail;
+        const avail = running ?? (await this.file.vqInfo(index)).packed.last_avail_counter; // a union: where the driver wants it to begin
         const packed = { last_avail_counter: avail, last_avail_idx: 0, last_used_counter: 0, last_used_idx: 0 }; // a union: the split ring's index
         await this.file.respond(id, VDUSE_REQ_RESULT_OK, vduse_vq_state.encode({ index, packed }));
         return;
@@ -175,10 +173,7 @@ export class VduseDisk {
   async #stop(): Promise<void> {
     const queues = this.#queues;
     this.#queues = [];
-    for (const { index, ring, kick } of queues) {
-      this.#stopped[index] = ring.save().lastAvail;
-      await this.#p.close(kick);
-    }
+    for (const { kick } of queues) await this.#p.close(kick);
     await this.#memory.drop();
   }
 
