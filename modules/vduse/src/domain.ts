@@ -124,15 +124,20 @@ export class Domain {
   /** The device lets go; the pages stay while a process has the file. */
   put(): Atomic {
     if (--this.#users > 0) return undefined;
-    this.bounce.free();
     this.#k.put_iova_domain(this.#stream);
     this.#k.put_iova_domain(this.#consistent);
     return this.#k.vhost_iotlb_free(this.#iotlb);
   }
 
-  /** Forget every mapping: the device is destroyed. */
+  /** `vduse_domain_clear_map`: what user space has mapped is gone. */
+  forget(): Atomic {
+    return this.#drop(0n, U64_MAX);
+  }
+
+  /** Forget every mapping and every page behind one: nobody on the bus uses the device any more. */
   clear(): Atomic {
     this.bounceMapped = false;
+    this.bounce.free();
     return this.#drop(0n, U64_MAX);
   }
 

@@ -39,6 +39,7 @@ export function managementOf(k: ManagementSymbols, device: Device, devices: Read
         ...ops,
         free(freed) {
           dev.vdev = null;
+          dev.domain.clear(); // what a front-end mapped; Linux keeps it until the next table, or until the device is destroyed
           return k.set_dma_ops(freed.dev, null);
         },
       },

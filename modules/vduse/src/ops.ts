@@ -81,7 +81,7 @@ export function vduseOps(dev: VduseDev): VdpaConfigOps {
       try {
         await dev.messages.ask(VDUSE_UPDATE_IOTLB, vduse_iova_range.encode({ start: 0n, last: U64_MAX }), dev.msg_timeout);
       } catch (error) {
-        dev.domain.clear();
+        dev.domain.forget();
         throw error;
       }
     },

@@ -6,7 +6,7 @@ import {
   VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_SEG_MAX, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1,
   VIRTIO_ID_BLOCK, vduse_dev_status, vduse_vq_state, virtio_blk_config, type VduseDevRequest,
 } from '@vdpalab/uapi';
-import { ChainBatch, openSplitDevice, type RingDevice } from '@vdpalab/vring';
+import { ChainBatch, openSplitDevice, type RingDevice, type SplitRingAddresses } from '@vdpalab/vring';
 import { DiskRequests } from './disk-requests.ts';
 import { createVduse, destroyVduse, VduseFile } from './vduse-file.ts';
 import { VduseMemory } from './vduse-memory.ts';
@@ -17,6 +17,9 @@ const SEGMENTS = 1024;
 /** Data segments of one request. */
 const SEG_MAX = 32;
 const SECTOR = 512;
+
+/** What a driver has done to its ring that does not go away by looking again: the queue is left alone until its next kick. */
+const STUCK: ReadonlySet<string> = new Set(['vring.head-range', 'vring.index-jump', 'vring.ring-access']);
 
 /** Virtual nanoseconds between two tries to interrupt a driver that is still starting. */
 const NAP_NS = 1000;
@@ -42,7 +45,8 @@ export interface VduseDiskOptions {
 /** One queue while the driver runs. */
 interface Queue {
   readonly index: number;
-  readonly ring: RingDevice;
+  readonly at: SplitRingAddresses;
+  ring: RingDevice;
   readonly kick: number;
   /** An interrupt that the kernel did not take yet. */
   owed: boolean;
@@ -137,7 +141,7 @@ export class VduseDisk {
       }
       case VDUSE_UPDATE_IOTLB:
         await this.file.respond(id, VDUSE_REQ_RESULT_OK);
-        if (this.#queues.length > 0) await this.#memory.refresh();
+        await this.#remap();
         return;
       case VDUSE_GET_VQ_STATE: {
         const { index } = vduse_vq_state.decode(padding);
@@ -157,15 +161,25 @@ export class VduseDisk {
     for (let index = 0; index < this.#count; index++) {
       const info = await this.file.vqInfo(index);
       if (info.ready === 0) continue;
-      const ring = openSplitDevice({
-        num: info.num, desc: Number(info.desc_addr), avail: Number(info.driver_addr), used: Number(info.device_addr),
-      }, { translate: this.#memory });
+      const at = { num: info.num, desc: Number(info.desc_addr), avail: Number(info.driver_addr), used: Number(info.device_addr) };
+      const ring = openSplitDevice(at, { translate: this.#memory });
       const avail = info.packed.last_avail_counter; // a union: the split ring's index
       ring.restore({ lastAvail: avail, lastUsed: avail });
       const kick = this.#p.eventfd();
-      this.#queues.push({ index, ring, kick, owed: false });
+      this.#queues.push({ index, at, ring, kick, owed: false });
       await this.file.setKickfd(index, kick);
       await this.#p.write(kick, ONE); // what was made available before
+    }
+  }
+
+  /** Map what the kernel has mapped by now; rings go on where they were. */
+  async #remap(): Promise<void> {
+    if (this.#queues.length === 0) return;
+    await this.#memory.refresh();
+    for (const queue of this.#queues) {
+      const state = queue.ring.save();
+      queue.ring = openSplitDevice(queue.at, { translate: this.#memory });
+      queue.ring.restore(state);
     }
   }
 
@@ -183,21 +197,29 @@ export class VduseDisk {
   }
 
   async #serve(queue: Queue): Promise<void> {
-    const { ring } = queue;
     let published = queue.owed;
+    let remapped = false;
     do {
-      for (let taken = ring.walk(this.#batch, BATCH); taken !== 0; taken = ring.walk(this.#batch, BATCH)) {
+      for (let taken = queue.ring.walk(this.#batch, BATCH); taken !== 0; taken = queue.ring.walk(this.#batch, BATCH)) {
+        const { ring } = queue;
+        if (taken < 0 && this.#memory.missed && !remapped) {
+          remapped = true;
+          if (!STUCK.has(ring.rule)) ring.unpop(1); // it may be readable now
+          await this.#remap();
+          continue;
+        }
+        if (taken < 0 && STUCK.has(ring.rule)) return;
         published = true;
+        remapped = false;
         if (taken < 0) {
           ring.push(ring.lastHead, 0); // a request that cannot be read: given back, nothing was written
-          if (ring.rule === 'vring.head-range') return; // it stays there, and so does the queue
           continue;
         }
         for (let chain = 0; chain < taken; chain++) this.#batch.written[chain] = this.#requests.handle(this.#batch, chain);
         ring.pushMany(this.#batch);
       }
-    } while (!ring.enableNotify());
-    if (published && (ring.needInterrupt() || queue.owed)) await this.#interrupt(queue);
+    } while (!queue.ring.enableNotify());
+    if (published && (queue.ring.needInterrupt() || queue.owed)) await this.#interrupt(queue);
   }
 
   /** The kernel takes interrupts from the moment on at which it has seen the answer to DRIVER_OK: until then, try again. */

@@ -21,6 +21,8 @@ interface Region {
 /** All ranges of one device. */
 export class VduseMemory implements Translate {
   generation = 0;
+  /** An address was looked up that nothing here maps: the kernel may have mapped it since. */
+  missed = false;
   readonly #p: UserProcess;
   readonly #file: VduseFile;
   #regions: Region[] = [];
@@ -55,6 +57,7 @@ export class VduseMemory implements Translate {
   /** Map nothing any more. */
   async drop(): Promise<void> {
     this.generation++;
+    this.missed = false;
     const regions = this.#regions;
     this.#regions = [];
     for (const { va, size } of regions) await this.#p.munmap(va, size);
@@ -63,7 +66,10 @@ export class VduseMemory implements Translate {
   lookup(addrLo: number, addrHi: number, len: number, write: boolean, out: Extent): number {
     const iova = addrHi * 0x1_0000_0000 + addrLo;
     const region = this.#regions.find((r) => iova >= r.start && iova < r.start + r.size);
-    if (region === undefined) return EINVAL;
+    if (region === undefined) {
+      this.missed = true;
+      return EINVAL;
+    }
     if ((region.perm & (write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO)) === 0) return EPERM;
     const va = region.va + iova - region.start;
     const left = region.size - (iova - region.start);

@@ -2,7 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import {
-  MAP_ANONYMOUS, MAP_PRIVATE, O_RDWR, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_IOTLB_MSG_V2, vhost_msg_v2, vhost_vdpa_config,
+  MAP_ANONYMOUS, MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_IOTLB_MSG_V2, vhost_msg_v2, vhost_vdpa_config,
   vhost_vring_addr, vhost_vring_file, vhost_vring_state,
 } from '@vdpalab/uapi';
 
@@ -132,7 +132,7 @@ export class VhostFile<P extends UserProcess> {
   }
 }
 
-/** Private memory of a process. @returns its address */
+/** Memory of a process, shared, as devices that take user addresses want it. @returns its address */
 export function anonymous<P>(k: UserCalls<P>, proc: P, bytes: number): Promise<number> {
-  return k.ksys_mmap(proc, 0, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return k.ksys_mmap(proc, 0, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
