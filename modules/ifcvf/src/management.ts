@@ -9,8 +9,8 @@ import { ifcvfOps } from './ops.ts';
 
 /** What making vDPA devices takes. */
 export type ManagementSymbols =
-  & Pick<VdpaSymbols, '__vdpa_alloc_device' | '_vdpa_register_device' | '_vdpa_unregister_device' | 'vdpa_put_device'>
-  & Pick<DriverCoreSymbols, 'dev_err'>;
+  & Pick<VdpaSymbols, '__vdpa_alloc_device' | '_vdpa_register_device' | '_vdpa_unregister_device'>
+  & Pick<DriverCoreSymbols, 'dev_err' | 'put_device'>;
 
 const hex = (n: bigint): string => `0x${n.toString(16)}`;
 
@@ -52,7 +52,7 @@ export function managementOf(k: ManagementSymbols, hw: IfcvfHw, irqs: IfcvfIrqs)
           await k._vdpa_register_device(vdev, hw.nrVring);
         } catch (error) {
           k.dev_err(dev, 'Failed to register to vDPA bus');
-          k.vdpa_put_device(vdev);
+          k.put_device(vdev.dev);
           throw error;
         }
         made = vdev;

@@ -3,7 +3,8 @@ import { isKernelError } from '@vdpalab/abi';
 import type { SchedSymbols } from '@vdpalab/sched';
 import type { VdpaDevice, VdpaSymbols } from './header.ts';
 
-type Locks = Pick<SchedSymbols, 'down_read' | 'up_read' | 'down_write' | 'up_write'>;
+/** What guards a configuration. */
+export type Locks = Pick<SchedSymbols, 'down_read' | 'up_read' | 'down_write' | 'up_write'>;
 
 /** Run `body` with the configuration held still. */
 export async function reading<T>(k: Locks, vdev: VdpaDevice, body: () => Promise<T>): Promise<T> {
@@ -46,6 +47,21 @@ async function setFeaturesUnlocked(vdev: VdpaDevice, features: bigint): Promise<
   await vdev.config.set_driver_features(vdev, features);
 }
 
+/** `vdpa_set_features` @throws what the parent throws */
+export function setFeatures(k: Locks, vdev: VdpaDevice, features: bigint): Promise<void> {
+  return writing(k, vdev, () => setFeaturesUnlocked(vdev, features));
+}
+
+/** `vdpa_reset` @throws what the parent throws */
+export function reset(k: Locks, vdev: VdpaDevice, flags: number): Promise<void> {
+  return writing(k, vdev, async () => {
+    const { config } = vdev;
+    vdev.features_valid = false;
+    if (config.compat_reset !== undefined && flags !== 0) await config.compat_reset(vdev, flags);
+    else await config.reset(vdev);
+  });
+}
+
 /** The exported helpers. */
 export function configSymbols(k: Locks): Pick<VdpaSymbols,
   'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status' | 'vdpa_set_features' | 'vdpa_reset'> {
@@ -53,12 +69,7 @@ export function configSymbols(k: Locks): Pick<VdpaSymbols,
     vdpa_get_config: (vdev, offset, len) => reading(k, vdev, () => getConfigUnlocked(vdev, offset, len)),
     vdpa_set_config: (vdev, offset, bytes) => writing(k, vdev, () => vdev.config.set_config(vdev, offset, bytes)),
     vdpa_set_status: (vdev, status) => writing(k, vdev, () => vdev.config.set_status(vdev, status)),
-    vdpa_set_features: (vdev, features) => writing(k, vdev, () => setFeaturesUnlocked(vdev, features)),
-    vdpa_reset: (vdev, flags = 0) => writing(k, vdev, async () => {
-      const { reset, compat_reset } = vdev.config;
-      vdev.features_valid = false;
-      if (compat_reset !== undefined && flags !== 0) await compat_reset(vdev, flags);
-      else await reset(vdev);
-    }),
+    vdpa_set_features: (vdev, features) => vdev.set_features(features),
+    vdpa_reset: (vdev, flags) => vdev.reset(flags),
   };
 }

@@ -2,6 +2,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { BusType, Device, DriverCoreSymbols, Ida } from '@vdpalab/driver-core';
 import type { RwSemaphore, SchedSymbols } from '@vdpalab/sched';
+import { reset, setFeatures, type Locks } from './config.ts';
 import type { VdpaConfigOps, VdpaDevice, VdpaDeviceInit, VdpaMgmtDev, VdpaModel } from './header.ts';
 
 const models: readonly VdpaModel[] = ['virtio', 'vfio', 'vhost'];
@@ -22,9 +23,12 @@ export class VdpaDeviceState implements VdpaDevice {
   features_valid = false;
   nvqs = 0;
   mdev: VdpaMgmtDev | null = null;
-  drvdata: unknown = null;
+  readonly set_features: VdpaDevice['set_features'];
+  readonly reset: VdpaDevice['reset'];
 
-  constructor(index: number, init: VdpaDeviceInit, declared: ReadonlySet<VdpaModel>, lock: RwSemaphore) {
+  constructor(k: Locks, index: number, init: VdpaDeviceInit, declared: ReadonlySet<VdpaModel>, lock: RwSemaphore) {
+    this.set_features = (features) => setFeatures(k, this, features);
+    this.reset = (flags = 0) => reset(k, this, flags);
     this.index = index;
     this.#dmaDev = init.dma_dev;
     this.config = init.config;
@@ -64,7 +68,7 @@ export function checkInit(init: VdpaDeviceInit): ReadonlySet<VdpaModel> {
 
 /** What devices take. */
 type DeviceSymbols =
-  & Pick<DriverCoreSymbols, 'device_initialize' | 'ida_init' | 'ida_alloc_max' | 'ida_free'> & Pick<SchedSymbols, 'init_rwsem'>;
+  & Pick<DriverCoreSymbols, 'device_initialize' | 'ida_init' | 'ida_alloc_max' | 'ida_free'> & Pick<SchedSymbols, 'init_rwsem'> & Locks;
 
 const INT_MAX = 0x7fff_ffff;
 
@@ -84,7 +88,7 @@ export class VdpaDevices {
     const declared = checkInit(init);
     const index = this.#k.ida_alloc_max(this.#indexes, INT_MAX);
     const name = (init.name ?? `vdpa${index}`).replaceAll('/', '!'); // as kobject_set_name does
-    const vdev = new VdpaDeviceState(index, init, declared, this.#k.init_rwsem(`cf_lock of ${name}`));
+    const vdev = new VdpaDeviceState(this.#k, index, init, declared, this.#k.init_rwsem(`cf_lock of ${name}`));
     vdev.dev = this.#k.device_initialize({
       name,
       parent: init.parent,

@@ -136,6 +136,10 @@ export interface VdpaDevice {
   readonly models: ReadonlySet<VdpaModel>;
   /** The parent's own. */
   readonly priv: unknown;
+  /** `vdpa_set_features`, inline in Linux and so no symbol there: through the lock, marks features valid. */
+  readonly set_features: (features: bigint) => Promise<void>;
+  /** `vdpa_reset`, likewise: features are no longer valid. @param flags VDPA_RESET_F_*, for parents with `compat_reset`; 0 when absent */
+  readonly reset: (flags?: number) => Promise<void>;
 }
 
 /** What a parent gives to make a device: `__vdpa_alloc_device`. */

@@ -14,7 +14,7 @@ export default defineModule({
   author: 'Jason Wang <jasowang@redhat.com>',
   imports: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_find_device_by_name', 'driver_register', 'driver_unregister',
-    'device_initialize', 'device_add', 'device_unregister', 'put_device', 'ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dma_set_mask_and_coherent',
+    'device_initialize', 'device_add', 'device_unregister', 'put_device', 'dev_get_drvdata', 'dev_set_drvdata', 'ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dma_set_mask_and_coherent',
     'init_rwsem', 'down_read', 'up_read', 'down_write', 'up_write', 'current_task', 'genl_register_family', 'genl_unregister_family', 'capable',
   ],
   exports: ['vdpa_set_status'],
@@ -120,11 +120,8 @@ export default defineModule({
         vdpa_mgmtdevs: () => [...managers.items()],
 
         dev_to_vdpa: (dev) => devices.of(dev),
-        vdpa_get_drvdata: (vdev) => devices.own(vdev).drvdata,
-        vdpa_set_drvdata(vdev, data) {
-          devices.own(vdev).drvdata = data;
-          return undefined;
-        },
+        vdpa_get_drvdata: (vdev) => k.dev_get_drvdata(vdev.dev),
+        vdpa_set_drvdata: (vdev, data) => k.dev_set_drvdata(vdev.dev, data),
       },
       module_exit: () => undefined,
     };

@@ -15,7 +15,7 @@ const hex = (n: bigint): string => `0x${n.toString(16)}`;
 
 /** What address spaces take. */
 export type AddressSpaceSymbols =
-  & MappingSymbols & Pick<VhostIotlbSymbols, 'vhost_iotlb_alloc' | 'vhost_iotlb_free'> & Pick<DriverCoreSymbols, 'dev_err' | 'dev_info'>;
+  & MappingSymbols & Pick<VhostIotlbSymbols, 'vhost_iotlb_init'> & Pick<DriverCoreSymbols, 'dev_err' | 'dev_info'>;
 
 /** Where mappings of an open file go, and how many there may be. */
 export interface AddressSpaceInit {
@@ -82,7 +82,6 @@ export class AddressSpaces {
       this.#iotlbs.delete(asid);
       await this.#mapper.clear({ asid, iotlb, batching: false }, 0n, U64_MAX, mm);
       if (reset_map !== undefined) await this.#mapper.ignoring('reset_map', () => reset_map(this.#vdev, asid));
-      this.#k.vhost_iotlb_free(iotlb);
     }
   }
 
@@ -93,7 +92,7 @@ export class AddressSpaces {
       this.#k.dev_err(this.#init.dev, `can't find and alloc asid ${asid}`);
       throw new KernelError('EINVAL', 'vhost_vdpa.iotlb.asid-range', `asid ${asid} of ${this.#vdev.nas}`);
     }
-    const made = this.#k.vhost_iotlb_alloc(this.#init.limit, 0);
+    const made = this.#k.vhost_iotlb_init(this.#init.limit, 0);
     this.#iotlbs.set(asid, made);
     return made;
   }

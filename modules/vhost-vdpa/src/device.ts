@@ -15,8 +15,8 @@ import { QueueProducers, type ProducerSymbols } from './irq-bypass.ts';
 /** What the module imports, as its parts use it. */
 export type VhostVdpaSymbols =
   & AddressSpaceSymbols & DomainSymbols & ProducerSymbols
-  & Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status' | 'vdpa_set_features' | 'vdpa_reset'>
-  & Pick<VhostSymbols, 'vhost_dev_init' | 'vhost_dev_ioctl' | 'vhost_vring_ioctl' | 'vhost_dev_check_owner' | 'vhost_dev_reset_owner'
+  & Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status'>
+  & Pick<VhostSymbols, 'vhost_dev_init' | 'vhost_dev_ioctl' | 'vhost_vring_ioctl' | 'vhost_dev_check_owner'
     | 'vhost_dev_stop' | 'vhost_dev_cleanup' | 'vhost_chr_write_iter' | 'vhost_set_backend_features'>
   & Pick<SchedSymbols, 'mutex_lock' | 'mutex_unlock' | 'init_completion' | 'complete' | 'wait_for_completion' | 'current_task'>
   & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>;
@@ -64,7 +64,7 @@ export class VhostVdpa {
     this.#opened = true;
     this.#opener = this.#k.current_task();
     try {
-      await this.#k.vdpa_reset(this.vdpa);
+      await this.vdpa.reset();
       this.state = this.#makeState();
     } catch (error) {
       this.#letGo();
@@ -158,7 +158,7 @@ export class VhostVdpa {
     state.suspended = false;
     const persist = 1n << BigInt(VHOST_BACKEND_F_IOTLB_PERSIST);
     const keeps = state.vhost.vqs.some((vq) => (vq.acked_backend_features & persist) !== 0n);
-    await this.#k.vdpa_reset(this.vdpa, keeps ? 0 : VDPA_RESET_F_CLEAN_MAP);
+    await this.vdpa.reset(keeps ? 0 : VDPA_RESET_F_CLEAN_MAP);
   }
 
   /** The eventfd of configuration changes; the old one is dropped, whether there is a new one or not. @throws what `find` throws */
@@ -197,7 +197,7 @@ export class VhostVdpa {
     try {
       await bind_mm(this.vdpa, mm);
     } catch (error) {
-      this.#k.vhost_dev_reset_owner(state.vhost);
+      this.#k.vhost_dev_cleanup(state.vhost);
       throw error;
     }
     state.mmBound = true;

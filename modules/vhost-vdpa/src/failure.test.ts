@@ -9,8 +9,8 @@ import { BELOW } from './testing/kernel.ts';
 /** What vhost_vdpa, vhost and the parent acquire, by who asks for it. */
 const ACQUIRES: readonly (readonly [importer: string, symbol: string])[] = [
   ['vhost_vdpa', 'alloc_chrdev_region'], ['vhost_vdpa', '__vdpa_register_driver'], ['vhost_vdpa', 'device_initialize'],
-  ['vhost_vdpa', 'cdev_device_add'], ['vhost_vdpa', 'vdpa_reset'], ['vhost_vdpa', 'vhost_dev_init'], ['vhost_vdpa', 'vhost_dev_ioctl'],
-  ['vhost_vdpa', 'vhost_vring_ioctl'], ['vhost_vdpa', 'vhost_iotlb_alloc'], ['vhost_vdpa', 'pin_user_pages'],
+  ['vhost_vdpa', 'cdev_device_add'], ['vhost_vdpa', 'vhost_dev_init'], ['vhost_vdpa', 'vhost_dev_ioctl'],
+  ['vhost_vdpa', 'vhost_vring_ioctl'], ['vhost_vdpa', 'vhost_iotlb_init'], ['vhost_vdpa', 'pin_user_pages'],
   ['vhost_vdpa', 'vhost_iotlb_add_range_ctx'], ['vhost_vdpa', 'eventfd_ctx_fdget'], ['vhost_vdpa', 'irq_bypass_register_producer'],
   ['vhost_vdpa', 'vdpa_set_status'], ['vhost', 'eventfd_ctx_fdget'], ['vhost', 'vhost_iotlb_add_range'],
   [FAKE_PARENT, 'device_add'], [FAKE_PARENT, 'vdpa_mgmtdev_register'], [FAKE_PARENT, '__vdpa_alloc_device'], [FAKE_PARENT, '_vdpa_register_device'],

@@ -84,7 +84,7 @@ async function setFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, 
   }
   const features = get(proc, arg, 8);
   try {
-    await k.vdpa_set_features(v.vdpa, features);
+    await v.vdpa.set_features(features);
   } catch (cause) {
     throw new KernelError('EINVAL', 'vhost_vdpa.features.refused', `the parent refuses features 0x${features.toString(16)}`, { cause });
   }

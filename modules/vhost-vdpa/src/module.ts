@@ -18,15 +18,15 @@ export default defineModule({
   author: 'Intel Corporation',
   params: { max_iotlb_entries: param.int(2048, { perm: 0o444, desc: 'Maximum number of iotlb entries. (default: 2048)' }) },
   imports: [
-    '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status', 'vdpa_set_features',
-    'vdpa_reset', 'vdpa_get_drvdata', 'vdpa_set_drvdata', 'vhost_dev_init', 'vhost_dev_ioctl', 'vhost_vring_ioctl',
-    'vhost_dev_check_owner', 'vhost_dev_reset_owner', 'vhost_dev_stop', 'vhost_dev_cleanup', 'vhost_chr_write_iter', 'vhost_set_backend_features',
-    'vhost_iotlb_alloc', 'vhost_iotlb_free', 'vhost_iotlb_add_range_ctx', 'vhost_iotlb_del_range', 'vhost_iotlb_map_free', 'vhost_iotlb_itree_first',
-    'irq_bypass_register_producer', 'irq_bypass_unregister_producer',
+    // In the order of the real module's symbol table, which a load without them shows.
+    'vhost_vring_ioctl', 'vhost_dev_stop', 'vhost_dev_init', 'vdpa_unregister_driver', 'vhost_iotlb_del_range', 'vdpa_get_config', 'vhost_iotlb_init',
+    'vdpa_set_config', 'vhost_iotlb_itree_first', 'vhost_chr_write_iter', 'irq_bypass_register_producer', 'vhost_iotlb_map_free',
+    '__vdpa_register_driver', 'vhost_dev_ioctl', 'vhost_set_backend_features', 'irq_bypass_unregister_producer', 'vhost_dev_cleanup',
+    'vhost_iotlb_add_range_ctx', 'vhost_dev_check_owner', 'vdpa_set_status',
     'device_iommu_capable', 'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_map',
     'iommu_unmap', 'pin_user_pages', 'unpin_user_pages', 'mutex_lock', 'mutex_unlock', 'init_completion', 'complete',
     'wait_for_completion', 'current_task', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
-    'ida_init', 'ida_alloc_max', 'ida_free', 'device_initialize', 'put_device', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
+    'ida_init', 'ida_alloc_max', 'ida_free', 'device_initialize', 'put_device', 'dev_get_drvdata', 'dev_set_drvdata', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
   ],
 
   async module_init(k, { THIS_MODULE, params, undo }) {
@@ -71,11 +71,11 @@ export default defineModule({
           k.put_device(v.dev);
           throw error;
         }
-        k.vdpa_set_drvdata(vdpa, v);
+        k.dev_set_drvdata(vdpa.dev, v);
       },
 
       async remove(vdpa: VdpaDevice) {
-        const v = k.vdpa_get_drvdata(vdpa) as VhostVdpa; // set by probe
+        const v = k.dev_get_drvdata(vdpa.dev) as VhostVdpa; // set by probe
         await k.cdev_device_del(v.dev);
         await v.shut();
         k.put_device(v.dev);

@@ -11,11 +11,11 @@ export default defineModule({
   author: 'Jason Wang <jasowang@redhat.com>',
   version: '0.1',
   imports: [
-    '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status', 'vdpa_set_features',
-    'vdpa_reset', 'vdpa_get_drvdata', 'vdpa_set_drvdata', 'register_virtio_device', 'unregister_virtio_device',
-    'virtio_config_changed', 'virtio_has_feature', 'vring_create_virtqueue', 'vring_del_virtqueue', 'vring_interrupt',
-    'vring_transport_features', 'virtqueue_get_vring_size', 'virtqueue_get_desc_addr', 'virtqueue_get_avail_addr',
-    'virtqueue_get_used_addr',
+    // In the order of the real module's symbol table, which a load without them shows.
+    'vring_transport_features', 'virtqueue_get_avail_addr', 'vring_create_virtqueue', 'vdpa_unregister_driver', 'vring_interrupt',
+    'virtio_config_changed', 'vdpa_get_config', 'virtqueue_get_vring_size', 'unregister_virtio_device', 'virtqueue_get_desc_addr',
+    'vdpa_set_config', '__vdpa_register_driver', 'virtqueue_get_used_addr', 'register_virtio_device', 'vring_del_virtqueue', 'vdpa_set_status',
+    'dev_get_drvdata', 'dev_set_drvdata',
   ],
 
   async module_init(k, { THIS_MODULE }) {
@@ -34,10 +34,10 @@ export default defineModule({
           transport: vdpa,
           release: () => undefined,
         });
-        k.vdpa_set_drvdata(vdpa, vdev);
+        k.dev_set_drvdata(vdpa.dev, vdev);
       },
 
-      remove: (vdpa: VdpaDevice) => k.unregister_virtio_device(k.vdpa_get_drvdata(vdpa) as VirtioDevice), // set by probe
+      remove: (vdpa: VdpaDevice) => k.unregister_virtio_device(k.dev_get_drvdata(vdpa.dev) as VirtioDevice), // set by probe
     };
     await k.__vdpa_register_driver(driver);
     return { ksymtab: {}, module_exit: () => k.vdpa_unregister_driver(driver) };

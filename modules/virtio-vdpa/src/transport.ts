@@ -7,8 +7,8 @@ import type { VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio
 
 /** What the transport calls. */
 export type TransportSymbols =
-  & Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status' | 'vdpa_set_features' | 'vdpa_reset'>
-  & Pick<VirtioSymbols, 'virtio_config_changed' | 'virtio_has_feature'>
+  & Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_config' | 'vdpa_set_status'>
+  & Pick<VirtioSymbols, 'virtio_config_changed'>
   & Pick<VirtioRingSymbols,
     | 'vring_create_virtqueue' | 'vring_del_virtqueue' | 'vring_interrupt' | 'vring_transport_features' | 'virtqueue_get_vring_size'
     | 'virtqueue_get_desc_addr' | 'virtqueue_get_avail_addr' | 'virtqueue_get_used_addr'>;
@@ -44,7 +44,7 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
     } catch (cause) {
       throw new KernelError('EINVAL', 'virtio_vdpa.vq.address', `${vdpa.dev.name}: queue ${vq.index}: addresses refused`, { cause });
     }
-    await ops.set_vq_state(vdpa, vq.index, initialState(k.virtio_has_feature(vdev, VIRTIO_F_RING_PACKED)));
+    await ops.set_vq_state(vdpa, vq.index, initialState((vdev.features & (1n << BigInt(VIRTIO_F_RING_PACKED))) !== 0n));
     await ops.set_vq_ready(vdpa, vq.index, true);
   }
 
@@ -97,11 +97,11 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
     generation: async () => ops.get_generation?.(vdpa) ?? 0,
     get_status: async () => ops.get_status(vdpa),
     set_status: (_, status) => k.vdpa_set_status(vdpa, status),
-    reset: () => k.vdpa_reset(vdpa),
+    reset: () => vdpa.reset(),
     get_features: async () => ops.get_device_features(vdpa),
     async finalize_features(vdev) {
       vdev.features = k.vring_transport_features(vdev.features);
-      await k.vdpa_set_features(vdpa, vdev.features);
+      await vdpa.set_features(vdev.features);
     },
     bus_name: () => vdpa.dev.name,
 
