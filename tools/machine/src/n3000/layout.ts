@@ -13,6 +13,8 @@ export const BAR_MIGRATION = 4;
 export const COMMON_OFFSET = 0x0000;
 export const ISR_OFFSET = 0x0400;
 export const DEVICE_OFFSET = 0x0800;
+/** What only the physical function has: settings of its virtual ones. */
+export const VF_ADMIN_OFFSET = 0x1000;
 export const MSIX_TABLE_OFFSET = 0x2000;
 export const MSIX_PBA_OFFSET = 0x3000;
 const REGISTERS_SIZE = 0x4000;

@@ -7,10 +7,11 @@ import type { ModelContext } from '../pci/model.ts';
 import { VirtualFunctions } from '../pci/sriov.ts';
 import { N3000Function } from './function.ts';
 import { PF_IDS, VF_IDS, pfParts, vfParts } from './image.ts';
-import { functionBars } from './layout.ts';
+import { BAR_REGISTERS, functionBars, VF_ADMIN_OFFSET } from './layout.ts';
 import type { N3000FunctionConfig } from './config.ts';
 import { defaultMac, macBytes, macPlus } from '../virtio/net-settings.ts';
 import type { N3000Settings } from './settings.ts';
+import { VfAdmin, VF_ADMIN_SIZE } from './vf-admin.ts';
 
 /** A virtual function: its dirty log may be written by the physical one. */
 export class N3000Vf extends N3000Function {
@@ -24,6 +25,17 @@ export class N3000Vf extends N3000Function {
     this.index = index;
   }
 
+  /** Six bytes, as the driver reads them. */
+  get mac(): Uint8Array {
+    return this.net.bytes.slice(0, 6);
+  }
+
+  /** The physical function gives it another address, which its driver hears of. */
+  setMac(mac: Uint8Array): undefined {
+    this.net.setPermanentMac(mac);
+    this.configChanged();
+  }
+
   protected override logPort(): DmaPort {
     return this.pf.dma;
   }
@@ -32,6 +44,17 @@ export class N3000Vf extends N3000Function {
 /** The physical function. */
 export class N3000Pf extends N3000Function {
   private readonly virtual: VirtualFunctions<N3000Vf> | null;
+  /** Addresses that were set, which functions have when they come. */
+  private readonly vfMacs = new Map<number, Uint8Array>();
+  private readonly admin = new VfAdmin({
+    get: (vf) => this.vfs[vf]?.mac ?? null,
+    set: (vf, mac) => {
+      const function_ = this.vfs[vf];
+      if (function_ === undefined) return;
+      this.vfMacs.set(vf, mac);
+      function_.setMac(mac);
+    },
+  });
 
   constructor(context: ModelContext, config: N3000FunctionConfig) {
     const { site, host, multifunction, nextFunction } = context;
@@ -55,6 +78,14 @@ export class N3000Pf extends N3000Function {
     return this.virtual?.all ?? [];
   }
 
+  override readBar(bar: number, offset: number, size: 1 | 2 | 4): number {
+    return isAdmin(bar, offset) ? this.admin.read(offset - VF_ADMIN_OFFSET) : super.readBar(bar, offset, size);
+  }
+
+  override writeBar(bar: number, offset: number, size: 1 | 2 | 4, value: number): undefined {
+    return isAdmin(bar, offset) ? this.admin.write(offset - VF_ADMIN_OFFSET, size, value) : super.writeBar(bar, offset, size, value);
+  }
+
   protected override onReset(): undefined {
     super.onReset();
     // A reset of the physical function takes its virtual ones with it.
@@ -68,12 +99,16 @@ export class N3000Pf extends N3000Function {
     const parts = vfParts({ ...VF_IDS, vendor: this.config.get(0, 2) }, config.queue_pairs);
     return new VirtualFunctions<N3000Vf>(this, at, spec, host, (index, bus, devfn) => {
       const own = config.vfs[String(index)];
-      const mac = own?.mac === undefined ? macPlus(this.settings.mac, index + 1) : macBytes(own.mac);
+      const mac = this.vfMacs.get(index) ?? (own?.mac === undefined ? macPlus(this.settings.mac, index + 1) : macBytes(own.mac));
       const vf = new N3000Vf(this, index, { ...context.site, bus, devfn }, parts, { ...this.settings, mac });
       vf.plug(plugInto(context, own?.link ?? config.link, vf.bdf, own?.learning ?? true));
       return vf;
     });
   }
+}
+
+function isAdmin(bar: number, offset: number): boolean {
+  return bar === BAR_REGISTERS && offset >= VF_ADMIN_OFFSET && offset < VF_ADMIN_OFFSET + VF_ADMIN_SIZE;
 }
 
 function plugInto(context: ModelContext, link: string | undefined, name: string, learning: boolean): NetPort | null {

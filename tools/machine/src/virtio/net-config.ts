@@ -9,7 +9,7 @@ const MTU_AT = 10;
 /** The structure's bytes. The driver only reads them. */
 export class NetConfig {
   readonly bytes = new Uint8Array(virtio_net_config.size);
-  private readonly mac: Uint8Array;
+  private mac: Uint8Array;
 
   constructor(settings: NetSettings) {
     this.mac = settings.mac;
@@ -30,6 +30,12 @@ export class NetConfig {
   /** Set the address the function answers to, until it is reset. */
   setMac(mac: Uint8Array): undefined {
     this.bytes.set(mac, 0);
+  }
+
+  /** Set the address for good: resets keep it. */
+  setPermanentMac(mac: Uint8Array): undefined {
+    this.mac = mac;
+    this.setMac(mac);
   }
 
   /** The permanent address again. */
