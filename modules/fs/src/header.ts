@@ -17,6 +17,8 @@ export interface Process {
   readonly files: ReadonlyMap<number, File>;
   cwd: string;
   readonly rlimits: Map<number, number>;
+  /** Permission bits its new files do not get. */
+  umask: number;
   /** What it was started with, for /proc/PID/cmdline. */
   argv: readonly string[];
   /** `null` for one the kernel made, or whose parent has exited. */
@@ -288,6 +290,12 @@ export interface FsSymbols {
   ksys_rmdir: (proc: Process, path: string) => Promise<void>;
   ksys_symlink: (proc: Process, target: string, path: string) => Promise<void>;
   ksys_rename: (proc: Process, from: string, to: string) => Promise<void>;
+  /** @param mode permission bits. @throws ENOENT; EPERM for a stranger, and in /proc */
+  ksys_chmod: (proc: Process, path: string, mode: number) => Promise<void>;
+  /** @param uid, gid -1 leaves it. @throws ENOENT EPERM */
+  ksys_chown: (proc: Process, path: string, uid: number, gid: number, followLink: boolean) => Promise<void>;
+  /** @param mtime seconds since the epoch; `null` for now. @throws ENOENT EPERM */
+  ksys_utimes: (proc: Process, path: string, mtime: number | null, followLink: boolean) => Promise<void>;
   ksys_access: (proc: Process, path: string, mode: number) => Promise<void>;
   ksys_socket: (proc: Process, family: number, type: number, protocol: number) => Promise<number>;
   ksys_bind: (proc: Process, fd: number, address: Uint8Array) => Promise<void>;

@@ -55,13 +55,15 @@ export default defineModule({
     'ksys_open', 'ksys_close', 'ksys_read', 'ksys_write', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl', 'ksys_fsync',
     'ksys_mmap', 'ksys_munmap', 'ksys_poll', 'ksys_eventfd', 'ksys_pipe', 'ksys_dup', 'ksys_stat', 'ksys_readlink',
     'ksys_readdir', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
+    'ksys_chmod', 'ksys_chown', 'ksys_utimes',
     'ksys_socket', 'ksys_bind', 'ksys_sendmsg', 'ksys_recvmsg',
     'ksys_getsockname', 'ksys_setsockopt', 'fs_leftovers',
   ],
 
   module_init(k) {
     const { machine } = k;
-    const make = createNodeMaker(() => BOOT_TIME + Math.floor(machine.sched.now / 1e9));
+    const seconds = (): number => BOOT_TIME + Math.floor(machine.sched.now / 1e9);
+    const make = createNodeMaker(seconds);
     const roots = createRoots(make);
     const active = createActiveNodes(k);
     const { makeDirs, ...kernfs } = createKernfs(roots, make, createAttributes(k, active), active, procContent);
@@ -94,7 +96,7 @@ export default defineModule({
     return {
       ksymtab: {
         ...kernfs, ...proc, ...chrdevs.symbols, ...blkdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
-        ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots),
+        ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots, seconds),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
         wait_event_interruptible: (wq, condition, what, wchan) => nap(wq, condition, what, wchan),
         fget: files.fget,

@@ -1,4 +1,4 @@
-import { F_OK, O_RDWR, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
+import { F_OK, O_CREAT, O_RDWR, O_WRONLY, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { bootFs, refusal } from './testing/kernel.ts';
 import type { TestKernel } from './testing/kernel.ts';
@@ -143,5 +143,26 @@ test('a device node is what its maker says, and an open of it is ENXIO when nobo
     await k.ksys_mknod(root, '/tmp/n', 0o666, { major: 240, minor: 77 });
     expect(await k.ksys_stat(root, '/tmp/n', true)).toMatchObject({ kind: 'chr', mode: 0o644, rdev: { major: 240, minor: 77 } });
     await expect(k.ksys_open(root, '/tmp/n', O_RDWR)).rejects.toMatchObject(refusal('ENXIO', 'chrdev.nobody'));
+  });
+});
+
+test('modes, owners and times are the owner\'s to set, and no longer fixed', async () => {
+  const { k, root, user, inTask } = await bootFs();
+  await inTask(async () => {
+    await k.ksys_close(root, await k.ksys_open(root, '/tmp/f', O_CREAT | O_WRONLY, 0o666));
+    await k.ksys_chmod(root, '/tmp/f', 0o4755);
+    await k.ksys_chown(root, '/tmp/f', 1000, -1, true);
+    await k.ksys_utimes(user, '/tmp/f', 5, true);
+    expect(await k.ksys_stat(root, '/tmp/f', true)).toMatchObject({ mode: 0o4755, uid: 1000, gid: 0, mtime: 5 });
+    await k.ksys_utimes(root, '/tmp/f', null, true);
+    expect((await k.ksys_stat(root, '/tmp/f', true)).mtime).toBeGreaterThan(1_700_000_000);
+    await expect(k.ksys_chown(user, '/tmp/f', 0, 0, true)).rejects.toMatchObject(refusal('EPERM', 'chown.cap'));
+    await expect(k.ksys_chmod(user, '/dev/null', 0o777)).rejects.toMatchObject(refusal('EPERM', 'chmod.owner'));
+    await expect(k.ksys_chmod(root, '/proc/devices', 0o777)).rejects.toMatchObject(refusal('EPERM', 'chmod.proc'));
+    await expect(k.ksys_utimes(root, '/tmp/nosuch', 1, true)).rejects.toMatchObject(refusal('ENOENT'));
+    root.umask = 0o077;
+    await k.ksys_mkdir(root, '/tmp/d', 0o777);
+    expect((await k.ksys_stat(root, '/tmp/d', true)).mode).toBe(0o700);
+    expect(k.ksys_fork(root).umask).toBe(0o077);
   });
 });

@@ -1,10 +1,9 @@
 /** Making, removing and asking about names. Mirrors `fs/namei.c`, `fs/stat.c` and `fs/readdir.c` (Linux 6.1). */
-import { CAP_MKNOD, F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
+import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
 import type { FsSymbols, Process, Stat } from './header.ts';
 import type { NodeMaker, Roots } from './kernfs.ts';
 import { inKernfsOrder, inProcOrder, newestFirst } from './name-order.ts';
-import { UMASK } from './open.ts';
 import { isOrdinary } from './path.ts';
 import type { Found, Walker } from './path.ts';
 import { checkMayAdd, checkMayDelete, checkPermission } from './permission.ts';
@@ -14,10 +13,10 @@ import type { TreeNode } from './tree.ts';
 
 type NameSymbols = Pick<FsSymbols,
   | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_mknod' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
-  | 'ksys_rename' | 'ksys_access'>;
+  | 'ksys_rename' | 'ksys_access' | 'ksys_chmod' | 'ksys_chown' | 'ksys_utimes'>;
 
 /** Make the calls on names of one kernel. */
-export function createNames(walker: Walker, make: NodeMaker, roots: Roots): NameSymbols {
+export function createNames(walker: Walker, make: NodeMaker, roots: Roots, seconds: () => number): NameSymbols {
   const mounts: ReadonlySet<TreeNode> = new Set(Object.values(roots));
 
   /** Users add and remove names in memory file systems only. @throws EPERM elsewhere */
@@ -42,6 +41,14 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots): Name
     const found = walker.walk(proc, path, false);
     if (found.node === null) throw fail('ENOENT', 'path.missing', `${path}: ${pathOf(found.parent)} has no ${found.name}`);
     return { found, victim: found.node };
+  }
+
+  /** The node whose attributes are set. @throws ENOENT EPERM for a stranger */
+  function ownedNode(proc: Process, path: string, followLink: boolean, what: string): TreeNode {
+    const { node, parent, name } = walker.walk(proc, path, followLink);
+    if (node === null) throw fail('ENOENT', 'path.missing', `${path}: ${pathOf(parent)} has no ${name}`);
+    if (node.uid !== proc.cred.uid && !proc.cred.caps.has(CAP_FOWNER)) throw fail('EPERM', `${what}.owner`, `${path}: owner ${node.uid}, uid ${proc.cred.uid}`);
+    return node;
   }
 
   function statOf(node: TreeNode, proc: Process): Stat {
@@ -140,12 +147,26 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots): Name
     },
     ksys_mkdir: async (proc, path, mode) => {
       const { parent, name } = placeFor(proc, path, 'mkdir', true);
-      attach(parent, make.dir(name, mode & 0o1777 & ~UMASK, parent.flavour, proc.cred));
+      attach(parent, make.dir(name, mode & 0o1777 & ~proc.umask, parent.flavour, proc.cred));
     },
     ksys_mknod: async (proc, path, mode, { major, minor }) => {
       const { parent, name } = placeFor(proc, path, 'mknod', false);
       if (!proc.cred.caps.has(CAP_MKNOD)) throw fail('EPERM', 'mknod.cap', `${path}: CAP_MKNOD is missing`);
-      attach(parent, make.device(name, mode & 0o1777 & ~UMASK, parent.flavour, 'chr', major, minor, proc.cred));
+      attach(parent, make.device(name, mode & 0o1777 & ~proc.umask, parent.flavour, 'chr', major, minor, proc.cred));
+    },
+    ksys_chmod: async (proc, path, mode) => {
+      const node = ownedNode(proc, path, true, 'chmod');
+      if (node.flavour === 'proc') throw fail('EPERM', 'chmod.proc', `${path} is in /proc`);
+      node.mode = mode & 0o7777;
+    },
+    ksys_chown: async (proc, path, uid, gid, followLink) => {
+      const node = ownedNode(proc, path, followLink, 'chown');
+      if ((uid >= 0 && uid !== node.uid) && !proc.cred.caps.has(CAP_CHOWN)) throw fail('EPERM', 'chown.cap', `${path}: CAP_CHOWN is missing`);
+      if (uid >= 0) node.uid = uid;
+      if (gid >= 0) node.gid = gid;
+    },
+    ksys_utimes: async (proc, path, mtime, followLink) => {
+      ownedNode(proc, path, followLink, 'utimes').mtime = mtime ?? seconds();
     },
     ksys_symlink: async (proc, target, path) => {
       if (target === '') throw fail('ENOENT', 'symlink.target', 'an empty target');

@@ -17,8 +17,6 @@ import { generic_file_llseek } from './seek.ts';
 import { attach, DeviceTreeNode, DirTreeNode, FileTreeNode, LinkTreeNode, pathOf } from './tree.ts';
 import type { TreeNode } from './tree.ts';
 
-/** Permission bits a new file never gets; processes here have no umask of their own. */
-export const UMASK = 0o022;
 
 /** What read and write access each O_ACCMODE asks for: O_RDONLY, O_WRONLY, O_RDWR, and 3 for ioctl only. */
 const ACCESS = [R_OK, W_OK, R_OK | W_OK, R_OK | W_OK] as const;
@@ -41,7 +39,7 @@ export function createOpen(
     checkMayAdd(parent, proc);
     if (parent.flavour === 'sysfs') throw fail('EACCES', 'open.create', `${pathOf(parent)}: no file can be made in sysfs`);
     const content = memoryContent(new Uint8Array(0), () => { node.mtime = make.now(); });
-    const node: FileTreeNode = make.file(name, mode & 0o7777 & ~UMASK, parent.flavour, content, proc.cred);
+    const node: FileTreeNode = make.file(name, mode & 0o7777 & ~proc.umask, parent.flavour, content, proc.cred);
     attach(parent, node);
     return node;
   }

@@ -27,6 +27,7 @@ export class ProcessImpl implements Process {
   cwd: string;
   readonly rlimits = new Map<number, number>([[RLIMIT_NOFILE, NOFILE_DEFAULT], [RLIMIT_MEMLOCK, MEMLOCK_DEFAULT]]);
   exited = false;
+  umask = 0o022;
   argv: readonly string[];
   parent: ProcessImpl | null;
   pgid: number;
@@ -155,6 +156,7 @@ export function createProcesses(
     if (parent.exited) throw fail('ESRCH', 'process.exited', `process ${parent.pid} has exited`);
     const { uid, gid, caps } = parent.cred;
     const child = create(comm, { uid, gid, caps: new Set(caps) }, parent.cwd, parent);
+    child.umask = parent.umask;
     for (const [signal, action] of parent.actions) if (action === 'ignore') child.actions.set(signal, action);
     for (const [fd, file] of parent.files) {
       files.get_file(file);

@@ -38,11 +38,11 @@ export interface NodeInit {
 export abstract class TreeNode implements Node {
   abstract readonly kind: NodeKind;
   name: string;
-  readonly mode: number;
+  mode: number;
   readonly ino: number;
   readonly flavour: Flavour;
-  readonly uid: number;
-  readonly gid: number;
+  uid: number;
+  gid: number;
   mtime: number;
   parent: DirTreeNode | null = null;
   /** Taken out of the tree; open files of it live on. */

@@ -13,15 +13,16 @@ export const origins: readonly ProgramOrigin[] = [
   { as: 'kmod 30', programs: words('insmod rmmod lsmod modprobe modinfo depmod kmod') },
   { as: 'iproute2 6.1', programs: words('vdpa ip') },
   { as: 'pciutils', programs: words('lspci') },
-  { as: 'util-linux', programs: words('dmesg hexdump hd mount') },
+  { as: 'util-linux', programs: words('dmesg hexdump hd mount setsid setpriv') },
   { as: 'bash 5.2', programs: words('bash') },
   { as: 'dash 0.5.12, as Debian has it', programs: words('sh dash') },
   {
     as: 'coreutils 9.1',
     programs: words(`ls cat head tail wc tee paste nl tac sort uniq cut tr od stat readlink realpath basename dirname mkdir mknod rmdir rm cp mv ln
-      unlink touch chmod chown mktemp uname id whoami sleep date env printenv seq timeout sync true false nproc echo printf yes`),
+      unlink touch chmod chown chgrp dd nohup nice expr md5sum sha1sum sha256sum sha512sum cksum base64 truncate fold expand comm mktemp uname id whoami sleep date env printenv seq timeout sync true false nproc echo printf yes`),
   },
   { as: 'grep, sed, findutils, diffutils, debianutils, ncurses, bsdmainutils, hostname', programs: words('grep egrep fgrep sed find xargs cmp diff which clear rev hostname') },
+  { as: 'procps 4.0', programs: words('kill ps pgrep pidof') },
   { as: 'busybox, shadow', programs: words('busybox su') },
   { as: 'tcpdump, tcpreplay: reduced to sending and taking captures', programs: words('tcpreplay tcpdump') },
   { as: "the lab's own: what modprobe would do, and why each step is there", programs: words('modplan') },

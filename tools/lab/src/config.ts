@@ -120,6 +120,9 @@ export const labSchema = z.strictObject({
   files: z.record(z.string().regex(/^\//, 'an absolute path in the lab'), z.string()).default({})
     .describe('files of the lab, by path: copies of host files, named relative to the lab file'),
   fail: z.array(faultRule).optional().describe('what fails on purpose: MODULE:WHAT[:N][=ERRNO]; an empty list lets rules be added while the lab runs'),
+  programs: z.strictObject({
+    without: z.array(z.string()).default([]).describe('programs the machine has not got'),
+  }).prefault({}),
   modules: z.strictObject({
     only: z.array(z.string()).optional().describe('modules in the tree; all when absent'),
     without: z.array(z.string()).default([]).describe('modules left out of the tree'),

@@ -173,7 +173,7 @@ export class UserProcess {
 
   /** A node for a character device. */
   mknod(path: string, mode: number, rdev: { readonly major: number; readonly minor: number }): Promise<void> {
-    return this.#sys.ksys_mknod(this.proc, path, mode, rdev);
+    return this.#enter(() => this.#sys.ksys_mknod(this.proc, path, mode, rdev));
   }
 
   mkdir(path: string, mode = 0o777): Promise<void> {
@@ -194,6 +194,20 @@ export class UserProcess {
 
   rename(from: string, to: string): Promise<void> {
     return this.#enter(() => this.#sys.ksys_rename(this.proc, from, to));
+  }
+
+  chmod(path: string, mode: number): Promise<void> {
+    return this.#enter(() => this.#sys.ksys_chmod(this.proc, path, mode));
+  }
+
+  /** @param uid, gid -1 leaves it */
+  chown(path: string, uid: number, gid: number, followLink = true): Promise<void> {
+    return this.#enter(() => this.#sys.ksys_chown(this.proc, path, uid, gid, followLink));
+  }
+
+  /** @param mtime seconds since the epoch; `null` for now */
+  utimes(path: string, mtime: number | null, followLink = true): Promise<void> {
+    return this.#enter(() => this.#sys.ksys_utimes(this.proc, path, mtime, followLink));
   }
 
   access(path: string, mode: number): Promise<void> {

@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { dashSnippets } from './testing/dash-snippets.ts';
 import { jobSnippets } from './testing/job-snippets.ts';
 import { snippets as languageSnippets } from './testing/snippets.ts';
+import { toolSnippets } from './testing/tool-snippets.ts';
 import { testShell, type TestShell } from './testing/shell-kernel.ts';
 
 const present = spawnSync('bash', ['-c', '[[ $BASH_VERSION == 5.* ]] && ls --version | grep -q coreutils']).status === 0;
@@ -30,7 +31,7 @@ done`;
 
 const dashIsSh = spawnSync('sh', ['-c', 'readlink -f /bin/sh']).stdout?.toString().trim().endsWith('/dash') === true;
 
-describe.runIf(present).each([['bash', [...languageSnippets, ...jobSnippets]], ['sh', dashIsSh ? dashSnippets : []]] as const)('like %s and coreutils', (shell, snippets) => {
+describe.runIf(present).each([['bash', [...languageSnippets, ...jobSnippets, ...toolSnippets]], ['sh', dashIsSh ? dashSnippets : []]] as const)('like %s and coreutils', (shell, snippets) => {
   let lab: TestShell;
   let host: string;
 

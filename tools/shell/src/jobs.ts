@@ -93,20 +93,20 @@ export class Jobs {
     for (const job of [...this.#running]) {
       const ended = await this.#shell.p.wait4(job.child.pid, WNOHANG);
       if (ended === null) continue;
-      await this.#over(job, ended.status);
+      await this.#over(job, ended.status, false);
       this.#untold.add(job.child.pid);
     }
   }
 
   /** Wait for one of these jobs to end, or a caught signal. */
-  async wait(jobs: readonly Job[]): Promise<Waited> {
+  async wait(jobs: readonly Job[], tells = true): Promise<Waited> {
     const { p } = this.#shell;
     try {
       const only = jobs.length === 1 ? jobs[0] : undefined;
       for (;;) {
         const found = only === undefined ? await this.#any(jobs) : { job: only, status: (await p.wait4(only.child.pid, 0, false))?.status ?? 0 };
         const signal = this.#shell.cameIn.at(-1) ?? null;
-        const status = found === null ? 0 : await this.#over(found.job, found.status);
+        const status = found === null ? 0 : await this.#over(found.job, found.status, tells);
         if (signal !== null) return { job: null, status: 128 + signal, signal };
         if (found !== null) return { job: found.job, status, signal };
       }
@@ -139,12 +139,13 @@ export class Jobs {
     this.#running = this.#running.filter((job) => !jobs.includes(job));
   }
 
-  async #over(job: Job, status: number): Promise<number> {
+  async #over(job: Job, status: number, tells = true): Promise<number> {
     this.#running = this.#running.filter((other) => other !== job);
     const failure = job.child.failure();
     if (failure !== undefined) throw failure;
     const signal = status & 0x7f;
-    if (signal !== 0 && (signal !== SIGTERM || this.#shell.state.dialect === 'dash') && signal !== SIGINT && signal !== SIGPIPE) await this.tellOfEnd(job.child.pid, signal, job.text);
+    const isDash = this.#shell.state.dialect === 'dash';
+    if ((tells || !isDash) && signal !== 0 && (signal !== SIGTERM || isDash) && signal !== SIGINT && signal !== SIGPIPE) await this.tellOfEnd(job.child.pid, signal, job.text);
     this.#ended.set(job.child.pid, exitStatus(status));
     return exitStatus(status);
   }

@@ -52,7 +52,11 @@ async function runScript(shell: Shell, argv: readonly string[]): Promise<number>
   }
   const fd = await shell.p.open(path);
   const text = await readAndClose(shell, fd);
-  return asScript(shell, path, args, text, /^#! *\S*\/(sh|dash)\b/.test(text) ? 'dash' : 'bash');
+  const [, interpreter, option] = /^#![ \t]*(\S+)(?:[ \t]+(.*\S))?/.exec(text) ?? [];
+  if (interpreter === undefined || /\/(ba|da)?sh$/.test(interpreter)) return asScript(shell, path, args, text, /\/(sh|dash)$/.test(interpreter ?? '') ? 'dash' : 'bash');
+  const program = PROGRAM_DIRS.exec(interpreter)?.[3];
+  if (program === undefined || !shell.applets.has(program)) throw new ShellError(`${path}: cannot execute: required file not found`, 127, false);
+  return runProgram(shell, [interpreter, ...(option === undefined ? [] : [option]), path, ...args]);
 }
 
 async function readAndClose(shell: Shell, fd: number): Promise<string> {
@@ -68,9 +72,11 @@ async function readAndClose(shell: Shell, fd: number): Promise<string> {
 export async function asScript(shell: Shell, name: string, args: readonly string[], text: string, dialect: ShellState['dialect'] = 'bash'): Promise<number> {
   const { state } = shell;
   state.dialect = dialect;
+  const version = state.get('BASH_VERSION');
   state.tellsLines = true;
   state.vars = new Map([...state.vars].filter(([, variable]) => variable.exported));
   state.functions = new Map();
+  if (dialect === 'bash' && version !== undefined) state.set('BASH_VERSION', version);
   state.set('IFS', ' \t\n');
   state.locals = [];
   state.name = name;

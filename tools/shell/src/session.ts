@@ -31,6 +31,12 @@ export const WALK = `walk() { find "$1" -mindepth "\${3:-0}" -maxdepth "\${2:-3}
   elif [ -f "$p" ]; then m=$(stat -c %a "$p"); case $m in 2*|[0-3]*) echo "f $m $p";; *) echo "f $m $p = $(timeout 2 head -c 400 "$p" 2>&1 | tr '\\0' '~' | tr '\\n' '|')";; esac
   else echo "? $(stat -c '%a %t:%T' "$p") $p"; fi; done; }`;
 
+/** The programs a lab's machine has. */
+function present(all: AppletTable, { lab }: System): AppletTable {
+  const without = new Set(lab?.config.programs.without);
+  return without.size === 0 ? all : new Map([...all].filter(([name]) => !without.has(name)));
+}
+
 /** One shell session. All calls happen inside a task of its process. */
 export class Session {
   readonly shell: Shell;
@@ -51,7 +57,7 @@ export class Session {
     for (const [name, value] of Object.entries(env)) state.set(name, value, true);
     state.set('IFS', ' \t\n');
     state.set('BASH_VERSION', '5.2.15(1)-release');
-    const session = new Session(new Shell(state, system, options.applets ?? ownApplets), options);
+    const session = new Session(new Shell(state, system, present(options.applets ?? ownApplets, system)), options);
     session.#attach(system, p);
     await session.shell.run(WALK);
     return session;

@@ -4,7 +4,7 @@ import { readBytes } from '../streams.ts';
 import { options } from './options.ts';
 
 const od: Applet = async (c) => {
-  const o = await options(c, 'A:t:N:j:vxcb', { 'address-radix': 'A', format: 't', 'read-bytes': 'N', 'skip-bytes': 'j' });
+  const o = await options(c, 'A:t:N:j:vxcbw:do', { 'address-radix': 'A', format: 't', 'read-bytes': 'N', 'skip-bytes': 'j' });
   const bytes = await binary(c, o.operands[0]);
   const from = Number(o.get('j') ?? 0);
   const data = bytes.subarray(from, from + Number(o.get('N') ?? Infinity));
@@ -16,10 +16,11 @@ const od: Applet = async (c) => {
     return radix === 'n' ? '' : n.toString(radix === 'x' ? 16 : radix === 'd' ? 10 : 8).padStart(radix === 'x' ? 6 : 7, '0');
   };
   const width = type === 'c' ? 3 : { x: size * 2, o: [0, 3, 6, 0, 11, 0, 0, 0, 22][size], d: [0, 4, 6, 0, 11, 0, 0, 0, 20][size], u: [0, 3, 5, 0, 10, 0, 0, 0, 20][size] }[m?.[1] ?? 'x'] ?? 2;
+  const wide = Number(o.get('w') ?? 16);
   let last = '';
   let starred = false;
-  for (let at = 0; at < data.length; at += 16) {
-    const row = data.subarray(at, at + 16);
+  for (let at = 0; at < data.length; at += wide) {
+    const row = data.subarray(at, at + wide);
     const cells: string[] = [];
     for (let i = 0; i < row.length; i += size) {
       let value = 0n;
@@ -30,7 +31,7 @@ const od: Applet = async (c) => {
       else cells.push(value.toString(m?.[1] === 'o' ? 8 : 16).padStart(width, '0'));
     }
     const line = cells.map((cell) => ` ${cell}`).join('');
-    if (line === last && at + 16 < data.length + 1 && row.length === 16 && !o.has('v')) {
+    if (line === last && at + wide < data.length + 1 && row.length === wide && !o.has('v')) {
       if (!starred) c.out('*\n');
       starred = true;
       continue;

@@ -4,26 +4,38 @@ import type { UserProcess } from '@vdpalab/lab';
 import { O_CREAT, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 import { joinPath } from '../path-text.ts';
 import type { Applet, Program } from '../program.ts';
-import { linesOf, readBytes, writeBytes } from '../streams.ts';
+import { readBytes, writeBytes } from '../streams.ts';
 import { errorText, refusedWith } from '../system.ts';
+import { cmp, diff } from './diff.ts';
+import { chmod, chown, touch } from './mode.ts';
 import { missingOperand, options, quoteName } from './options.ts';
 import { formatDate, groupName, kindName, modeString, userName } from './stat-text.ts';
 
 const stat: Applet = async (c) => {
-  const o = await options(c, 'c:Lt', { format: 'c', dereference: 'L', terse: 't', printf: 'p' });
+  const o = await options(c, 'c:Ltp:f', { 'file-system': 'f', format: 'c', dereference: 'L', terse: 't', printf: 'p' });
   if (o.operands.length === 0) return missingOperand(c);
   let status = 0;
   for (const path of o.operands) {
     try {
+      if (o.has('f')) {
+        await c.p.stat(path);
+        c.out(`${(o.get('c') ?? '%T').replace(/%T/g, fileSystemOf(path))}\n`);
+        continue;
+      }
       const s = o.has('L') ? await c.p.stat(path) : await c.p.lstat(path);
       const target = s.kind === 'link' ? await c.p.readlink(path) : null;
-      c.out(`${(o.get('c') ?? usualFormat(s)).replace(/%([a-zA-Z%])/g, (all, letter: string) => statField(letter, path, s, target) ?? all)}\n`);
+      c.out(`${(o.get('c') ?? o.get('p') ?? usualFormat(s)).replace(/%([a-zA-Z%])/g, (all, letter: string) => statField(letter, path, s, target) ?? (all === '' ? all : '?'))}${o.has('p') ? '' : '\n'}`.replace(o.has('p') ? /\\n/g : /(?!)/, '\n'));
     } catch (error) {
       status = await c.fail(`cannot stat${o.has('L') ? '' : 'x'} ${quoteName(path)}: ${errorText(error)}`);
     }
   }
   return status;
 };
+
+/** What `stat -f` calls the file system of a path. */
+function fileSystemOf(path: string): string {
+  return path.startsWith('/sys') ? 'sysfs' : path.startsWith('/proc') ? 'proc' : 'tmpfs';
+}
 
 function usualFormat(s: Stat): string {
   return `  File: %N\n  Size: %s\t\tBlocks: %b\t   IO Block: 4096   %F\nDevice: 0,5\tInode: %i\tLinks: %h${s.rdev === null ? '' : '\tDevice type: %t,%T'}\nAccess: (%a/%A)  Uid: (%u/%U)   Gid: (%g/%G)\nModify: %y`;
@@ -147,11 +159,14 @@ async function each(c: Program, operands: readonly string[], verb: string, body:
     try {
       await body(path);
     } catch (error) {
-      status = await c.fail(`${verb} ${quoteName(path)}: ${errorText(error)}`);
+      status = await c.fail(error instanceof Refused ? error.message : `${verb} ${quoteName(path)}: ${errorText(error)}`);
     }
   }
   return status;
 }
+
+/** A refusal whose message is of its own. */
+class Refused extends Error {}
 
 const mkdir: Applet = async (c) => {
   const o = await options(c, 'pm:v', { parents: 'p', mode: 'm', verbose: 'v' });
@@ -159,6 +174,7 @@ const mkdir: Applet = async (c) => {
   return each(c, o.operands, 'cannot create directory', async (path) => {
     if (!o.has('p')) {
       await c.p.mkdir(path, mode);
+      if (o.has('v')) c.out(`mkdir: created directory ${quoteName(path)}\n`);
       return;
     }
     const parts = path.split('/');
@@ -168,7 +184,10 @@ const mkdir: Applet = async (c) => {
       try {
         await c.p.mkdir(part, mode);
       } catch (error) {
-        if (!refusedWith(error, 'EEXIST', 'EPERM', 'EACCES') || (await quietStat(c, part))?.kind !== 'dir') throw error;
+        const there = refusedWith(error, 'EEXIST', 'EPERM', 'EACCES') ? await quietStat(c, part) : null;
+        if (there?.kind === 'dir') continue;
+        if (there === null || i === parts.length) throw error;
+        throw new Refused(`cannot create directory ${quoteName(part)}: Not a directory`);
       }
     }
   });
@@ -183,6 +202,7 @@ const rm: Applet = async (c) => {
       const { kind } = await c.p.lstat(path);
       if (kind !== 'dir') {
         await c.p.unlink(path);
+        if (o.has('v')) c.out(`removed ${quoteName(path)}\n`);
         return;
       }
       if (!o.has('r', 'R', 'd')) {
@@ -191,6 +211,7 @@ const rm: Applet = async (c) => {
       }
       if (!o.has('d')) for (const { name } of await c.p.readdir(path)) await remove(`${path.replace(/\/$/, '')}/${name}`);
       await c.p.rmdir(path);
+      if (o.has('v')) c.out(`removed directory ${quoteName(path)}\n`);
     } catch (error) {
       const text = errorText(error);
       if (o.has('f') && refusedWith(error, 'ENOENT', 'ENOTDIR')) return;
@@ -226,7 +247,7 @@ async function quietStat(c: Program, path: string): Promise<Stat | null> {
 }
 
 const cp: Applet = async (c) => {
-  const o = await options(c, 'rRapfdv', { recursive: 'r', archive: 'a', preserve: 'p', force: 'f' });
+  const o = await options(c, 'rRapfdv', { recursive: 'r', archive: 'a', preserve: 'p', force: 'f', verbose: 'v' });
   const pairs = await destinations(c, o.operands);
   if (pairs === null) return 1;
   let status = 0;
@@ -244,6 +265,7 @@ const cp: Applet = async (c) => {
         return;
       }
       if ((await quietStat(c, to)) === null) await c.p.mkdir(to, source.mode);
+      if (o.has('v')) c.out(`${quoteName(from)} -> ${quoteName(to)}\n`);
       for (const { name } of await c.p.readdir(from)) await copy(`${from}/${name}`, `${to}/${name}`);
       return;
     }
@@ -263,6 +285,7 @@ const cp: Applet = async (c) => {
         }
         try {
           await writeBytes(c.p, write, await readBytes(c.p, read));
+          if (o.has('v')) c.out(`${quoteName(from)} -> ${quoteName(to)}\n`);
         } finally {
           await c.p.close(write);
         }
@@ -278,7 +301,7 @@ const cp: Applet = async (c) => {
 };
 
 const mv: Applet = async (c) => {
-  const o = await options(c, 'finv', { force: 'f', 'no-clobber': 'n' });
+  const o = await options(c, 'finv', { force: 'f', 'no-clobber': 'n', verbose: 'v' });
   const pairs = await destinations(c, o.operands);
   if (pairs === null) return 1;
   let status = 0;
@@ -291,6 +314,7 @@ const mv: Applet = async (c) => {
     }
     try {
       await c.p.rename(from, to);
+      if (o.has('v')) c.out(`renamed ${quoteName(from)} -> ${quoteName(to)}\n`);
     } catch (error) {
       status = await c.fail(`cannot move ${quoteName(from)} to ${quoteName(to)}: ${errorText(error)}`);
     }
@@ -300,9 +324,15 @@ const mv: Applet = async (c) => {
 
 const ln: Applet = async (c) => {
   const o = await options(c, 'sfnTrv', { symbolic: 's', force: 'f', 'no-dereference': 'n' });
-  if (!o.has('s')) return c.fail('failed to create hard link: Operation not permitted');
   const [target, given] = o.operands;
-  if (target === undefined) return c.fail('missing file operand');
+  if (target === undefined) {
+    await c.err("ln: missing file operand\nTry 'ln --help' for more information.\n");
+    return 1;
+  }
+  if (!o.has('s')) {
+    if ((await quietStat(c, target)) === null) return c.fail(`failed to access ${quoteName(target)}: No such file or directory`);
+    return c.fail(`failed to create hard link ${quoteName(given ?? baseName(target))}: Operation not permitted`);
+  }
   const isDir = given !== undefined && !o.has('n', 'T') && (await quietStat(c, given))?.kind === 'dir';
   const path = given === undefined ? baseName(target) : isDir ? `${given}/${baseName(target)}` : given;
   try {
@@ -312,49 +342,6 @@ const ln: Applet = async (c) => {
   } catch (error) {
     return c.fail(`failed to create symbolic link ${quoteName(path)}: ${errorText(error)}`);
   }
-};
-
-const touch: Applet = async (c) => {
-  const o = await options(c, 'acmr:t:d:', {});
-  return each(c, o.operands, 'cannot touch', async (path) => {
-    if ((await quietStat(c, path)) !== null || o.has('c')) return;
-    await c.p.close(await c.p.open(path, O_WRONLY | O_CREAT, 0o666));
-  });
-};
-
-const cmp: Applet = async (c) => {
-  const o = await options(c, 'sl', { silent: 's', quiet: 's' });
-  const { texts, failed } = await c.inputs(o.operands);
-  if (failed || texts.length < 2) return 2;
-  const [a, b] = texts;
-  if (a.text === b.text) return 0;
-  if (o.has('s')) return 1;
-  let at = 0;
-  while (at < Math.min(a.text.length, b.text.length) && a.text[at] === b.text[at]) at++;
-  const line = 1 + (a.text.slice(0, at).match(/\n/g)?.length ?? 0);
-  if (at === Math.min(a.text.length, b.text.length)) await c.err(`cmp: EOF on ${a.text.length < b.text.length ? a.path : b.path} after byte ${at}, line ${line - (a.text[at - 1] === '\n' ? 1 : 0)}\n`);
-  else c.out(`${a.path} ${b.path} differ: char ${at + 1}, line ${line}\n`);
-  return 1;
-};
-
-const diff: Applet = async (c) => {
-  const o = await options(c, 'qubwr', { brief: 'q', unified: 'u' });
-  const { texts, failed } = await c.inputs(o.operands);
-  if (failed || texts.length < 2) return 2;
-  const [a, b] = texts;
-  if (a.text === b.text) return 0;
-  if (o.has('q')) c.out(`Files ${a.path} and ${b.path} differ\n`);
-  else {
-    for (const line of linesOf(a.text)) c.out(`< ${line}\n`);
-    c.out('---\n');
-    for (const line of linesOf(b.text)) c.out(`> ${line}\n`);
-  }
-  return 1;
-};
-
-const chmod: Applet = async (c) => {
-  const [, ...paths] = (await options(c, 'R')).operands;
-  return each(c, paths, 'cannot access', async (path) => void (await c.p.stat(path)));
 };
 
 const mktemp: Applet = async (c) => {
@@ -372,7 +359,7 @@ const mktemp: Applet = async (c) => {
 
 export const fileApplets: [string, Applet][] = [
   ['stat', stat], ['readlink', readlink], ['realpath', realpath], ['basename', basename], ['mkdir', mkdir], ['rm', rm], ['cp', cp], ['mv', mv],
-  ['ln', ln], ['touch', touch], ['cmp', cmp], ['diff', diff], ['chmod', chmod], ['chown', chmod], ['mktemp', mktemp],
+  ['ln', ln], ['touch', touch], ['cmp', cmp], ['diff', diff], ['chmod', chmod], ['chown', chown], ['chgrp', chown], ['mktemp', mktemp],
   ['dirname', async (c) => {
     const o = await options(c, 'z');
     if (o.operands.length === 0) return missingOperand(c);
@@ -380,8 +367,11 @@ export const fileApplets: [string, Applet][] = [
     return 0;
   }],
   ['rmdir', async (c) => {
-    const o = await options(c, 'pv');
-    return each(c, o.operands, 'failed to remove', (path) => c.p.rmdir(path));
+    const o = await options(c, 'pv', { parents: 'p', verbose: 'v' });
+    return each(c, o.operands, 'failed to remove', async (path) => {
+      if (o.has('v')) c.out(`rmdir: removing directory, ${quoteName(path)}\n`);
+      await c.p.rmdir(path);
+    });
   }],
   ['unlink', async (c) => each(c, c.args, 'cannot unlink', (path) => c.p.unlink(path))],
 ];

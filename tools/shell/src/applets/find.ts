@@ -5,7 +5,7 @@ import type { Applet, Program } from '../program.ts';
 import { ProgramExit } from '../program.ts';
 import { writeText } from '../streams.ts';
 import { errorText } from '../system.ts';
-import { modeString } from './stat-text.ts';
+import { modeString, userId } from './stat-text.ts';
 import { quoteName } from './options.ts';
 
 interface Seen {
@@ -132,8 +132,31 @@ class Walk {
         const kinds = (await this.#value(arg)).split(',').map((letter) => KIND[letter]);
         return async ({ stat }) => kinds.includes(stat.kind);
       }
-      case '-maxdepth': this.#maxDepth = Number(await this.#value(arg)); return yes;
-      case '-mindepth': this.#minDepth = Number(await this.#value(arg)); return yes;
+      case '-maxdepth': this.#maxDepth = await this.#count(arg); return yes;
+      case '-mindepth': this.#minDepth = await this.#count(arg); return yes;
+      case '-size': {
+        const m = /^([-+]?)(\d+)([cwbkMG]?)$/.exec(await this.#value(arg));
+        if (m === null) throw await this.#stop('Invalid argument to -size');
+        const unit = { c: 1, w: 2, b: 512, '': 512, k: 1024, M: 1024 ** 2, G: 1024 ** 3 }[m[3]] ?? 512;
+        const wanted = Number(m[2]);
+        return async ({ stat }) => {
+          const units = Math.ceil(stat.size / unit);
+          return m[1] === '+' ? units > wanted : m[1] === '-' ? units < wanted : units === wanted;
+        };
+      }
+      case '-newer': {
+        const file = await this.#value(arg);
+        const { mtime } = await this.#c.p.stat(file);
+        return async ({ stat }) => stat.mtime > mtime;
+      }
+      case '-user': case '-uid': {
+        const uid = userId(await this.#value(arg));
+        return async ({ stat }) => stat.uid === uid;
+      }
+      case '-links': {
+        const n = Number(await this.#value(arg));
+        return async ({ stat }) => stat.nlink === n;
+      }
       case '-depth': this.#depthFirst = true; return yes;
       case '-xdev': case '-mount': case '-noleaf': case '-follow': return yes;
       case '-true': return yes;
@@ -193,6 +216,12 @@ class Walk {
       await this.#c.flush();
       return (await this.#c.launch.runProgram(argv.map((arg) => arg.replaceAll('{}', path)))) === 0;
     };
+  }
+
+  async #count(option: string): Promise<number> {
+    const text = await this.#value(option);
+    if (!/^\d+$/.test(text)) throw await this.#stop(`Expected a positive decimal integer argument to ${option}, but got '${text}'`);
+    return Number(text);
   }
 
   async #value(option: string): Promise<string> {

@@ -7,7 +7,7 @@ import { regExpSource } from './regexp.ts';
 
 /** Print lines that match. */
 export const grep: Applet = async (c) => {
-  const o = await options(c, 'qviEFGnhHcoslLrRwxe:f:m:A:B:C:aIz', {
+  const o = await options(c, 'qviEFGPnhHcoslLrRwxe:f:m:A:B:C:aIz', {
     quiet: 'q', silent: 'q', 'invert-match': 'v', 'ignore-case': 'i', 'extended-regexp': 'E', 'fixed-strings': 'F', 'line-number': 'n', count: 'c',
     'only-matching': 'o', 'files-with-matches': 'l', recursive: 'r', 'word-regexp': 'w', 'line-regexp': 'x', regexp: 'e', 'no-messages': 's',
     'max-count': 'm', 'after-context': 'A', 'before-context': 'B', context: 'C', 'no-filename': 'h', 'with-filename': 'H', color: 'z',
@@ -18,8 +18,26 @@ export const grep: Applet = async (c) => {
     await c.err("Usage: grep [OPTION]... PATTERNS [FILE]...\nTry 'grep --help' for more information.\n");
     return 2;
   }
-  return new Search(c, o, patterns).run(operands);
+  try {
+    return await new Search(c, o, patterns).run(operands);
+  } catch (error) {
+    if (!(error instanceof GrepProblem)) throw error;
+    return c.fail(error.message, 2);
+  }
 };
+
+/** @throws GrepProblem with the message of GNU's regcomp for what is no expression */
+function compiled(source: string, flags: string): RegExp {
+  try {
+    return new RegExp(source, flags);
+  } catch (error) {
+    const text = String(error);
+    throw new GrepProblem(/Unterminated group/.test(text) ? 'Unmatched ( or \\(' : /Unmatched '\)'/.test(text) ? 'Unmatched ) or \\)'
+      : /character class/.test(text) ? 'Unmatched [, [^, [:, [., or [=' : /Nothing to repeat/.test(text) ? 'Invalid preceding regular expression' : 'Invalid regular expression');
+  }
+}
+
+class GrepProblem extends Error {}
 
 class Search {
   readonly #c: Program;
@@ -31,12 +49,12 @@ class Search {
   constructor(c: Program, o: Options, patterns: readonly string[]) {
     this.#c = c;
     this.#o = o;
-    const extended = o.has('E') || c.name === 'egrep';
+    const extended = o.has('E', 'P') || c.name === 'egrep';
     const sources = patterns.flatMap((pattern) => pattern.split('\n')).map((pattern) =>
-      o.has('F') || c.name === 'fgrep' ? pattern.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&') : regExpSource(pattern, extended));
+      o.has('F') || c.name === 'fgrep' ? pattern.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&') : o.has('P') ? pattern : regExpSource(pattern, extended));
     const joined = sources.map((source) => (sources.length > 1 ? `(?:${source})` : source)).join('|');
     const whole = o.has('x') ? `^(?:${joined})$` : o.has('w') ? `(?<!\\w)(?:${joined})(?!\\w)` : joined;
-    this.#re = new RegExp(whole, o.has('i') ? 'gi' : 'g');
+    this.#re = compiled(whole, o.has('i') ? 'gi' : 'g');
   }
 
   async run(operands: readonly string[]): Promise<number> {
@@ -98,6 +116,7 @@ class Search {
       if (o.has('q')) return;
       if (o.has('c', 'l', 'L')) continue;
       if (o.has('o')) {
+        this.#re.lastIndex = 0;
         if (!o.has('v')) for (const [match] of line.matchAll(this.#re)) if (match !== '') show(i, ':', match);
         continue;
       }

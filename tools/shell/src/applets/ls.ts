@@ -15,7 +15,7 @@ interface Entry {
 
 /** List files and directories. */
 export const ls: Applet = async (c) => {
-  const o = await options(c, 'laA1dRiFnrtSUhCgopsL', {
+  const o = await options(c, 'laA1dRiFnrtSUhCgopsLmQcuXvNqbB', { color: 'C', 'full-time': 'l', 'group-directories-first': 'C', dereference: 'L', 'human-readable': 'h', size: 's',
     all: 'a', 'almost-all': 'A', directory: 'd', recursive: 'R', inode: 'i', classify: 'F', 'numeric-uid-gid': 'n', reverse: 'r',
   }, { status: 2 });
   return new Listing(c, o).run();
@@ -107,6 +107,10 @@ class Listing {
     this.#printed = true;
     const rows = this.#long ? this.#longRows(entries) : entries.map((entry) => entry.name + this.#mark(entry));
     const inos = this.#o.has('i') ? entries.map((entry) => String(entry.stat.ino)) : null;
+    if (this.#o.has('m') && !this.#long) {
+      this.#c.out(`${rows.join(', ')}\n`);
+      return;
+    }
     const width = widest(inos ?? []);
     for (const [i, row] of rows.entries()) this.#c.out(`${inos === null ? '' : `${inos[i].padStart(width)} `}${row}\n`);
   }

@@ -1,11 +1,12 @@
-/** `sed`: addresses, s p d q = a i c y n and blocks. */
+/** `sed` of GNU sed 4.9: addresses, blocks, labels, and all commands but e, r, R, W, F, z. */
+import { utf8Encode } from '@vdpalab/uapi';
 import type { Applet, Program } from '../program.ts';
 import { ProgramExit } from '../program.ts';
 import { errorText } from '../system.ts';
 import { options } from './options.ts';
 import { regExpSource } from './regexp.ts';
 
-type Address = { readonly line: number } | { readonly re: RegExp } | 'last';
+type Address = { readonly line: number } | { readonly first: number; readonly step: number } | { readonly re: RegExp } | { readonly more: number } | 'last';
 
 interface Command {
   readonly from: Address | null;
@@ -47,17 +48,54 @@ export const sed: Applet = async (c) => {
       status = 2;
     }
   }
-  if (!o.has('i')) {
-    new Run(commands, o.has('n'), (text) => c.out(text)).all(texts.map(({ text }) => text).join(''));
-    return status;
+  const files = new Map<string, string>();
+  const finish = async (run: Run): Promise<number> => {
+    for (const [path, text] of files) if (path !== '/dev/stdout') await c.p.writeFile(path, text);
+    return run.exitStatus === 0 ? status : run.exitStatus;
+  };
+  if (!o.has('i', 's')) {
+    const run = new Run(commands, o.has('n'), (text) => c.out(text), files);
+    run.all(texts.map(({ text }) => text).join(''));
+    return finish(run);
   }
+  let run = new Run(commands, o.has('n'), (text) => c.out(text), files);
   for (const { path, text } of texts) {
     let result = '';
-    new Run(commands, o.has('n'), (piece) => void (result += piece)).all(text);
-    await c.p.writeFile(path, result);
+    run = new Run(commands, o.has('n'), (piece) => void (o.has('i') ? (result += piece) : c.out(piece)), files);
+    run.all(text);
+    if (o.has('i')) await c.p.writeFile(path, result);
+    if (run.exitStatus !== 0) break;
   }
-  return status;
+  return finish(run);
 };
+
+/** A text as `l` shows it. */
+function visible(text: string): string {
+  const named: Readonly<Record<string, string>> = { '\\': '\\\\', '\t': '\\t', '\n': '\\n', '\r': '\\r', '\b': '\\b', '\f': '\\f', '\v': '\\v', '\x07': '\\a' };
+  return [...utf8Encode(text)].map((byte) => {
+    const char = String.fromCharCode(byte);
+    return named[char] ?? (byte < 0x20 || byte > 0x7e ? `\\${byte.toString(8).padStart(3, '0')}` : char);
+  }).join('');
+}
+
+/** Carry out \U \L \E \u \l, which are marked. */
+function inCases(text: string): string {
+  let out = '';
+  let mode = 'E';
+  let once = '';
+  for (const piece of text.split(/(\uE000[ULEul])/)) {
+    if (piece.startsWith('\uE000')) {
+      if ('ULE'.includes(piece[1])) mode = piece[1];
+      else once = piece[1];
+      continue;
+    }
+    if (piece === '') continue;
+    const cased = mode === 'U' ? piece.toUpperCase() : mode === 'L' ? piece.toLowerCase() : piece;
+    out += once === 'u' ? cased[0].toUpperCase() + cased.slice(1) : once === 'l' ? cased[0].toLowerCase() + cased.slice(1) : cased;
+    once = '';
+  }
+  return out;
+}
 
 class Parser {
   readonly #c: Program;
@@ -122,15 +160,37 @@ class Parser {
         const replacement = this.#until(delimiter, true);
         const flags = /^[gpiIm0-9]*/.exec(this.#text.slice(this.#at))?.[0] ?? '';
         this.#at += flags.length;
+        if (this.#text[this.#at] === 'w') {
+          this.#at++;
+          return { ...plain, re: this.#re(pattern, /[iI]/.test(flags)), replacement, flags, text: this.#rest().trim() };
+        }
+        if (/[^\s;}#]/.test(this.#text[this.#at] ?? '')) {
+          this.#at++;
+          throw new SyntaxError("unknown option to `s'");
+        }
         return { ...plain, re: this.#re(pattern, /[iI]/.test(flags)), replacement, flags };
       }
       case 'y': {
         const delimiter = this.#text[this.#at++];
-        return { ...plain, text: this.#until(delimiter, false), replacement: this.#until(delimiter, false) };
+        return { ...plain, text: this.#until(delimiter, false, "`y' command"), replacement: this.#until(delimiter, false, "`y' command") };
       }
       case 'a': case 'i': case 'c':
-        return { ...plain, text: this.#rest().replace(/^\s*\\?\n?/, '').replace(/^\s+/, '') };
-      case 'p': case 'd': case 'q': case '=': case 'n': case 'N': case 'P': case 'D': case 'g': case 'G': case 'h': case 'H': case 'x': case 'Q':
+        return { ...plain, text: this.#textLines() };
+      case ':': case 'b': case 't': case 'T': {
+        const label = /^\s*([^;\n}]*)/.exec(this.#text.slice(this.#at));
+        this.#at += label?.[0].length ?? 0;
+        if (name === ':' && label?.[1].trim() === '') throw new SyntaxError('":" lacks a label');
+        return { ...plain, text: (label?.[1] ?? '').trim() };
+      }
+      case 'w':
+        return { ...plain, text: this.#rest().trim() };
+      case 'q': case 'Q': {
+        const code = /^\s*(\d*)/.exec(this.#text.slice(this.#at));
+        this.#at += code?.[0].length ?? 0;
+        return { ...plain, text: code?.[1] ?? '' };
+      }
+      case 'l': case 'p': case 'd': case '=': case 'n': case 'N': case 'P': case 'D': case 'g': case 'G': case 'h': case 'H': case 'x':
+        this.#end();
         return plain;
       case '':
         throw new SyntaxError('missing command');
@@ -139,8 +199,50 @@ class Parser {
     }
   }
 
+  /** After a command without arguments only its end may follow. */
+  #end(): void {
+    if (!/^[ \t]*($|[;\n}#])/.test(this.#text.slice(this.#at))) {
+      this.#at++;
+      throw new SyntaxError('extra characters after command');
+    }
+  }
+
+  /** The text of a, i and c: one line, or several joined by backslashes. */
+  #textLines(): string {
+    while (/[ \t]/.test(this.#text[this.#at] ?? '')) this.#at++;
+    let keepsBlanks = false;
+    if (this.#text[this.#at] === '\\') {
+      this.#at++;
+      while (/[ \t]/.test(this.#text[this.#at] ?? '') && /^[ \t]*\n/.test(this.#text.slice(this.#at))) this.#at++;
+      if (this.#text[this.#at] === '\n') this.#at++;
+      else keepsBlanks = true;
+    }
+    if (this.#at >= this.#text.length && !keepsBlanks) throw new SyntaxError('expected \\ after `a\', `c\' or `i\'');
+    let out = '';
+    for (; this.#at < this.#text.length; this.#at++) {
+      const char = this.#text[this.#at];
+      if (char === '\n') {
+        this.#at++;
+        break;
+      }
+      if (char === '\\' && this.#at + 1 < this.#text.length) out += this.#text[++this.#at];
+      else out += char;
+    }
+    return out;
+  }
+
   #address(): Address | null {
     const rest = this.#text.slice(this.#at);
+    const stepped = /^(\d+)~(\d+)/.exec(rest);
+    if (stepped !== null) {
+      this.#at += stepped[0].length;
+      return { first: Number(stepped[1]), step: Number(stepped[2]) };
+    }
+    const more = /^\+(\d+)/.exec(rest);
+    if (more !== null) {
+      this.#at += more[0].length;
+      return { more: Number(more[1]) };
+    }
     const line = /^\d+/.exec(rest);
     if (line !== null) {
       this.#at += line[0].length;
@@ -152,7 +254,7 @@ class Parser {
     }
     if (!/^(\/|\\.)/.test(rest)) return null;
     this.#at += rest.startsWith('\\') ? 2 : 1;
-    const pattern = this.#until(rest.startsWith('\\') ? rest[1] : '/', false);
+    const pattern = this.#until(rest.startsWith('\\') ? rest[1] : '/', false, 'address regex');
     const insensitive = this.#text[this.#at] === 'I';
     if (insensitive) this.#at++;
     return { re: this.#re(pattern, insensitive) };
@@ -162,11 +264,12 @@ class Parser {
     return new RegExp(regExpSource(pattern, this.#extended), insensitive ? 'gi' : 'g');
   }
 
-  #until(delimiter: string, keepEscapes: boolean): string {
+  /** @param what has begun, for the message */
+  #until(delimiter: string, keepEscapes: boolean, what = "`s' command"): string {
     let out = '';
     for (let inBracket = false; ; this.#at++) {
       const char = this.#text[this.#at];
-      if (char === undefined) throw new SyntaxError(`unterminated \`${keepEscapes ? 's' : 'address'}' command`);
+      if (char === undefined) throw new SyntaxError(`unterminated ${what}`);
       if (char === '\\') {
         const next = this.#text[++this.#at];
         out += next === delimiter ? (keepEscapes && next === '&' ? '\\&' : next) : `\\${next}`;
@@ -193,6 +296,14 @@ class Run {
   readonly #commands: readonly Command[];
   readonly #quiet: boolean;
   readonly #out: (text: string) => void;
+  /** What `w` wrote, by file. */
+  readonly #files: Map<string, string>;
+  /** Of `q` and `Q`. */
+  exitStatus = 0;
+  /** A branch on its way to its label; `null` when there is none. */
+  #branch: string | null = null;
+  #substituted = false;
+  #restart = false;
   #lines: string[] = [];
   #ending = '';
   #index = 0;
@@ -201,7 +312,8 @@ class Run {
   #quit = false;
   #after: string[] = [];
 
-  constructor(commands: readonly Command[], quiet: boolean, out: (text: string) => void) {
+  constructor(commands: readonly Command[], quiet: boolean, out: (text: string) => void, files: Map<string, string>) {
+    this.#files = files;
     this.#commands = commands;
     this.#quiet = quiet;
     this.#out = out;
@@ -212,10 +324,15 @@ class Run {
     this.#ending = text.endsWith('\n') ? '\n' : '';
     this.#lines = (this.#ending === '' ? text : text.slice(0, -1)).split('\n');
     for (this.#index = 0; this.#index < this.#lines.length && !this.#quit; this.#index++) {
-      this.#space = this.#lines[this.#index];
-      const kept = this.#block(this.#commands);
+      if (!this.#restart) this.#space = this.#lines[this.#index];
+      this.#restart = false;
+      this.#substituted = false;
+      let kept = this.#block(this.#commands);
+      while (this.#branch !== null && this.#branch !== '') kept = this.#block(this.#commands);
+      this.#branch = null;
       if (kept && !this.#quiet) this.#line(this.#space);
       for (const line of this.#after.splice(0)) this.#out(`${line}\n`);
+      if (this.#restart) this.#index--;
     }
   }
 
@@ -230,25 +347,49 @@ class Run {
   /** @returns whether the pattern space is still to be printed */
   #block(commands: readonly Command[]): boolean {
     for (const command of commands) {
-      if (this.#selected(command) === command.negated) continue;
+      if (this.#branch !== null) {
+        if (command.name === ':' && command.text === this.#branch) this.#branch = null;
+        else if (command.name === '{' && !this.#block(command.body)) return false;
+        continue;
+      }
+      if (command.name === ':' || this.#selected(command) === command.negated) continue;
       switch (command.name) {
         case '{':
           if (!this.#block(command.body)) return false;
-          if (this.#quit) return true;
+          if (this.#quit || this.#branch === '') return true;
           break;
         case 's':
-          if (this.#substitute(command) && command.flags.includes('p')) this.#line(this.#space);
+          if (!this.#substitute(command)) break;
+          this.#substituted = true;
+          if (command.flags.includes('p')) this.#line(this.#space);
+          if (command.text !== '') this.#write(command.text);
+          break;
+        case 'w': this.#write(command.text); break;
+        case 'l': this.#out(`${visible(this.#space)}$\n`); break;
+        case 'b': case 't': case 'T':
+          if (command.name !== 'b' && this.#substituted === (command.name === 'T')) break;
+          if (command.name === 't') this.#substituted = false;
+          this.#branch = command.text;
+          if (command.text === '') return true;
           break;
         case 'p': this.#line(this.#space); break;
         case 'P': this.#line(this.#space.split('\n')[0]); break;
         case 'd': return false;
-        case 'D': return false;
-        case 'q': this.#quit = true; return true;
-        case 'Q': this.#quit = true; return false;
+        case 'D': {
+          const newline = this.#space.indexOf('\n');
+          if (newline < 0) return false;
+          this.#space = this.#space.slice(newline + 1);
+          this.#restart = true;
+          return false;
+        }
+        case 'q': this.#quit = true; this.exitStatus = Number(command.text); return true;
+        case 'Q': this.#quit = true; this.exitStatus = Number(command.text); return false;
         case '=': this.#out(`${this.#index + 1}\n`); break;
         case 'a': this.#after.push(command.text); break;
         case 'i': this.#out(`${command.text}\n`); break;
-        case 'c': this.#out(`${command.text}\n`); return false;
+        case 'c':
+          if (command.to === null || command.negated || !command.active) this.#out(`${command.text}\n`);
+          return false;
         case 'y': this.#space = [...this.#space].map((char) => command.replacement[command.text.indexOf(char)] ?? char).join(''); break;
         case 'n':
           if (this.#last) return true;
@@ -269,12 +410,17 @@ class Run {
     return true;
   }
 
+  #write(path: string): void {
+    if (path === '/dev/stdout') this.#line(this.#space);
+    else this.#files.set(path, `${this.#files.get(path) ?? ''}${this.#space}\n`);
+  }
+
   #selected(command: Command): boolean {
     if (command.from === null) return true;
     if (command.to === null) return this.#matches(command.from);
     if (!command.active) {
       if (!this.#matches(command.from)) return false;
-      command.until = typeof command.to === 'object' && 'line' in command.to ? command.to.line : Infinity;
+      command.until = typeof command.to !== 'object' ? Infinity : 'line' in command.to ? command.to.line : 'more' in command.to ? this.#index + 1 + command.to.more : Infinity;
       command.active = command.until > this.#index + 1 && !(command.to === 'last' && this.#last);
       return true;
     }
@@ -285,6 +431,8 @@ class Run {
   #matches(address: Address): boolean {
     if (address === 'last') return this.#last;
     if ('line' in address) return address.line === this.#index + 1;
+    if ('more' in address) return false;
+    if ('first' in address) return address.step === 0 ? address.first === this.#index + 1 : this.#index + 1 >= address.first && (this.#index + 1 - address.first) % address.step === 0;
     address.re.lastIndex = 0;
     return address.re.test(this.#space);
   }
@@ -298,15 +446,17 @@ class Run {
       seen++;
       if (every ? seen < nth : seen !== nth || done) return String(match[0]);
       done = true;
-      return command.replacement.replace(/\\(?:(\d)|(n)|(t)|x([0-9a-fA-F]{2})|(.|\n))|&/g, (
+      const raw = command.replacement.replace(/\\(?:(\d)|(n)|(t)|x([0-9a-fA-F]{2})|(.|\n))|&/g, (
         all: string, group: string | undefined, newline: string | undefined, tab: string | undefined, hex: string | undefined, other: string | undefined,
       ) => {
         if (all === '&') return String(match[0]);
         if (group !== undefined) return group === '0' ? String(match[0]) : String(match[Number(group)] ?? '');
         if (newline !== undefined) return '\n';
         if (tab !== undefined) return '\t';
-        return hex !== undefined ? String.fromCharCode(Number.parseInt(hex, 16)) : other ?? '';
+        if (hex !== undefined) return String.fromCharCode(Number.parseInt(hex, 16));
+        return other !== undefined && 'ULEul'.includes(other) ? `\uE000${other}` : other ?? '';
       });
+      return raw.includes('\uE000') ? inCases(raw) : raw;
     });
     return done;
   }

@@ -7,8 +7,16 @@ import { options } from './options.ts';
 
 const sort: Applet = async (c) => {
   const o = await options(c, 'unrfbk:t:o:sVhzcm', { unique: 'u', 'numeric-sort': 'n', reverse: 'r', key: 'k', 'version-sort': 'V' });
-  const { texts, failed } = await c.inputs(o.operands);
-  const lines = texts.flatMap(({ text }) => linesOf(text));
+  const texts: { path: string; text: string }[] = [];
+  for (const path of o.operands.length === 0 ? ['-'] : o.operands) {
+    try {
+      texts.push({ path, text: await c.read(path) });
+    } catch (error) {
+      return c.fail(`cannot read: ${path}: ${errorText(error)}`, 2);
+    }
+  }
+  const ending = o.has('z') ? '\0' : '\n';
+  const lines = texts.flatMap(({ text }) => (o.has('z') ? text.split('\0').filter((line, i, all) => line !== '' || i < all.length - 1) : linesOf(text)));
   const keys = o.all('k').map((spec) => /^(\d+)(?:\.\d+)?([a-zA-Z]*)(?:,(\d+)(?:\.\d+)?([a-zA-Z]*))?$/.exec(spec));
   const separator = o.get('t');
   const keyText = (line: string, key: RegExpExecArray | null): string => {
@@ -32,13 +40,17 @@ const sort: Applet = async (c) => {
     }
     return 0;
   };
+  if (o.has('c')) {
+    const at = lines.findIndex((line, i) => i > 0 && (byKeys(lines[i - 1], line) || (o.has('u', 's') ? 0 : (o.has('r') ? -1 : 1) * byBytes(lines[i - 1], line))) > (o.has('u') ? -1 : 0));
+    return at < 0 ? 0 : c.fail(`${o.operands[0] ?? '-'}:${at + 1}: disorder: ${lines[at]}`);
+  }
   let sorted = lines.toSorted((a, b) => byKeys(a, b) || (o.has('u', 's') ? 0 : (o.has('r') ? -1 : 1) * byBytes(a, b)));
   if (o.has('u')) sorted = sorted.filter((line, i) => i === 0 || byKeys(sorted[i - 1], line) !== 0);
-  const text = sorted.map((line) => `${line}\n`).join('');
+  const text = sorted.map((line) => line + ending).join('');
   const file = o.get('o');
   if (file === undefined) c.out(text);
   else await c.p.writeFile(file, text);
-  return failed ? 2 : 0;
+  return 0;
 };
 
 function number(text: string): number {
@@ -55,12 +67,18 @@ function versionOrder(a: string, b: string): number {
 }
 
 const uniq: Applet = async (c) => {
-  const o = await options(c, 'cduif:', { count: 'c', repeated: 'd', unique: 'u' });
+  const o = await options(c, 'cduif:s:w:', { count: 'c', repeated: 'd', unique: 'u' });
   const { texts, failed } = await c.inputs(o.operands.slice(0, 1));
+  const key = (line: string): string => {
+    let rest = line;
+    for (let n = Number(o.get('f') ?? 0); n > 0; n--) rest = rest.replace(/^\s*\S*/, '');
+    rest = rest.slice(Number(o.get('s') ?? 0), o.has('w') ? Number(o.get('s') ?? 0) + Number(o.get('w')) : undefined);
+    return o.has('i') ? rest.toLowerCase() : rest;
+  };
   const runs: { line: string; n: number }[] = [];
   for (const line of texts.flatMap(({ text }) => linesOf(text))) {
     const last = runs.at(-1);
-    if (last !== undefined && (o.has('i') ? last.line.toLowerCase() === line.toLowerCase() : last.line === line)) last.n++;
+    if (last !== undefined && key(last.line) === key(line)) last.n++;
     else runs.push({ line, n: 1 });
   }
   for (const { line, n } of runs) {
@@ -71,7 +89,7 @@ const uniq: Applet = async (c) => {
 };
 
 const cut: Applet = async (c) => {
-  const o = await options(c, 'd:f:c:b:s', { delimiter: 'd', fields: 'f', characters: 'c', bytes: 'b', 'only-delimited': 's' });
+  const o = await options(c, 'd:f:c:b:so:n', { delimiter: 'd', fields: 'f', characters: 'c', bytes: 'b', 'only-delimited': 's', 'output-delimiter': 'o' });
   const spec = o.get('f') ?? o.get('c') ?? o.get('b');
   if (spec === undefined) {
     await c.err('cut: you must specify a list of bytes, characters, or fields\nTry \'cut --help\' for more information.\n');
@@ -82,13 +100,18 @@ const cut: Applet = async (c) => {
     const from = m?.[1] === '' ? 1 : Number(m?.[1] ?? 1);
     return { from, to: m?.[2] === '' ? from : m?.[3] === '' ? Infinity : Number(m?.[3]) };
   });
+  if (ranges.some(({ from, to }) => from === 0 || Number.isNaN(from) || to < from)) {
+    const zero = ranges.some(({ from }) => from === 0);
+    await c.err(`cut: ${zero ? (o.has('f') ? 'fields are numbered from 1' : 'byte/character positions are numbered from 1') : `invalid ${o.has('f') ? 'field' : 'byte or character'} range`}\nTry 'cut --help' for more information.\n`);
+    return 1;
+  }
   const wanted = (i: number): boolean => ranges.some(({ from, to }) => i + 1 >= from && i + 1 <= to);
   const { texts, failed } = await c.inputs(o.operands);
   const delimiter = o.get('d') ?? '\t';
   for (const line of texts.flatMap(({ text }) => linesOf(text))) {
     if (!o.has('f')) c.out(`${[...line].filter((_, i) => wanted(i)).join('')}\n`);
     else if (!line.includes(delimiter)) c.out(o.has('s') ? '' : `${line}\n`);
-    else c.out(`${line.split(delimiter).filter((_, i) => wanted(i)).join(delimiter)}\n`);
+    else c.out(`${line.split(delimiter).filter((_, i) => wanted(i)).join(o.get('o') ?? delimiter)}\n`);
   }
   return failed ? 1 : 0;
 };

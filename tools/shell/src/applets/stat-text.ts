@@ -50,7 +50,8 @@ export function formatDate(seconds: number, format: string): string {
   const fields: Readonly<Record<string, string>> = {
     Y: String(d.year), m: two(d.month), d: two(d.day), H: two(d.hour), M: two(d.minute), S: two(d.second), s: String(Math.floor(seconds)),
     b: MONTHS[d.month - 1], a: DAYS[d.weekday], e: String(d.day).padStart(2), Z: 'UTC', z: '+0000', n: '\n', '%': '%', N: '000000000',
-    y: two(d.year % 100), F: `${d.year}-${two(d.month)}-${two(d.day)}`, T: `${two(d.hour)}:${two(d.minute)}:${two(d.second)}`,
+    j: String(Math.floor((seconds - Date.UTC(d.year, 0, 1) / 1000) / 86400) + 1).padStart(3, '0'), u: String(d.weekday === 0 ? 7 : d.weekday), w: String(d.weekday),
+    y: two(d.year % 100), D: `${two(d.month)}/${two(d.day)}/${two(d.year % 100)}`, R: `${two(d.hour)}:${two(d.minute)}`, I: two(d.hour % 12 === 0 ? 12 : d.hour % 12), p: d.hour < 12 ? 'AM' : 'PM', t: '\t', F: `${d.year}-${two(d.month)}-${two(d.day)}`, T: `${two(d.hour)}:${two(d.minute)}:${two(d.second)}`,
   };
   return format.replace(/%([a-zA-Z%])/g, (all, letter: string) => fields[letter] ?? all);
 }

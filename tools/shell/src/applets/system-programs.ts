@@ -5,6 +5,7 @@ import { linesOf } from '../streams.ts';
 import { errorText } from '../system.ts';
 import { options } from './options.ts';
 import { interval, timeout } from './timeout.ts';
+import { expr } from './expr.ts';
 import { formatDate, groupName, userId, userName } from './stat-text.ts';
 
 /** When the lab's machine was switched on: 2025-11-20 14:30 UTC, in seconds. */
@@ -46,8 +47,23 @@ const sleep: Applet = async (c) => {
 };
 
 const date: Applet = async (c) => {
-  const format = c.args.find((arg) => arg.startsWith('+'))?.slice(1) ?? '%a %b %e %H:%M:%S UTC %Y';
-  c.out(`${formatDate(BOOT_TIME + c.system.now() / 1e9, format)}\n`);
+  const o = await options(c, 'ud:r:R', { utc: 'u', universal: 'u', date: 'd', reference: 'r', 'rfc-email': 'R' });
+  const format = o.operands.find((arg) => arg.startsWith('+'))?.slice(1) ?? (o.has('R') ? '%a, %d %b %Y %H:%M:%S +0000' : '%a %b %e %H:%M:%S UTC %Y');
+  let time = BOOT_TIME + c.system.now() / 1e9;
+  const [text, file] = [o.get('d'), o.get('r')];
+  if (text !== undefined) {
+    const ms = text.startsWith('@') ? Number(text.slice(1)) * 1000 : Date.parse(`${text.replace(' ', 'T')}${text.includes(':') && !/Z$/.test(text) ? 'Z' : ''}`);
+    if (Number.isNaN(ms)) return c.fail(`invalid date '${text}'`);
+    time = ms / 1000;
+  }
+  if (file !== undefined) {
+    try {
+      time = (await c.p.stat(file)).mtime;
+    } catch (error) {
+      return c.fail(`${file}: ${errorText(error)}`);
+    }
+  }
+  c.out(`${formatDate(time, format)}\n`);
   return 0;
 };
 
@@ -68,13 +84,33 @@ const env: Applet = async (c) => {
   return c.launch.exec(argv, { env: vars });
 };
 
+const printenv: Applet = async (c) => {
+  const o = await options(c, '0', { null: '0' }, { status: 2 });
+  const end = o.has('0') ? '\0' : '\n';
+  if (o.operands.length === 0) for (const [name, value] of c.env) c.out(`${name}=${value}${end}`);
+  let status = 0;
+  for (const name of o.operands) {
+    const value = c.env.get(name);
+    if (value === undefined) status = 1;
+    else c.out(value + end);
+  }
+  return status;
+};
+
 const seq: Applet = async (c) => {
-  const o = await options(seqArgs(c), 's:w', { separator: 's', 'equal-width': 'w' });
+  const o = await options(seqArgs(c), 's:wf:', { separator: 's', 'equal-width': 'w', format: 'f' });
+  const wrong = o.operands.find((text) => !/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text));
+  if (o.operands.length === 0 || wrong !== undefined || o.operands.length > 3) {
+    const problem = o.operands.length === 0 ? 'missing operand' : wrong !== undefined ? `invalid floating point argument: '${wrong}'` : `extra operand '${o.operands[3]}'`;
+    await c.err(`seq: ${problem}\nTry 'seq --help' for more information.\n`);
+    return 1;
+  }
+  const format = o.get('f');
   const [a, b, d] = o.operands.map(Number);
   const [first, step, last] = o.operands.length === 1 ? [1, 1, a] : o.operands.length === 2 ? [a, 1, b] : [a, b, d];
   const places = Math.max(0, ...o.operands.map((text) => (text.split('.')[1] ?? '').length));
   const out: string[] = [];
-  for (let i = 0, n = first; step > 0 ? n <= last : n >= last; n = first + ++i * step) out.push(n.toFixed(places));
+  for (let i = 0, n = first; step > 0 ? n <= last : n >= last; n = first + ++i * step) out.push(format === undefined ? n.toFixed(places) : formatPrintf(format.replace(/%([-0-9]*)(?:\.(\d+))?[gf]/, (_, flags: string, digits: string | undefined) => `%${flags}${digits === undefined ? '' : ''}s`), [n.toFixed(Number(/\.(\d+)[gf]/.exec(format)?.[1] ?? places)).padStart(/%0(\d+)/.exec(format) === null ? 0 : Number(/%0(\d+)/.exec(format)?.[1]), '0')]).text);
   const width = Math.max(0, ...out.map((text) => text.length));
   if (out.length > 0) c.out(`${out.map((text) => (o.has('w') ? text.padStart(width, '0') : text)).join(o.get('s') ?? '\n')}\n`);
   return 0;
@@ -87,7 +123,7 @@ function seqArgs(c: Program): Program {
 }
 
 const xargs: Applet = async (c) => {
-  const o = await options(c, '0n:I:rtd:L:P:', { null: '0', 'max-args': 'n', replace: 'I', 'no-run-if-empty': 'r' }, { stop: true });
+  const o = await options(c, '0n:I:rtd:L:P:', { 'max-lines': 'L', verbose: 't', null: '0', 'max-args': 'n', replace: 'I', 'no-run-if-empty': 'r' }, { stop: true });
   const text = await c.read('-');
   const command = o.operands.length === 0 ? ['echo'] : o.operands;
   const replace = o.get('I');
@@ -97,11 +133,19 @@ const xargs: Applet = async (c) => {
   if (items.length === 0 && (o.has('r') || replace !== undefined)) return 0;
   const size = replace !== undefined ? 1 : Number(o.get('n') ?? Math.max(items.length, 1));
   let status = 0;
-  for (let i = 0; i === 0 || i < items.length; i += size) {
-    const group = items.slice(i, i + size);
+  const perLine = o.has('L') ? linesOf(text).filter((line) => line.trim() !== '').map((line) => line.trim().split(/\s+/)) : null;
+  const lines = Number(o.get('L') ?? 1);
+  for (let i = 0; i === 0 || i < (perLine?.length ?? items.length); i += perLine === null ? size : lines) {
+    const group = perLine === null ? items.slice(i, i + size) : perLine.slice(i, i + lines).flat();
     const argv = replace === undefined ? [...command, ...group] : command.map((word) => word.replaceAll(replace, group[0]));
     if (!argv[0].includes('/') && !c.launch.hasProgram(argv[0])) return c.fail(`${argv[0]}: No such file or directory`, 127);
+    if (o.has('t')) await c.err(`${argv.join(' ')}\n`);
     const one = await c.launch.runProgram(argv);
+    if (one === 255) {
+      await c.fail(`${argv[0]}: exited with status 255; aborting`);
+      return 124;
+    }
+    if (one > 128) return 125;
     if (one !== 0) status = 123;
   }
   return status;
@@ -122,7 +166,15 @@ const sh: Applet = async (c) => {
   const args = [...c.args];
   const dialect = c.name === 'bash' ? 'bash' : 'dash';
   let flags = '';
-  while (/^[-+][a-zA-Z]+$/.test(args[0] ?? '') && args[0] !== '-c') flags += `set ${args.shift()}; `;
+  while (/^[-+][a-zA-Z]+$/.test(args[0] ?? '') && args[0] !== '-c') {
+    const option = (args.shift() ?? '').replace(/[sil]/g, '');
+    if (option.length > 1) flags += `set ${option}; `;
+    if (/c/.test(option)) {
+      flags = flags.replace(`set ${option}; `, option.replace('c', '').length > 1 ? `set ${option.replace('c', '')}; ` : '');
+      args.unshift('-c');
+      break;
+    }
+  }
   if (args[0] === '-c' || /c/.test(/-\w*/.exec(args[0] ?? '')?.[0] ?? '')) {
     const options = (args.shift() ?? '').replace(/[-c]/g, '');
     const text = args.shift();
@@ -149,7 +201,7 @@ const busybox: Applet = async (c) => {
 };
 
 export const systemApplets: [string, Applet][] = [
-  ['uname', uname], ['id', id], ['sleep', sleep], ['date', date], ['env', env], ['printenv', env], ['seq', seq], ['xargs', xargs],
+  ['uname', uname], ['id', id], ['sleep', sleep], ['date', date], ['env', env], ['printenv', printenv], ['expr', expr], ['seq', seq], ['xargs', xargs],
   ['timeout', timeout], ['su', su], ['sh', sh], ['bash', sh], ['dash', sh], ['busybox', busybox], 
   ['whoami', async (c) => {
     c.out(`${userName(c.p.proc.cred.uid)}\n`);

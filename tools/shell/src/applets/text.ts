@@ -69,6 +69,8 @@ function oldStyle(c: Program): Program {
 const head: Applet = async (given) => {
   const o = await options(oldStyle(given), 'n:c:qv', { lines: 'n', bytes: 'c', quiet: 'q', silent: 'q', verbose: 'v' });
   const c = given;
+  const bad = await badCount(c, o.get('c'), o.get('n'));
+  if (bad !== null) return bad;
   const paths = o.operands.length === 0 ? ['-'] : o.operands;
   let status = 0;
   let shown = false;
@@ -130,6 +132,13 @@ async function headBytes(c: Program, fd: number, count: string | undefined, line
   return Uint8Array.from(out);
 }
 
+/** Complain of a count that is none. @returns the status; `null` when all is well */
+async function badCount(c: Program, bytes: string | undefined, lines: string | undefined): Promise<number | null> {
+  const isCount = (text: string): boolean => /^[-+]?\d+[kKMGTb]?B?$/.test(text);
+  if (bytes !== undefined && !isCount(bytes)) return c.fail(`invalid number of bytes: '${bytes}'`);
+  return lines !== undefined && !isCount(lines) ? c.fail(`invalid number of lines: '${lines}'`) : null;
+}
+
 /** A count with its suffix. */
 function size(text: string): number {
   const m = /^\+?(\d+)([kKMG]?)B?$/.exec(text);
@@ -140,6 +149,8 @@ function size(text: string): number {
 const tail: Applet = async (given) => {
   const o = await options(oldStyle(given), 'n:c:qvfF', { lines: 'n', bytes: 'c' });
   const c = given;
+  const bad = await badCount(c, o.get('c'), o.get('n'));
+  if (bad !== null) return bad;
   const { texts, failed } = await inputsFor(c, o.operands);
   for (const [i, { path, text }] of texts.entries()) {
     if (o.operands.length > 1 && !o.has('q')) c.out(`${i === 0 ? '' : '\n'}==> ${path} <==\n`);
@@ -207,15 +218,21 @@ async function totalSize(c: Program, paths: readonly string[]): Promise<number> 
 
 const tee: Applet = async (c) => {
   const o = await options(c, 'ai', { append: 'a' });
-  const bytes = await readBytes(c.p, 0);
   let status = 0;
-  for (const path of ['-', ...o.operands]) {
-    let fd = 1;
+  const targets: { path: string; fd: number }[] = [{ path: 'standard output', fd: 1 }];
+  for (const path of o.operands) {
     try {
-      if (path !== '-') fd = await c.p.open(path, O_WRONLY | O_CREAT | (o.has('a') ? O_APPEND : O_TRUNC), 0o666);
+      targets.push({ path, fd: await c.p.open(path, O_WRONLY | O_CREAT | (o.has('a') ? O_APPEND : O_TRUNC), 0o666) });
+    } catch (error) {
+      status = await c.fail(`${path}: ${errorText(error)}`);
+    }
+  }
+  const bytes = await readBytes(c.p, 0);
+  for (const { path, fd } of targets) {
+    try {
       await writeBytes(c.p, fd, bytes);
     } catch (error) {
-      if (path === '-' && refusedWith(error, 'EPIPE')) throw error;
+      if (fd === 1 && refusedWith(error, 'EPIPE')) throw error;
       status = await c.fail(`${path}: ${errorText(error)}`);
     } finally {
       if (fd !== 1) await c.p.close(fd);
@@ -230,7 +247,10 @@ const paste: Applet = async (c) => {
   const delimiter = o.get('d') ?? '\t';
   const columns = texts.map(({ text }) => linesOf(text));
   if (o.has('s')) for (const column of columns) c.out(`${column.join(delimiter)}\n`);
-  else for (let i = 0; i < Math.max(0, ...columns.map((column) => column.length)); i++) c.out(`${columns.map((column) => column[i] ?? '').join(delimiter)}\n`);
+  else if (o.operands.length > 1 && o.operands.every((path) => path === '-')) {
+    const [all = []] = columns;
+    for (let i = 0; i < all.length; i += columns.length) c.out(`${columns.map((_, j) => all[i + j] ?? '').join(delimiter)}\n`);
+  } else for (let i = 0; i < Math.max(0, ...columns.map((column) => column.length)); i++) c.out(`${columns.map((column) => column[i] ?? '').join(delimiter)}\n`);
   return failed ? 1 : 0;
 };
 

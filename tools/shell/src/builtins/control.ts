@@ -176,7 +176,20 @@ export const controlBuiltins: [string, Builtin][] = [
     shell.state.positional = shell.state.positional.slice(n);
     return 0;
   }],
-  ['umask', (shell) => builtinOutput(shell, 'umask', '0022\n')],
+  ['umask', async (shell, argv) => {
+    const [text] = argv.slice(1).filter((arg) => arg !== '-S' && arg !== '-p');
+    const { proc } = shell.p;
+    if (text === undefined) {
+      const symbolic = ['u', 'g', 'o'].map((who, i) => `${who}=${[...'rwx'].filter((_, bit) => (proc.umask & (0o400 >> (3 * i + bit))) === 0).join('')}`).join(',');
+      return builtinOutput(shell, 'umask', argv.includes('-S') ? `${symbolic}\n` : `${proc.umask.toString(8).padStart(4, '0')}\n`);
+    }
+    if (!/^[0-7]{1,4}$/.test(text)) {
+      await shell.complain(`umask: ${/^\d/.test(text) ? `${text}: octal number out of range` : `\`${text[0]}': invalid symbolic mode character`}`);
+      return 1;
+    }
+    proc.umask = Number.parseInt(text, 8) & 0o777;
+    return 0;
+  }],
   ['shopt', async () => 0], ['ulimit', async () => 0], ['hash', async () => 0], ['history', async () => 0],
   ['let', async (shell, argv) => {
     let value = 0n;

@@ -7,8 +7,8 @@ import type { Builtin } from './builtin.ts';
 import { builtinOutput } from './output.ts';
 
 /** Wait for a job; a trapped signal ends the wait. */
-async function waitFor(shell: Shell, job: Job): Promise<{ status: number; over: boolean }> {
-  const { status, signal } = await shell.jobs.wait([job]);
+async function waitFor(shell: Shell, job: Job, tells: boolean): Promise<{ status: number; over: boolean }> {
+  const { status, signal } = await shell.jobs.wait([job], tells);
   if (signal !== null) await shell.runTraps();
   return { status, over: signal !== null };
 }
@@ -28,7 +28,7 @@ const wait: Builtin = async (shell, argv) => {
   }
   if (wanted.length === 0) {
     for (const job of [...shell.jobs.running]) {
-      const { status, over } = await waitFor(shell, job);
+      const { status, over } = await waitFor(shell, job, false);
       if (over) return status;
     }
     return 0;
@@ -38,7 +38,7 @@ const wait: Builtin = async (shell, argv) => {
     const job = shell.jobs.find(arg);
     const ended = shell.jobs.endedStatus(Number(arg));
     if (job !== undefined) {
-      const one = await waitFor(shell, job);
+      const one = await waitFor(shell, job, true);
       if (one.over) return one.status;
       status = one.status;
     } else if (ended !== undefined) status = ended;
