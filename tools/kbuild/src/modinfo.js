@@ -75,7 +75,7 @@ export function modinfo(root, { pkg, definition: d }, crcs, exporters) {
     ...d.imports.map((/** @type {string} */ name) => ({ name, weak: false })),
     ...d.weakImports.map((/** @type {string} */ name) => ({ name, weak: true })),
   ];
-  const depends = new Set(imports.map(({ name }) => exporters.get(name)).filter((name) => name !== undefined && name !== d.name));
+  const depends = new Set(imports.flatMap(({ name }) => exporters.get(name) ?? []).filter((name) => name !== d.name));
   const code = builtCode(join(root, pkg.dir, 'dist'));
   return {
     name: d.name,
@@ -88,7 +88,7 @@ export function modinfo(root, { pkg, definition: d }, crcs, exporters) {
     version: d.version ?? null,
     srcversion: d.version === undefined ? null : srcversion(code),
     vermagic: VERMAGIC,
-    depends: [...depends],
+    depends: inOrder([...depends], pkg.modinfo.depends ?? []),
     alias: d.alias,
     softdep: d.softdep,
     importNs: d.importNs,
@@ -100,7 +100,34 @@ export function modinfo(root, { pkg, definition: d }, crcs, exporters) {
     }),
     imports: imports.map((i) => ({ ...i, crc: crcs.get(i.name) ?? null })),
     size: code.reduce((sum, file) => sum + statSync(file).size, 0),
+    ...(pkg.modinfo.order === undefined ? {} : { fields: saidInOrder(d, pkg.modinfo.order) }),
   };
+}
+
+/**
+ * Names as listed, then those that are not listed, as they are.
+ *
+ * @param {readonly string[]} names
+ * @param {readonly string[]} order
+ */
+function inOrder(names, order) {
+  return [...order.filter((name) => names.includes(name)), ...names.filter((name) => !order.includes(name))];
+}
+
+/**
+ * What the module says of itself, where its `MODULE_*` lines stand in another order than kbuild's.
+ *
+ * @param {any} d
+ * @param {readonly string[]} order of `license`, `author`, `description` and `version`
+ * @returns {(readonly [string, string])[]}
+ */
+function saidInOrder(d, order) {
+  const keys = inOrder(['description', 'author', 'license', 'version'].filter((key) => d[key] !== undefined), order);
+  return [
+    ...d.importNs.map((/** @type {string} */ ns) => ['import_ns', ns]),
+    ...d.softdep.map((/** @type {string} */ line) => ['softdep', line]),
+    ...keys.map((key) => [key, d[key]]),
+  ];
 }
 
 /**

@@ -173,6 +173,20 @@ describe('modinfo.json', () => {
     expect(read('low')).toMatchObject({ path: 'kernel/drivers/base/low.ko', srcversion: null, depends: [] });
   });
 
+  test('has the orders of the real .ko where package.json gives them', async () => {
+    modules();
+    packageOf('modules/high', 'header.d.ts', { kbuild: 'drivers/iommu/high-core.ko', type: 'module', modinfo: { order: ['version', 'license'], depends: ['zero', 'low', 'mid'] } });
+    packageOf('modules/mid', 'mid.d.ts', { kbuild: 'drivers/iommu', type: 'module' });
+    write('modules/mid/src/module.ts', '');
+    write('modules/mid/dist/mid.d.ts', "import '@vdpalab/low';\ndeclare module '@vdpalab/abi' { interface KernelSymbols { mid_f: () => void } }\n");
+    write('modules/mid/dist/module.js', runnable({ name: 'mid', exports: ['mid_f'] }));
+    write('modules/high/dist/module.js', runnable({ name: 'high', version: '1.0', description: 'High', softdep: ['pre: a'], imports: ['mid_f', 'device_add'], exportsGpl: ['group_of'] }));
+    await writeModinfo(root, []);
+    expect(read('high')).toMatchObject({
+      depends: ['low', 'mid'], fields: [['softdep', 'pre: a'], ['version', '1.0'], ['license', 'GPL v2'], ['description', 'High']],
+    });
+  });
+
   test('comes with a Module.symvers in the format of depmod -E', async () => {
     modules();
     await writeModinfo(root, []);

@@ -17,6 +17,7 @@ const singles = ['test'];
  * @property {Record<string, string>} devDependencies
  * @property {string | null} types the `types` file of the package's entry, relative to `dir`
  * @property {string | null} linuxPath the `kbuild` field: directory, or file ending in `.ko`, below `kernel/`
+ * @property {{ order?: string[], depends?: string[] }} modinfo the `modinfo` field: orders of the real .ko that the code does not tell
  */
 
 /**
@@ -51,5 +52,6 @@ function readPackage(root, dir) {
     devDependencies: json.devDependencies ?? {},
     types: json.exports?.['.']?.types ?? null,
     linuxPath: json.kbuild ?? null,
+    modinfo: json.modinfo ?? {},
   };
 }

@@ -29,6 +29,10 @@ const OPTIONS = {
 
 /** Nested install commands are cut off here; the kernel allows as many modprobes at once. */
 const DEPTH_LIMIT = 50;
+/** Until then whoever waits has had time to end it, as one must on a real machine, where it goes on for ever. */
+const PATIENCE_MS = 60_000;
+/** Address of libkmod's context, which it prints; any will do. */
+const CONTEXT = '0x55d3c0de42a0';
 
 /** One run of modprobe. */
 export interface ModprobeRun {
@@ -103,6 +107,7 @@ async function dispatch(run: ModprobeRun, operands: readonly string[], depth: nu
     return 1;
   }
   if (depth > DEPTH_LIMIT) {
+    await sys.sleep?.(PATIENCE_MS);
     log.say('ERROR', `install commands are nested more than ${DEPTH_LIMIT} deep`);
     return 1;
   }
@@ -151,7 +156,7 @@ async function execute(run: ModprobeRun, plan: ModulePlan): Promise<string | nul
   if (plan.verdict === 'already') return has('first-time') ? 'Module already in kernel' : null;
   if (plan.verdict === 'blacklisted') return null;
   for (const { path } of plan.missing) {
-    for (let twice = 0; twice < 2; twice++) log.say('ERROR', `${LIBKMOD.parseDepline} ctx=0x0 path=${path} error=No such file or directory`);
+    for (let twice = 0; twice < 2; twice++) log.say('ERROR', `${LIBKMOD.parseDepline} ctx=${CONTEXT} path=${path} error=No such file or directory`);
   }
   for (const step of plan.steps) {
     const root = step.module === plan.found.module && step.origin === 'request';

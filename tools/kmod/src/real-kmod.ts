@@ -20,6 +20,9 @@ export interface Outcome {
   readonly status: number;
 }
 
+/** An address is another one each time. */
+const masked = (text: string): string => text.replace(/ctx=0x[0-9a-f]+/g, 'ctx=0x0');
+
 /** Nothing that asks a kernel to load or to remove. */
 const HARMLESS = [
   /^(depmod|modinfo|kmod)( |$)/, /^modprobe .*(-n|-D|-R|-c|--show\S+|--dump-\S+)( |$)/, /^(insmod|rmmod)( --?\w+)*$/, /^lsmod .+/,
@@ -63,7 +66,7 @@ export class RealTree {
     const { stdout, stderr, status } = spawnSync('sh', ['-c', 'ulimit -v 1000000; exec "$@"', 'sh', program, ...argv], {
       encoding: 'utf8', cwd: this.root, timeout: 10_000, env,
     });
-    return { stdout, stderr: stderr.replace(/ctx=0x[0-9a-f]+/g, 'ctx=0x0'), status: status ?? -1 };
+    return { stdout, stderr: masked(stderr), status: status ?? -1 };
   }
 
   /** Run our program with the same words. */
@@ -71,7 +74,7 @@ export class RealTree {
     this.sys.stdout = '';
     this.sys.stderr = '';
     const status = await this.sys.shell(line.replaceAll('@', this.root));
-    return { stdout: this.sys.stdout, stderr: this.sys.stderr, status };
+    return { stdout: this.sys.stdout, stderr: masked(this.sys.stderr), status };
   }
 
   /** A file of the tree on the disk, below its directory. */

@@ -81,7 +81,7 @@ export function treeModule(path: string, m: Partial<Omit<TreeModule, 'path' | 'n
   };
 }
 
-/** Aliases that come from a device table stand after `srcversion` in a .ko, the others before the description. */
+/** Aliases that come from a device table stand after `srcversion` in a .ko, last entry first; the others before the description. */
 function isTableAlias(alias: string): boolean {
   return /^(pci|virtio|vdpa|auxiliary|mdev|acpi|of|platform|usb|vfio_pci):/.test(alias);
 }
@@ -96,7 +96,7 @@ function fields(m: ModInfo, release: string | null): (readonly [string, string])
   const vermagic = release === null ? m.vermagic : m.vermagic.replace(/^\S+/, () => release);
   const all: (readonly [string, string | null])[] = [
     ...said, ['srcversion', m.srcversion],
-    ...m.alias.filter(isTableAlias).map((a) => ['alias', a] as const),
+    ...m.alias.filter(isTableAlias).reverse().map((a) => ['alias', a] as const),
     ['depends', m.builtin ? null : m.depends.join(',')], ['retpoline', m.builtin ? null : 'Y'],
     ['staging', m.staging === true ? 'Y' : null], ['intree', m.builtin || m.intree === false ? null : 'Y'], ['name', m.builtin ? null : m.name],
     ['vermagic', m.builtin || vermagic === '' ? null : vermagic],
@@ -117,7 +117,7 @@ export function treeModuleOf(m: ModInfo, release: string | null = null): TreeMod
     modinfo: fields(m, release),
     exports: exportsOf(m),
     needs: m.imports.map((i) => ({ name: i.name, weak: i.weak, crc: i.crc })),
-    aliases: m.alias,
+    aliases: fields(m, release).filter(([key]) => key === 'alias').map(([, value]) => value),
     softdeps: m.softdep,
     weakdeps: [],
     params: m.params.map((p) => ({ name: p.name, type: p.type, desc: p.desc })),
