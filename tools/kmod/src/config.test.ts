@@ -116,7 +116,7 @@ describe('a lookup', () => {
     covers('2.14.21');
     expect(find('vdpa')).toEqual(['vdpa -']);
     expect(find('fs-x')).toEqual(['fs_x -']);
-    expect(find('vdpa', 'alias vd* ifcvf\nalias vdpa gone')).toEqual(['ifcvf vdpa', 'gone vdpa']);
+    expect(find('vdpa', 'alias vd* ifcvf\nalias vdpa gone')).toEqual(['ifcvf vd*', 'gone vdpa']);
     expect(find('symbol:vdpa_f')).toEqual(['vdpa symbol:vdpa_f']);
     expect(find('hook', 'install hook echo')).toEqual(['hook -']);
     expect(find('hook', 'remove hook echo')).toEqual(['hook -']);

@@ -7,7 +7,7 @@ import { normalizeAlias } from './names.ts';
 /** A module that a request leads to. */
 export interface Found {
   readonly module: string;
-  /** The alias it was reached by; `null` when it was named. */
+  /** The alias it was reached by, as modprobe.d words it or as it was asked for; `null` when it was named. */
   readonly alias: string | null;
   /** For people: where the request was found. */
   readonly by: string;
@@ -27,7 +27,7 @@ export function lookup(request: string, index: ModuleIndex, config: Config): rea
   const name = normalizeAlias(request);
   if (name === null) return [];
   const aliases = config.aliases.filter((a) => fnmatch(a.pattern, name));
-  if (aliases.length > 0) return aliases.map((a) => ({ module: a.module, alias: name, by: `alias ${a.pattern} (${a.file}:${a.line})` }));
+  if (aliases.length > 0) return aliases.map((a) => ({ module: a.module, alias: a.pattern, by: `alias ${a.pattern} (${a.file}:${a.line})` }));
   if (!name.includes(':') && index.modules.has(name)) return [{ module: name, alias: null, by: 'modules.dep' }];
   if (name.startsWith('symbol:')) {
     const found = index.bySymbol(name);

@@ -73,7 +73,7 @@ describe.runIf(present)('like modprobe 30', () => {
   });
 
   test.each([
-    'alias mine z-net', 'alias z?net z_any\nalias z_net zbase', 'alias mine zbase\nalias mine nowhere\nalias mine zbase', 'alias chain mine\nalias mine zbase', 'alias z-net off', 'alias m*e zbase\nalias m[hi-j]ne z_any',
+    'alias mine z-net', 'alias z?net z_any\nalias z_net zbase', 'alias mine zbase\nalias mine nowhere\nalias mine zbase', 'alias chain mine\nalias mine zbase', 'alias z-net off', 'alias m*e zbase\nalias m[hi-j]ne z_any', 'alias m*e zbase\noptions mine a=1\noptions m*e b=2\nblacklist m*e', 'alias [mz]* z-net\nsoftdep z-net pre: zb-in post: mine',
     'options z-net a=1\noptions z_net b="x y"\toc', 'options mine a=1\nalias mine z-net', 'options zbase c=3 \\\n d=4', 'blacklist z-net', 'blacklist z_any\nblacklist zbase', 'blacklist mine\nalias mine z-net',
     'install z-net echo hi $CMDLINE_OPTS', 'install zbase /bin/true', 'install z* first\ninstall z-net second', 'install nowhere echo', 'remove nowhere echo', 'remove z-net echo bye', 'install zsoft echo no',
     'softdep z-net pre: zsoft post: zloopa', 'softdep z-net z_any', 'softdep z-net pre: z_any\nsoftdep z-net pre: zsoft', 'softdep z* post: zbase', 'softdep zbase pre: z-net', 'softdep z-net pre: mine\nalias mine zbase\nalias mine z_any',

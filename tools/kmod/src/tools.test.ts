@@ -241,7 +241,7 @@ describe('modinfo', () => {
     expect(vdpa?.modinfo.map(([key, value]) => (key === 'alias' ? value : key)).slice(0, 8)).toEqual([
       'softdep', 'char-major-1-2', 'description', 'author', 'license', 'version', 'srcversion', 'pci:x*',
     ]);
-    expect(vdpa?.aliases).toEqual(['pci:x*', 'char-major-1-2']);
+    expect(vdpa?.aliases).toEqual(['char-major-1-2', 'pci:x*']);
   });
 });
 
