@@ -256,7 +256,7 @@ export interface FsSymbols {
    * @param wchan the function that sleeps, for /proc/PID/wchan
    * @throws ERESTARTSYS when a signal came first
    */
-  wait_event_interruptible: (wq: WaitQueue, condition: () => boolean, what: string, wchan: string) => Promise<void>;
+  wait_event_interruptible: (wq: WaitQueue, condition: () => boolean, what: string, wchan: string, ns?: number) => Promise<void>;
 
   // ---- what user space calls ----
   /** @returns a descriptor, the lowest free one. @throws ENOENT EACCES EISDIR ENOTDIR EEXIST ENXIO EMFILE ... */

@@ -98,7 +98,7 @@ export default defineModule({
         ...kernfs, ...proc, ...chrdevs.symbols, ...blkdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
         ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots, seconds),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
-        wait_event_interruptible: (wq, condition, what, wchan) => nap(wq, condition, what, wchan),
+        wait_event_interruptible: nap,
         fget: files.fget,
         fput: files.fput,
         get_file: files.get_file,

@@ -48,6 +48,23 @@ describe('a module that takes its time', () => {
     });
   });
 
+  it('keeps its second insmod waiting until a signal comes, and its users until then', async () => {
+    covers('2.14.3', '2.14.4');
+    await session(async (sh) => {
+      expect(await sh(`modprobe rk_slow in_ms=3000 & sleep 0.2; insmod ${RK}/rk_slow.ko & pid=$!; sleep 0.2; cat /proc/$pid/wchan; echo; kill $pid; wait $pid; echo $?; cat /sys/module/rk_slow/initstate; wait; cat /sys/module/rk_slow/initstate`))
+        .toBe('load_module\n143\ncoming\nlive\nexit: 0');
+    });
+    const lab = await labWith('awkward');
+    const player = await Player.open(lab);
+    expect((await player.play('insmod /opt/aw_slow.ko ms=3000 & sleep 0.2; insmod /opt/aw_slow_user.ko & pid=$!; sleep 0.2; kill $pid; wait $pid; echo $?; wait; lsmod')).out)
+      .toEqual(['143', 'Module                  Size  Used by', 'aw_slow                16384  0', 'exit: 0']);
+    expect(lab.dmesg.slice(-2).map((line) => line.text)).toEqual([
+      'aw_slow_user: gave up waiting for init of module aw_slow.', 'aw_slow_user: Unknown symbol aw_slow_value (err -16)',
+    ]);
+    await player.close();
+    expect(await lab.close()).toEqual([]);
+  });
+
   it('announces itself after all its init sent, and takes leave after all its exit sent', async () => {
     await session(async (sh, lab) => {
       await sh('modprobe rk_provider; modprobe rk_fail; rmmod rk_provider');

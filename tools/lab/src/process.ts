@@ -5,7 +5,7 @@ import { O_CREAT, O_RDONLY, O_TRUNC, O_WRONLY } from '@vdpalab/uapi';
 
 /** The kernel's entry points that a process uses. */
 export type Syscalls = Pick<KernelSymbols, {
-  [K in keyof KernelSymbols]: K extends `ksys_${string}` ? K : never;
+  [K in keyof KernelSymbols]: K extends `ksys_${string}` | 'init_module' | 'delete_module' ? K : never;
 }[keyof KernelSymbols]>;
 
 /** A signal ended the process: thrown from the call it was in, for whoever runs the process to end it with that status. */
@@ -98,6 +98,16 @@ export class UserProcess {
   /** @param flags O_*; @returns a descriptor */
   open(path: string, flags: number = O_RDONLY, mode = 0o666): Promise<number> {
     return this.#enter(() => this.#sys.ksys_open(this.proc, path, flags, mode));
+  }
+
+  /** Load the module in a file. @param flags `MODULE_INIT_*` */
+  init_module(path: string, args: string, flags: number): Promise<void> {
+    return this.#enter(() => this.#sys.init_module({ path }, args, flags));
+  }
+
+  /** @param flags `O_TRUNC` forces */
+  delete_module(name: string, flags: number): Promise<void> {
+    return this.#enter(() => this.#sys.delete_module(name, flags));
   }
 
   close(fd: number): Promise<void> {

@@ -3,6 +3,7 @@ import { KernelError, type Atomic, type KernelSymbols, type ModuleView, type Vml
 import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
 import { Loader, makeImage, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
+import type { WaitQueue } from '@vdpalab/sched';
 import { CAP_SYS_MODULE } from '@vdpalab/uapi';
 import type { FaultInjector } from './faults/injector.ts';
 import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
@@ -28,7 +29,8 @@ export function builtinArgs(cmdline: string, name: string): string {
 export class Vmlinux {
   readonly loader: Loader;
   readonly #hw: HwMachine;
-  readonly #waiters = new Set<() => Atomic>();
+  /** `module_wq`: who waits for a module to settle; made when somebody does. */
+  #queue: WaitQueue | null = null;
   readonly #own: KernelModules;
   /** Runs programs of user space for the kernel; absent while there is no user space. */
   usermodehelper: ((argv: readonly string[]) => Promise<number>) | null = null;
@@ -49,9 +51,7 @@ export class Vmlinux {
     this.loader = new Loader({
       printk: (level, text) => hw.machine.console(level, 'kern', text),
       wait: (reason, until, timeoutNs) => this.#wait(reason, until, timeoutNs),
-      wake: () => {
-        for (const wake of this.#waiters) wake();
-      },
+      wake: () => (this.#queue === null ? undefined : this.symbol('wake_up')(this.#queue)),
       capable: () => this.#mayLoad(),
       vermagic: vermagic(hw.machine.release),
       moduleLayoutCrc: MODULE_LAYOUT_CRC,
@@ -97,22 +97,9 @@ export class Vmlinux {
     return capable === undefined || (capable(CAP_SYS_MODULE) && this.loader.lookup('modules_disabled')?.() !== true);
   }
 
+  /** Sleep on `module_wq` where a signal can wake. @throws ERESTARTSYS when one did */
   async #wait(reason: WaitReason, until: () => boolean, timeoutNs?: number): Promise<void> {
-    const { sched } = this.#hw.machine;
-    const task = sched.current;
-    if (task === null) throw new Error(`waiting for ${reason.what} outside a task`);
-    let expired = false;
-    const timer = timeoutNs === undefined ? null : sched.timer(reason.what, timeoutNs, () => {
-      expired = true;
-      sched.wake(task);
-    });
-    const wake = (): Atomic => sched.wake(task);
-    this.#waiters.add(wake);
-    try {
-      while (!until() && !expired) await sched.park(reason);
-    } finally {
-      this.#waiters.delete(wake);
-      timer?.cancel();
-    }
+    this.#queue ??= this.symbol('init_waitqueue_head')('module_wq');
+    await this.symbol('wait_event_interruptible')(this.#queue, until, reason.what, 'load_module', timeoutNs);
   }
 }

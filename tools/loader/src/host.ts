@@ -17,6 +17,8 @@ export interface LoaderHost {
   readonly printk: (level: number, text: string) => Atomic;
   /**
    * Park the running task until `until()` holds or `timeoutNs` virtual nanoseconds have passed; the caller looks again.
+   *
+   * @throws ERESTARTSYS when a signal came first
    */
   readonly wait: (reason: WaitReason, until: () => boolean, timeoutNs?: number) => Promise<void>;
   /** A condition that somebody waits for may hold now: `wake_up_all(&module_wq)`. */

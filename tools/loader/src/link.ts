@@ -1,5 +1,5 @@
 /** Linking: each needed symbol is found, compared and referenced. Mirrors `simplify_symbols` and `resolve_symbol` in `kernel/module/main.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError } from '@vdpalab/abi';
 import type { ErrnoName } from '@vdpalab/abi';
 import type { LoaderHost } from './host.ts';
 import type { LoadedModule } from './loaded.ts';
@@ -61,7 +61,11 @@ async function resolveWait(mod: LoadedModule, name: string, ctx: LinkContext): P
   if (first !== 'EBUSY') return first;
   const owner = ctx.symbols.find(name, true)?.owner;
   const settled = (): boolean => ctx.symbols.find(name, true)?.owner?.state !== 'coming';
-  await ctx.host.wait({ what: `init of module ${owner?.name ?? '?'}, for symbol ${name}` }, settled, INIT_WAIT_NS);
+  try {
+    await ctx.host.wait({ what: `init of module ${owner?.name ?? '?'}, for symbol ${name}` }, settled, INIT_WAIT_NS);
+  } catch (error) {
+    if (!isKernelError(error) || error.errno !== 'ERESTARTSYS') throw error; // a signal ends the wait as the timeout does
+  }
   if (!settled()) ctx.host.printk(4, `${mod.name}: gave up waiting for init of module ${owner?.name ?? '?'}.`);
   return resolve(mod, name, ctx);
 }

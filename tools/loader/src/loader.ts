@@ -63,6 +63,7 @@ export class Loader {
    * @throws EPERM without the right to, or when the name is blacklisted
    * @throws EINVAL for unknown flags, a symbol of another version or of a namespace not imported, a bad parameter value
    * @throws ENOEXEC when version magic or module layout differ, or an exported symbol exists already
+   * @throws ERESTARTSYS when a signal ends the wait for another load of the name
    * @throws EEXIST when the name is live; EBUSY when it is going, or was coming and failed
    * @throws ENOENT when a symbol is unknown
    * @throws EKEYREJECTED when the signature does not hold, or signatures are enforced and there is none; EBADMSG when it cannot be read

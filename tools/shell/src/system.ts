@@ -19,7 +19,10 @@ export interface System {
   /** A symbol of the kernel. @throws Error when nothing exports it */
   readonly symbol: <S extends keyof KernelSymbols & string>(name: S) => KernelSymbols[S];
   /** The module loader's side of kmod; absent where there is no loader. */
-  readonly modules?: Pick<KmodSystem, 'loaded' | 'insert' | 'remove'>;
+  readonly modules?: Pick<KmodSystem, 'loaded'> & {
+    readonly insert: (p: UserProcess, ...load: Parameters<KmodSystem['insert']>) => ReturnType<KmodSystem['insert']>;
+    readonly remove: (p: UserProcess, ...unload: Parameters<KmodSystem['remove']>) => ReturnType<KmodSystem['remove']>;
+  };
   /** The lab, where there is one; tests of the shell alone have none. */
   readonly lab?: Lab;
 }
@@ -36,8 +39,8 @@ export function labSystem(lab: Lab, processOf: (proc: UserProcess['proc']) => Us
     symbol: (name) => lab.symbol(name),
     modules: {
       loaded: () => lab.loader.modules(),
-      insert: (path, args, flags) => errnoOf(lab.noting('init_module', () => lab.symbol('init_module')({ path }, args, flags))),
-      remove: (name, flags) => errnoOf(lab.noting('delete_module', () => lab.symbol('delete_module')(name, flags))),
+      insert: (p, path, args, flags) => errnoOf(lab.noting('init_module', () => p.init_module(path, args, flags))),
+      remove: (p, name, flags) => errnoOf(lab.noting('delete_module', () => p.delete_module(name, flags))),
     },
     lab,
   };

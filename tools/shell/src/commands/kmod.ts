@@ -57,7 +57,9 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
         throw error;
       }
     },
-    ...modules,
+    loaded: modules.loaded,
+    insert: (...load) => modules.insert(c.p, ...load),
+    remove: (...unload) => modules.remove(c.p, ...unload),
     runCommand: async (command, env) => {
       await settle(); // standard output is buffered until the tool ends: the command's comes first
       return c.launch.runShell(command, ['sh'], { env: new Map([...c.env, ...Object.entries(env)]) });
