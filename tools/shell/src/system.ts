@@ -39,8 +39,8 @@ export function labSystem(lab: Lab, processOf: (proc: UserProcess['proc']) => Us
     symbol: (name) => lab.symbol(name),
     modules: {
       loaded: () => lab.loader.modules(),
-      insert: (p, path, args, flags) => errnoOf(lab.noting('init_module', () => p.init_module(path, args, flags))),
-      remove: (p, name, flags) => errnoOf(lab.noting('delete_module', () => p.delete_module(name, flags))),
+      insert: (p, path, args, flags) => errnoOf(() => p.init_module(path, args, flags)),
+      remove: (p, name, flags) => errnoOf(() => p.delete_module(name, flags)),
     },
     lab,
   };
