@@ -1,7 +1,7 @@
 /**
  * The benchmark of the whole: `npm run bench`, or `node test/dist/bench/main.js [--quick]`.
  *
- * Rings against C, frames over the chain against memcpy, virtual functions by number, the time to boot a lab. Prints a
+ * Rings against C, frames over the chain against memcpy, the simulator against the chain, virtual functions by number, the time to boot a lab. Prints a
  * table and writes `out/bench.json`. Ratios are what counts: absolute figures are those of a shared machine. The exit
  * status is 1 when 1,024 virtual functions take more than 20 times as long as 64.
  */
@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createLab } from '@vdpalab/lab';
 import { MemcpyAnchor } from './anchor.ts';
-import { chainNs, pairNs } from './frame-rate.ts';
+import { chainNs, pairNs, simulatorNs } from './frame-rate.ts';
 import { scaleVfs, type VfScale } from './vf-scaling.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -61,7 +61,7 @@ function rings(rounds: number): unknown {
 async function frames(): Promise<FrameRow[]> {
   const anchor = MemcpyAnchor.build();
   const rows: FrameRow[] = [];
-  for (const [path, measure] of [['socket to process', chainNs], ['process to process', pairNs]] as const) {
+  for (const [path, measure] of [['socket to process', chainNs], ['process to process', pairNs], ['simulator and back', simulatorNs]] as const) {
     for (const length of LENGTHS) {
       const before = anchor?.ns(length) ?? null;
       const ns = await measure(length);
@@ -73,6 +73,10 @@ async function frames(): Promise<FrameRow[]> {
   table('Frames', ['path', 'bytes', 'ns/frame', 'frames/s', 'memcpy in C, ns', 'times memcpy'], rows.map((r) => [
     r.path, `${r.length}`, fixed(r.ns, 0), fixed(r.framesPerSecond, 0), r.memcpyNs === null ? '-' : fixed(r.memcpyNs), r.memcpyNs === null ? '-' : fixed(r.ns / r.memcpyNs, 0),
   ]));
+  for (const length of LENGTHS) {
+    const of = (path: string): number => rows.find((r) => r.path === path && r.length === length)?.ns ?? NaN;
+    console.log(`${length} bytes: the simulator passes ${fixed(of('socket to process') / of('simulator and back'), 2)} frames in the time of one over IFCVF`);
+  }
   return rows;
 }
 
