@@ -9,7 +9,7 @@ const U64_MAX = (1n << 64n) - 1n;
 const BROADCAST = [255, 255, 255, 255, 255, 255, ...Array.from({ length: 54 }, () => 1)];
 
 test('queues of 256, vendor 0, ACCESS_PLATFORM or nothing, all addresses, groups that move', async () => {
-  covers('2.8.2', '2.8.4');
+  covers('2.8.2', '2.8.4', '2.6.7');
   const { vdpa, run, k } = await bootSim(MAC);
   const { config: ops } = vdpa;
   expect([ops.get_vq_num_max(vdpa), ops.get_vendor_id(vdpa), ops.get_vq_align(vdpa), ops.get_iova_range?.(vdpa)]).toEqual([256, 0, 4096, { first: 0n, last: U64_MAX }]);
@@ -18,6 +18,7 @@ test('queues of 256, vendor 0, ACCESS_PLATFORM or nothing, all addresses, groups
   expect(await errno(() => k.vdpa_set_features(vdpa, 0x1_0000_0000n))).toBe('EINVAL');
   expect(await errno(() => k.vdpa_set_features(vdpa, U64_MAX))).toBe('ok');
   expect(ops.get_driver_features(vdpa)).toBe(0x3_0882_0028n);
+  expect(ops.get_device_features(vdpa) & (1n << 34n)).toBe(0n); // RING_PACKED, which vringh has not
   expect([await errno(() => ops.set_group_asid?.(vdpa, 0, 1)), await errno(() => ops.set_group_asid?.(vdpa, 0, 2)), await errno(() => ops.set_group_asid?.(vdpa, 3, 0))])
     .toEqual(['ok', 'EINVAL', 'EINVAL']);
   const iotlb = k.vhost_iotlb_alloc(0, 0);

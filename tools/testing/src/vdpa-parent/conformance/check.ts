@@ -5,6 +5,8 @@ import type { OptionalOp, ParentOffers } from './subject.ts';
 /** What is shown of one operation through one bus driver. */
 export interface Check<C> {
   readonly row: RowId;
+  /** Other rows that it shows. */
+  readonly also?: readonly RowId[];
   /** A sentence of behaviour. */
   readonly title: string;
   /** The operation it needs; with none, `run` holds for every parent. */

@@ -93,7 +93,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
       const run = applicable(check, offers);
       if (run === null) continue;
       test(`${check.row} ${check.title}`, async () => {
-        covers(check.row, '1.1.12');
+        covers(check.row, '1.1.12', ...check.also ?? []);
         await withDevice(bench, subject, async (vdev, proc, tool) => {
           const file = await VhostFile.open(bench.k, proc, '/dev/vhost-vdpa-0');
           const context = new VhostContext({ k: bench.k, offers, vdev, calls: bench.log, proc, file, tool });
@@ -115,7 +115,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
       const run = applicable(check, offers);
       if (run === null) continue;
       test(`${check.row} ${check.title}`, async () => {
-        covers(check.row, '1.1.12');
+        covers(check.row, '1.1.12', ...check.also ?? []);
         await withDevice(bench, subject, (vdev, proc, tool) => run(new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool })));
       });
     }

@@ -17,12 +17,18 @@ export function testFrame(seed: number): Uint8Array {
   return frame;
 }
 
-/** Do one piece of work through the rings, and see that it was done. @returns the queue whose interrupt says so */
-export async function work(c: VhostContext, rings: VhostRings, seed = 1): Promise<number> {
+/** The queue whose interrupt says that work was done, and how often it has. */
+export interface Done {
+  readonly index: number;
+  readonly completions: number;
+}
+
+/** Do one piece of work through the rings, and see that it was done. */
+export async function work(c: VhostContext, rings: VhostRings, seed = 1): Promise<Done> {
   return c.offers.device_id === VIRTIO_ID_NET ? await frameBack(c, rings, seed) : await sectorKept(c, rings, seed);
 }
 
-async function frameBack(c: VhostContext, rings: VhostRings, seed: number): Promise<number> {
+async function frameBack(c: VhostContext, rings: VhostRings, seed: number): Promise<Done> {
   const [rx, tx] = rings.queues;
   if (rx === undefined || tx === undefined) throw new Error('a network device without its data queues');
   const frame = testFrame(seed);
@@ -35,10 +41,10 @@ async function frameBack(c: VhostContext, rings: VhostRings, seed: number): Prom
   expect(rings.used(tx).map(([token]) => token)).toEqual([seed]);
   expect(rings.used(rx)).toEqual([[seed, HDR + frame.length]]);
   expect([...rings.bytes.subarray(buffer + HDR, buffer + HDR + frame.length)]).toEqual([...frame]);
-  return rx.index;
+  return { index: rx.index, completions: 1 };
 }
 
-async function sectorKept(c: VhostContext, rings: VhostRings, seed: number): Promise<number> {
+async function sectorKept(c: VhostContext, rings: VhostRings, seed: number): Promise<Done> {
   const [vq] = rings.queues;
   if (vq === undefined) throw new Error('a block device without its queue');
   const request = async (type: number, bytes: Uint8Array | null): Promise<Uint8Array> => {
@@ -59,5 +65,5 @@ async function sectorKept(c: VhostContext, rings: VhostRings, seed: number): Pro
   const contents = Uint8Array.from({ length: SECTOR }, (_, i) => (i * 3 + seed) & 0xff);
   await request(VIRTIO_BLK_T_OUT, contents);
   expect(await request(VIRTIO_BLK_T_IN, null)).toEqual(contents);
-  return vq.index;
+  return { index: vq.index, completions: 2 }; // written, read
 }

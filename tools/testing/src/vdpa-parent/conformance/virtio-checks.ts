@@ -22,7 +22,7 @@ const reachable = (c: VirtioContext, address: bigint): boolean =>
 /** The checks, in the order of the operations. */
 export const virtioChecks: readonly Check<VirtioContext>[] = [
   {
-    row: '2.2.1', title: 'set_vq_address gets rings that the DMA API made for the DMA device, each its own',
+    row: '2.2.1', also: ['1.3.2'], title: 'set_vq_address gets rings that the DMA API made for the DMA device, each its own',
     async run(c) {
       const given = addresses(c);
       expect(new Set(given.flat()).size).toBe(3 * c.queues.length);
@@ -161,7 +161,7 @@ export const virtioChecks: readonly Check<VirtioContext>[] = [
     },
   },
   {
-    row: '1.1.13', title: 'work ends in the callback of its queue, and nothing calls a driver that has gone',
+    row: '2.7.11', title: 'a queue of a driver that has gone is kicked no more',
     async run(c) {
       await c.work(1);
       await c.work(2);
