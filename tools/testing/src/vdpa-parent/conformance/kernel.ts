@@ -1,5 +1,6 @@
 /** Symbols and objects as the suite uses them; their full types are in headers above this package. */
 import type { Atomic } from '@vdpalab/abi';
+import type { RingKernel } from '../direct-rings.ts';
 import type { UserCalls, UserProcess } from '../vhost-user-space.ts';
 import type { ToolCalls } from '../vdpa-tool.ts';
 
@@ -7,6 +8,7 @@ import type { ToolCalls } from '../vdpa-tool.ts';
 export interface SuiteOps {
   readonly get_status: (vdev: SuiteDevice) => number;
   readonly get_vq_ready: (vdev: SuiteDevice, idx: number) => boolean;
+  readonly set_vq_cb: (vdev: SuiteDevice, idx: number, cb: null) => Atomic;
   readonly get_vq_num_max: (vdev: SuiteDevice) => number;
   readonly get_vq_num_min?: (vdev: SuiteDevice) => number;
   readonly get_vq_align: (vdev: SuiteDevice) => number;
@@ -53,7 +55,10 @@ export interface SuiteNet {
 export type SuiteProcess = UserProcess & { readonly mm: { readonly view: (va: number, size: number) => Uint8Array | null } };
 
 /** The kernel's symbols. */
-export interface SuiteKernel extends UserCalls<SuiteProcess>, ToolCalls<SuiteProcess> {
+export interface SuiteKernel extends UserCalls<SuiteProcess>, ToolCalls<SuiteProcess>, RingKernel {
+  readonly vdpa_reset: (vdev: SuiteDevice) => Promise<void>;
+  readonly vdpa_set_status: (vdev: SuiteDevice, status: number) => Promise<void>;
+  readonly vdpa_set_features: (vdev: SuiteDevice, features: bigint) => Promise<void>;
   readonly find_bus: (name: string) => object | null;
   readonly bus_devices: (bus: object) => readonly SuiteDevice['dev'][];
   readonly dev_to_vdpa: (dev: SuiteDevice['dev']) => SuiteDevice;

@@ -3,9 +3,12 @@
  * operations none may leave out.
  */
 import { covers } from '@vdpalab/features';
+import { VIRTIO_ID_NET } from '@vdpalab/uapi';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { bootBuiltins } from '../../kernel/boot.ts';
 import type { BootedKernel } from '../../kernel/boot.ts';
+import { DirectRings } from '../direct-rings.ts';
+import { toyBusDriver } from '../toy-bus-driver.ts';
 import { VdpaTool } from '../vdpa-tool.ts';
 import { VhostFile } from '../vhost-user-space.ts';
 import { applicable } from './check.ts';
@@ -13,7 +16,8 @@ import type { SuiteDevice, SuiteKernel, SuiteProcess } from './kernel.ts';
 import { OpLog } from './op-log.ts';
 import { MANDATORY_OPS, OPTIONAL_OPS } from './subject.ts';
 import type { OptionalOp, VdpaParentSubject } from './subject.ts';
-import { VhostContext } from './vhost-context.ts';
+import { work } from './traffic.ts';
+import { DRIVER_FEATURES, RUNNING, SETTLED, VhostContext } from './vhost-context.ts';
 import { vhostChecks } from './vhost-checks.ts';
 import { VirtioContext } from './virtio-context.ts';
 import { virtioChecks } from './virtio-checks.ts';
@@ -22,7 +26,7 @@ const NAME = 'vdpa0';
 const BUILTINS = ['sched', 'mm', 'fs', 'driver-core', 'irq', 'iommu'] as const;
 const SUBSYSTEMS = ['netlink', 'netdev', 'block', 'vhost-iotlb', 'vringh', 'vdpa-core', 'virtio-ring', 'virtio'] as const;
 /** Bus drivers, each with what stands on it. */
-const DRIVERS = { vhost_vdpa: ['irqbypass', 'vhost', 'vhost-vdpa'], virtio_vdpa: ['virtio-vdpa', 'virtio-net', 'virtio-blk'] } as const;
+const DRIVERS = { vhost_vdpa: ['irqbypass', 'vhost', 'vhost-vdpa'], virtio_vdpa: ['virtio-vdpa', 'virtio-net', 'virtio-blk'], none: [] } as const;
 
 /** Mapping operations are the parent's way to memory: those stay when the others are taken away. */
 const NEEDED: ReadonlySet<string> = new Set<OptionalOp>(['set_map', 'dma_map', 'dma_unmap', 'get_iova_range', 'get_vq_dma_dev', 'free']);
@@ -131,6 +135,44 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
       await withDevice(bench, subject, async (vdev, proc, tool) => {
         expect(Object.keys(vdev.config).filter((op) => without.includes(op as OptionalOp))).toEqual([]);
         await new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool }).work();
+      });
+    });
+  });
+
+  describe(`${subject.name} under a bus driver of the suite's own`, () => {
+    const toy = toyBusDriver<SuiteDevice>();
+    beforeEach(async () => {
+      await start('none')();
+      await bench.kernel.run(() => bench.kernel.insmod(toy.module));
+    });
+    afterEach(async () => {
+      await bench.kernel.run(() => bench.kernel.rmmod(toy.module.name));
+      await nothingLeft(bench, subject, before);
+    });
+
+    test('calls once for each piece of work, and nobody once the callback is null', async () => {
+      covers('1.1.13', '1.1.21', '2.2.5');
+      await withDevice(bench, subject, async () => {
+        const vdev = toy.devices.get(NAME);
+        if (vdev === undefined) throw new Error('the driver of the suite did not get the device');
+        const { k } = bench;
+        const rings = new DirectRings(k, vdev);
+        await k.vdpa_reset(vdev);
+        await k.vdpa_set_status(vdev, SETTLED & ~8);
+        await k.vdpa_set_features(vdev, offers.features & DRIVER_FEATURES);
+        await k.vdpa_set_status(vdev, SETTLED);
+        await rings.map();
+        for (const q of offers.device_id === VIRTIO_ID_NET ? [0, 1] : [0]) await rings.queue(q, Math.max(16, offers.num_min));
+        await k.vdpa_set_status(vdev, RUNNING);
+        const worker = { offers, idle: () => k.msleep(1) };
+        const { index, completions } = await work(worker, rings);
+        const [queue] = rings.queues.filter((one) => one.index === index);
+        expect(queue?.calls).toBe(completions);
+        vdev.config.set_vq_cb(vdev, index, null);
+        await work(worker, rings, 2);
+        expect(queue?.calls).toBe(completions);
+        await k.vdpa_reset(vdev);
+        rings.free();
       });
     });
   });

@@ -3,11 +3,23 @@ import {
   VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_ID_NET, virtio_blk_outhdr, virtio_net_hdr_v1,
 } from '@vdpalab/uapi';
 import { expect } from 'vitest';
-import type { VhostContext } from './vhost-context.ts';
-import type { VhostRings } from './vhost-rings.ts';
+import type { Atomic } from '@vdpalab/abi';
+import type { DriverQueue, DriverRings, Piece } from '../driver-rings.ts';
+import type { ParentOffers } from './subject.ts';
 
 const HDR = virtio_net_hdr_v1.size;
 const SECTOR = 512;
+
+/** Who works: a device that offers so much, and time for it. */
+export interface Worker {
+  readonly offers: ParentOffers;
+  readonly idle: () => Promise<void>;
+}
+
+/** Rings to work through. */
+export type WorkRings<Q extends DriverQueue> = Pick<DriverRings<Q>, 'bytes' | 'take' | 'used' | 'queues'> & {
+  readonly give: (queue: Q, out: readonly Piece[], inp: readonly Piece[], token: number) => Promise<void> | Atomic;
+};
 
 /** A broadcast frame: every parent's network brings it back. @param seed of its payload */
 export function testFrame(seed: number): Uint8Array {
@@ -24,11 +36,11 @@ export interface Done {
 }
 
 /** Do one piece of work through the rings, and see that it was done. */
-export async function work(c: VhostContext, rings: VhostRings, seed = 1): Promise<Done> {
+export async function work<Q extends DriverQueue>(c: Worker, rings: WorkRings<Q>, seed = 1): Promise<Done> {
   return c.offers.device_id === VIRTIO_ID_NET ? await frameBack(c, rings, seed) : await sectorKept(c, rings, seed);
 }
 
-async function frameBack(c: VhostContext, rings: VhostRings, seed: number): Promise<Done> {
+async function frameBack<Q extends DriverQueue>(c: Worker, rings: WorkRings<Q>, seed: number): Promise<Done> {
   const [rx, tx] = rings.queues;
   if (rx === undefined || tx === undefined) throw new Error('a network device without its data queues');
   const frame = testFrame(seed);
@@ -44,7 +56,7 @@ async function frameBack(c: VhostContext, rings: VhostRings, seed: number): Prom
   return { index: rx.index, completions: 1 };
 }
 
-async function sectorKept(c: VhostContext, rings: VhostRings, seed: number): Promise<Done> {
+async function sectorKept<Q extends DriverQueue>(c: Worker, rings: WorkRings<Q>, seed: number): Promise<Done> {
   const [vq] = rings.queues;
   if (vq === undefined) throw new Error('a block device without its queue');
   const request = async (type: number, bytes: Uint8Array | null): Promise<Uint8Array> => {
@@ -66,4 +78,21 @@ async function sectorKept(c: VhostContext, rings: VhostRings, seed: number): Pro
   await request(VIRTIO_BLK_T_OUT, contents);
   expect(await request(VIRTIO_BLK_T_IN, null)).toEqual(contents);
   return { index: vq.index, completions: 2 }; // written, read
+}
+
+/** Offer one piece of work, and see that nothing of it is done. */
+export async function workUndone<Q extends DriverQueue>(c: Worker, rings: WorkRings<Q>): Promise<void> {
+  const buffer = [rings.take(2048), 2048] as const;
+  const header = [rings.take(HDR + 100), c.offers.device_id === VIRTIO_ID_NET ? HDR + 100 : virtio_blk_outhdr.size] as const;
+  rings.bytes.fill(0xff, header[0] + HDR, header[0] + HDR + 6); // to all
+  const [first, second] = rings.queues;
+  if (first === undefined) throw new Error('a device without queues');
+  if (second === undefined) {
+    await rings.give(first, [header], [buffer], 99);
+  } else {
+    await rings.give(first, [], [buffer], 99);
+    await rings.give(second, [header], [], 99);
+  }
+  await c.idle();
+  expect(rings.queues.map((queue) => rings.used(queue))).toEqual(rings.queues.map(() => []));
 }

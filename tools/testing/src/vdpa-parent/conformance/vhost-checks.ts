@@ -13,7 +13,7 @@ import {
 import { expect } from 'vitest';
 import { anonymous, answerOf } from '../vhost-user-space.ts';
 import type { Check } from './check.ts';
-import { work } from './traffic.ts';
+import { work, workUndone } from './traffic.ts';
 import { RUNNING, SETTLED, type VhostContext } from './vhost-context.ts';
 
 const PAGE = 4096n;
@@ -266,8 +266,7 @@ export const vhostChecks: readonly Check<VhostContext>[] = [
       await c.must(c.file.ioctl(VHOST_VDPA_SUSPEND));
       const base = await c.file.vringGet(VHOST_GET_VRING_BASE, index);
       expect(base).toEqual(expect.any(Number));
-      for (const queue of rings.queues) await rings.kick(queue);
-      await c.idle();
+      await workUndone(c, rings);
       expect(await c.file.vringGet(VHOST_GET_VRING_BASE, index)).toBe(base);
     },
     async absent(c) {
