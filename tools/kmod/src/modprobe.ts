@@ -12,7 +12,7 @@ import type { ModuleIndex } from './modindex.ts';
 import { removeModules } from './modprobe-remove.ts';
 import { planModule } from './plan.ts';
 import type { ModulePlan, PlanStep } from './plan.ts';
-import { absolutePath, moduleState, modulesDir, readConfig, readIndex } from './system.ts';
+import { absolutePath, moduleState, modulesDir, readConfig, readIndex, tooShort } from './system.ts';
 import type { KmodSystem } from './system.ts';
 
 const OPTIONS = {
@@ -192,6 +192,8 @@ async function perform(run: ModprobeRun, step: PlanStep): Promise<ErrnoName | 0>
     log.say('ERROR', `${LIBKMOD.insertModule} could not find module by name='${step.module}'`);
     return 'ENOENT';
   }
+  const unread = tooShort(await sys.readBytes(step.path));
+  if (unread !== null) return unread;
   const force = has('f');
   return sys.insert(step.path, step.options, (force || has('force-modversion') ? 1 : 0) | (force || has('force-vermagic') ? 2 : 0));
 }

@@ -6,7 +6,7 @@ import { sysfsOrder } from './hash.ts';
 import { INSMOD_HELP, RMMOD_HELP, VERSION_TEXT } from './help.ts';
 import { LIBKMOD, Messages, verbosityOf } from './messages.ts';
 import { moduleName } from './names.ts';
-import { modulesDir, moduleState, readIndex } from './system.ts';
+import { modulesDir, moduleState, readIndex, tooShort } from './system.ts';
 import type { KmodSystem } from './system.ts';
 
 /** What insmod says instead of `strerror`. */
@@ -25,11 +25,14 @@ export async function insmod(argv: readonly string[], sys: KmodSystem): Promise<
     log.say('ERROR', 'missing filename.');
     return 1;
   }
-  if (!(await sys.exists(file)) && file !== '/dev/null') {
+  const bytes = await sys.readBytes(file);
+  const directory = bytes === null && (await sys.readdir(file)) !== null;
+  if (file.endsWith('/') || (bytes === null && !directory)) {
     log.say('ERROR', `could not load module ${file}: ${sys.strerror('ENOENT')}`);
     return 1;
   }
-  const errno = await sys.insert(file, args.join(' '), options.some((o) => o.name === 'f') ? 3 : 0);
+  const unread = directory ? 'EISDIR' : tooShort(bytes);
+  const errno = unread ?? await sys.insert(file, args.join(' '), options.some((o) => o.name === 'f') ? 3 : 0);
   if (errno === 0) return 0;
   log.say('ERROR', `could not insert module ${file}: ${INSMOD_TEXT[errno] ?? sys.strerror(errno)}`);
   return 1;

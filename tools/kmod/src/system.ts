@@ -94,6 +94,11 @@ export async function readConfig(sys: KmodSystem, dirname: string, paths: readon
   return { ...config, errors: [...directories, ...config.errors] };
 }
 
+/** What libkmod says of a file too short to tell whether it is compressed, before the kernel sees it; `null` for others. */
+export function tooShort(bytes: Uint8Array | null): ErrnoName | null {
+  return bytes !== null && bytes.length < 6 ? 'EINVAL' : null;
+}
+
 /** A module file's bytes as a module of a tree, or why they are none. @param path below the tree's directory */
 export function parseModuleFile(bytes: Uint8Array, path: string): TreeModule | ElfErrno {
   const file = readModule(bytes);

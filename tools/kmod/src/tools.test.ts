@@ -167,6 +167,21 @@ describe('modprobe', () => {
   });
 });
 
+describe('insmod', () => {
+  it('finds no module behind a slash, and reads what it gives the kernel', async () => {
+    const sys = new FakeSystem(tree(toy('a')));
+    sys.files.set('/tmp/short.ko', 'hell\n');
+    sys.files.set('/dev/null', '');
+    expect(await run(sys, 'insmod /tmp/')).toBe('E insmod: ERROR: could not load module /tmp/: No such file or directory\n1');
+    expect(await run(sys, 'insmod /none.ko')).toBe('E insmod: ERROR: could not load module /none.ko: No such file or directory\n1');
+    expect(await run(sys, 'insmod /tmp/short.ko')).toBe('E insmod: ERROR: could not insert module /tmp/short.ko: Invalid parameters\n1');
+    expect(await run(sys, 'insmod /dev/null')).toBe('E insmod: ERROR: could not insert module /dev/null: Invalid parameters\n1');
+    expect(sys.inserted).toEqual([]);
+    expect(await run(sys, `insmod ${sys.dirname}/kernel/a.ko x=1 y`)).toBe('0');
+    expect(sys.inserted).toEqual(["a 'x=1 y' 0"]);
+  });
+});
+
 describe('rmmod', () => {
   it('names holders in sysfs order, goes on with the next, and forces', async () => {
     const sys = new FakeSystem(tree(toy('a'), toy('b', ['a']), toy('c')));
