@@ -120,6 +120,7 @@ async function runCommand(run: ModprobeRun, module: string, text: string): Promi
   const command = text.replaceAll('$CMDLINE_OPTS', '');
   if (run.verbose) run.log.show(`remove ${command}`);
   if (run.has('n')) return true;
+  await run.sys.flush?.();
   if (await run.sys.runCommand(command, run.commandEnv(module)) === 0) return true;
   run.log.say(run.gravest, `Error running remove command for ${module}`);
   return false;

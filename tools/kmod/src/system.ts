@@ -38,6 +38,8 @@ export interface KmodSystem {
   readonly strerror: (errno: ErrnoName) => string;
   /** Wait, for `modprobe -w`; absent, it does not wait. */
   readonly sleep?: (ms: number) => Promise<void>;
+  /** Write what was put out so far. */
+  readonly flush?: () => Promise<void>;
   /** Write to standard output; texts hold their newlines. */
   readonly out: (text: string) => void;
   /** Write to standard error. */

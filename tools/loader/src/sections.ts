@@ -61,7 +61,7 @@ function buildId({ definition, info }: ModuleImage): number[] {
   let hash = 0x811c_9dc5;
   return Array.from({ length: 20 }, (_, round) => {
     for (const byte of bytesOf(`${round} ${text}`)) hash = Math.imul(hash ^ byte, 0x0100_0193) >>> 0;
-    return hash & 255;
+    return 128 + (hash & 127); // no control characters: `cat` of it stays on one line
   });
 }
 

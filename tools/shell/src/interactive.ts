@@ -1,6 +1,7 @@
 /** A shell for a person: a prompt, continued lines, history, completion. A terminal's reader stands in front of it. */
 import { LabStuckError, type Lab, type UserProcess } from '@vdpalab/lab';
 import { parse } from 'unbash';
+import { interrupt } from './interrupt.ts';
 import { Session, type SessionOptions } from './session.ts';
 import { byBytes } from './streams.ts';
 import { syntaxError } from './syntax-error.ts';
@@ -24,14 +25,16 @@ export class Interactive {
   readonly session: Session;
   readonly #inTask: InTask;
   readonly #finish: () => Promise<void>;
+  readonly #recover: () => Promise<void>;
   readonly #pending: string[] = [];
   /** Commands as they were submitted, oldest first. */
   readonly history: string[] = [];
 
-  constructor(session: Session, inTask: InTask, finish: () => Promise<void> = async () => {}) {
+  constructor(session: Session, inTask: InTask, finish: () => Promise<void> = async () => {}, recover: () => Promise<void> = async () => {}) {
     this.session = session;
     this.#inTask = inTask;
     this.#finish = finish;
+    this.#recover = recover;
   }
 
   /** Open a shell in /root of a lab. */
@@ -41,7 +44,7 @@ export class Interactive {
     const system: System = labSystem(lab, (proc) => lab.processOf(proc));
     provideUsermode(lab, system, options);
     const session = await inTask(() => Session.open(system, process, options));
-    return new Interactive(session, inTask, () => lab.exitProcess(process));
+    return new Interactive(session, inTask, () => lab.exitProcess(process), () => interrupt(lab, process));
   }
 
   /** What stands before the next line. */
@@ -76,6 +79,7 @@ export class Interactive {
     } catch (error) {
       if (!(error instanceof LabStuckError)) throw error;
       this.session.tell(`${error.message}\n`);
+      await this.#recover();
       return 124;
     }
   }

@@ -65,6 +65,7 @@ export function kmodSystem(c: Program, modules: NonNullable<Program['system']['m
       return c.launch.runShell(command, ['sh'], { env: new Map([...c.env, ...Object.entries(env)]) });
     },
     strerror: errnoText,
+    flush: () => c.flush(),
     sleep: async (ms) => void (await c.p.poll([], ms * 1e6)),
     out: (text) => c.out(text),
     err: (text) => void complaints.push(text),

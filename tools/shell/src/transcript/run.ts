@@ -1,8 +1,7 @@
 /** Running the commands of a transcript in a lab, to record or to compare. */
 import type { Uevent } from '@vdpalab/driver-core';
-import type { Process } from '@vdpalab/fs';
 import { formatLogLine, LabStuckError, type Lab, type UserProcess } from '@vdpalab/lab';
-import { SIGKILL } from '@vdpalab/uapi';
+import { interrupt } from '../interrupt.ts';
 import { Session, type SessionOptions } from '../session.ts';
 import { labSystem } from '../system.ts';
 import { provideUsermode } from '../usermode.ts';
@@ -83,7 +82,7 @@ export class Player {
     } catch (error) {
       if (!(error instanceof LabStuckError)) throw error;
       stuck = `${error.message}\n`;
-      await this.#interrupt();
+      await interrupt(lab, this.#process);
     }
     const { stdout, stderr } = this.#session.partial(); // jobs may have written until the lab was idle
     return {
@@ -91,15 +90,6 @@ export class Player {
       dmesg: lab.log.since(mark).flatMap((line) => formatLogLine(line).split('\n')),
       uevents: lab.uevents.slice(uevents).map(formatUevent),
     };
-  }
-
-  /** Kill what the shell waits for, so that the next command finds it at its prompt. */
-  async #interrupt(): Promise<void> {
-    const lab = this.#lab;
-    await lab.kernel(async () => {
-      const isBelow = (proc: Process | null): boolean => proc !== null && (proc.parent === this.#process.proc || isBelow(proc.parent));
-      for (const proc of lab.symbol('processes')()) if (isBelow(proc)) this.#process.kill(proc.pid, SIGKILL);
-    });
   }
 
   async close(): Promise<void> {
