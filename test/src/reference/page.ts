@@ -9,8 +9,8 @@ export const pageFile = fileURLToPath(new URL('../../../docs/reference/fidelity.
 
 const cell = (text: string): string => (text.length > 160 ? `${text.slice(0, 157)}...` : text).replaceAll('|', '\\|').replaceAll('`', "'");
 
-/** Whether a difference is for want of a program or a module. */
-const isLack = (reason: string): boolean => /^(program|module) /.test(reason);
+/** Whether a difference is for want of a program or a module; a stand-in is a name without a module behind it. */
+const isLack = (reason: string): boolean => /^(program|module) |^(stand-in|failover)$/.test(reason);
 
 /** The page as text. */
 export function pageText(table: Table): string {
