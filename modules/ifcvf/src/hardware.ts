@@ -293,11 +293,15 @@ function ringState(qid: number): number {
   return LM_RING_STATE_OFFSET + (qid >> 1) * LM_CFG_SIZE + (qid & 1) * 4;
 }
 
+/** Capabilities a list may have before it is taken for a circle, which Linux would walk for ever. */
+const CAP_TTL = 48;
+
 /** The vendor-specific capabilities, in the order of the list. */
 function readCapabilities(k: HardwareSymbols, pdev: PciDev): Capability[] {
   const caps: Capability[] = [];
   const { offsets } = virtio_pci_cap;
-  for (let pos = k.pci_find_capability(pdev, PCI_CAP_ID_VNDR); pos !== 0; pos = k.pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR)) {
+  let pos = k.pci_find_capability(pdev, PCI_CAP_ID_VNDR);
+  for (; pos !== 0 && caps.length < CAP_TTL; pos = k.pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR)) {
     caps.push({
       pos,
       type: k.pci_read_config_byte(pdev, pos + offsets.cfg_type),

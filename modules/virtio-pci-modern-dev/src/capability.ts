@@ -19,9 +19,13 @@ export interface FoundCapability {
   readonly bar: number;
 }
 
+/** Capabilities a list may have before it is taken for a circle, which Linux would walk for ever. */
+const CAP_TTL = 48;
+
 /** The first capability of a type whose BAR exists; those with reserved BAR numbers are passed over. */
 export function findCapability(k: CapabilitySymbols, pdev: PciDev, type: number): FoundCapability | null {
-  for (let pos = k.pci_find_capability(pdev, PCI_CAP_ID_VNDR); pos !== 0; pos = k.pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR)) {
+  let pos = k.pci_find_capability(pdev, PCI_CAP_ID_VNDR);
+  for (let ttl = CAP_TTL; pos !== 0 && ttl > 0; ttl--, pos = k.pci_find_next_capability(pdev, pos, PCI_CAP_ID_VNDR)) {
     const bar = k.pci_read_config_byte(pdev, pos + VIRTIO_PCI_CAP_BAR);
     if (bar >= PCI_STD_NUM_BARS || k.pci_read_config_byte(pdev, pos + VIRTIO_PCI_CAP_CFG_TYPE) !== type) continue;
     if (k.pci_resource_len(pdev, bar) > 0) return { pos, bar };

@@ -52,6 +52,18 @@ describe('a function whose capabilities cannot be', () => {
     expect([b.leftovers(), b.k.irq_leftovers()]).toEqual([[], []]);
   });
 
+  it('is left when its capabilities go round in a circle', async () => {
+    const b = await bootVirtioPci({
+      at: '07:00.0',
+      tamper(fn) {
+        const at = capability(fn, COMMON);
+        fn.config.set(at + VIRTIO_PCI_CAP_CFG_TYPE, 1, 9);
+        fn.config.set(at + 1, 1, at);
+      },
+    });
+    expect(b.bound()).toBe(false);
+  });
+
   it('is taken through the legacy interface when it has one', async () => {
     const b = await bootVirtioPci({ tamper: (fn) => fn.config.set(capability(fn, COMMON) + VIRTIO_PCI_CAP_CFG_TYPE, 1, 9) });
     expect([b.bound(), b.dmesg()]).toEqual([true, expect.arrayContaining([`virtio-pci ${b.bdf}: virtio_pci: leaving for legacy driver`])]);
