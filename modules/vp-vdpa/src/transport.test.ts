@@ -1,5 +1,6 @@
 /** virtio_vdpa on a vDPA device of vp_vdpa is a transport like virtio_pci on the function itself. */
-import { createMachine, createPciHost, InjectionPort, VirtioNetFunction } from '@vdpalab/machine';
+import { createMachine, createPciHost, InjectionPort } from '@vdpalab/machine';
+import type { VirtioNetFunction } from '@vdpalab/machine';
 import type {} from '@vdpalab/fs';
 import { bootBuiltins, errnoOf, transportChecks, VdpaTool } from '@vdpalab/testing';
 import type { BootedKernel } from '@vdpalab/testing';
