@@ -242,11 +242,12 @@ test('a parent that uses user addresses is given shared areas by their address, 
   const kernel = await bootVhost({ mapping: 'dma_map', use_va: true });
   const { k } = kernel;
   await kernel.withFile(async (f, proc, device) => {
-    const { base, update } = await owned(f, k, proc);
-    const shared = await k.ksys_mmap(proc, 0, 8192, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_SHARED | uapi.MAP_ANONYMOUS, -1, 0);
+    const { update } = await owned(f, k, proc);
+    const map = (flags: number) => k.ksys_mmap(proc, 0, 8192, uapi.PROT_READ | uapi.PROT_WRITE, flags | uapi.MAP_ANONYMOUS, -1, 0);
+    const [shared, own] = [await map(uapi.MAP_SHARED), await map(uapi.MAP_PRIVATE)];
     expect(await update(0x1000n, 8192n, BigInt(shared))).toBe(W);
     expect(device.maps).toEqual([{ asid: 0, start: 0x1000n, size: 8192n, addr: BigInt(shared), perm: 3 }]);
-    expect([await update(0x10_000n, PAGE, BigInt(base)), device.maps.length]).toEqual([W, 1]); // private memory is left out
+    expect([await update(0x10_000n, PAGE, BigInt(own)), device.maps.length]).toEqual([W, 1]); // private memory is left out
     expect([await update(0x20_000n, PAGE, 0x10n << 30n), proc.mm.pinned_vm]).toEqual(['EFAULT', 0]);
   });
   expect(await kernel.gone()).toEqual([]);

@@ -63,6 +63,7 @@ test('a queue that a backend works on keeps its size and base, and rings must li
     const state = (num: number) => uapi.vhost_vring_state.encode({ index: 0, num });
     const addr = (used: bigint, flags = 0) => uapi.vhost_vring_addr.encode({ index: 0, flags, desc_user_addr: 0x1000n, avail_user_addr: 0x2000n, used_user_addr: used });
     expect([await ioctl(uapi.VHOST_SET_VRING_NUM, state(64)), await ioctl(uapi.VHOST_SET_VRING_BASE, state(1))]).toEqual([0, 0]);
+    expect(await ioctl(uapi.VHOST_SET_VRING_NUM, uapi.vhost_vring_state.encode({ index: 2, num: 64 }))).toBe('ENOBUFS');
     for (const num of [0, 3, 65_536]) expect(await ioctl(uapi.VHOST_SET_VRING_NUM, state(num))).toBe('EINVAL');
     expect(await ioctl(uapi.VHOST_SET_VRING_ADDR, addr(0x7fff_ffff_f000n))).toBe(0); // looked at when a backend comes
     vq.private_data = 'a backend';
