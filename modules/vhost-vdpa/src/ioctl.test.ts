@@ -62,6 +62,22 @@ test('everything else needs the owner, and only one process is it', async () => 
   expect(await kernel.gone()).toEqual([]);
 });
 
+test('what came after 6.1 is an unknown command: EPERM for nobody\'s device, then as any number that is no queue\'s', async () => {
+  const kernel = await bootVhost();
+  await kernel.withFile(async (f) => {
+    const later = [
+      uapi.VHOST_SET_FORK_FROM_OWNER, uapi.VHOST_GET_FORK_FROM_OWNER, uapi.VHOST_SET_FEATURES_ARRAY, uapi.VHOST_GET_FEATURES_ARRAY,
+      uapi.VHOST_NEW_WORKER, uapi.VHOST_FREE_WORKER, uapi.VHOST_ATTACH_VRING_WORKER, uapi.VHOST_GET_VRING_WORKER,
+    ];
+    for (const cmd of later) expect(await f.ioctl(cmd, new Uint8Array(16))).toBe('EPERM');
+    await f.ioctl(uapi.VHOST_SET_OWNER);
+    for (const cmd of later) {
+      expect([await f.ioctl(cmd, new Uint8Array(16)), await f.ioctl(cmd, new Uint8Array(16).fill(0xff)), await f.raw(cmd, 0x10)])
+        .toEqual(['ENOTTY', 'ENOBUFS', 'EFAULT']);
+    }
+  });
+});
+
 test('a legacy guest reads its configuration before it says anything: features become 0, the bytes are the host\'s order', async () => {
   covers('F24', '2.1.13');
   const legacy = 0x28n; // MAC and MTU; no VERSION_1, no ACCESS_PLATFORM

@@ -195,7 +195,7 @@ const fallible: Readonly<Record<string, readonly string[]>> = {
     '_vdpa_register_device', 'pci_alloc_irq_vectors', 'request_irq',
   ],
   vdpa: ['device_add'],
-  virtio_vdpa: ['register_virtio_device', 'vdpa_set_features', 'vring_create_virtqueue'],
+  virtio_vdpa: ['register_virtio_device', 'vring_create_virtqueue'],
   virtio: ['device_add'],
   virtio_ring: ['dma_alloc_coherent', 'dma_map_single'],
 };

@@ -1,5 +1,6 @@
 import { covers } from '@vdpalab/testing';
-import { vhostTest, VirtioUserNet } from '@vdpalab/user';
+import { VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
+import { VhostVdpaFile, vhostTest, VirtioUserNet } from '@vdpalab/user';
 import { describe, expect, it } from 'vitest';
 import { simLab } from '../support/index.ts';
 
@@ -27,6 +28,25 @@ describe('a device of the simulator', () => {
       'bound    vdpa0            to vhost_vdpa', "stderr: modplan: /sys/bus: not a device's directory", 'exit: 1',
     ]);
     await sh('vdpa dev del vdpa0');
+    expect(await close()).toEqual([]);
+  });
+
+  it('offers no packed rings, which vringh cannot walk', async () => {
+    covers('2.6.7');
+    const { lab, sh, close } = await simLab(['vhost_vdpa', 'vdpa_sim_net', 'vdpa_sim_blk']);
+    await sh('vdpa dev add name vdpa0 mgmtdev vdpasim_net; vdpa dev add name vdpa1 mgmtdev vdpasim_blk');
+    const packed = 1n << BigInt(VIRTIO_F_RING_PACKED);
+    for (const n of [0, 1]) {
+      const taken = await lab.user(async (p) => {
+        const file = await VhostVdpaFile.open(p, `/dev/vhost-vdpa-${n}`);
+        const offered = await file.features();
+        await file.setFeatures(offered | packed); // a driver that asks all the same
+        await file.close();
+        return offered & packed;
+      });
+      expect(taken).toBe(0n);
+    }
+    await sh('vdpa dev del vdpa0; vdpa dev del vdpa1');
     expect(await close()).toEqual([]);
   });
 
@@ -84,5 +104,5 @@ describe('a device of the simulator', () => {
     await lab.exitProcess(process);
     await sh('vdpa dev del vdpa0');
     expect(await close()).toEqual([]);
-  });
+  }, 90_000); // 2048 mappings, each of them told in a whole table
 });
