@@ -33,15 +33,11 @@ export function createCarrier(world: NetWorld, own: (dev: NetDevice) => NetDev):
   }
 
   function set(dev: NetDev, on: boolean): undefined {
-    // A driver that says first of all that there is a carrier has looked: the state is known from then on. In Linux only
-    // a change counts, and drivers switch the carrier off before they look.
-    if (dev.carrier === on && dev.operstate !== IF_OPER_UNKNOWN) return;
-    if (dev.carrier !== on) {
-      if (on) dev.carrier_up_count++;
-      else dev.carrier_down_count++;
-    }
+    if (dev.carrier === on) return;
     dev.carrier = on;
     if (dev.reg_state === 'uninitialized') return;
+    if (on) dev.carrier_up_count++;
+    else dev.carrier_down_count++;
     changed.add(dev);
     k.queue_work(k.system_wq, work);
   }

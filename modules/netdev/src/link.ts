@@ -81,9 +81,14 @@ export function changeName(world: NetWorld, dev: NetDev, wanted: string): undefi
   if (isRunning(dev)) throw new KernelError('EBUSY', 'netdev.name.up', `${dev.name} is up`);
   if (wanted === dev.name) return;
   const name = chooseName(wanted, (one) => world.devices.name(one) !== null);
-  world.k.device_rename(dev.dev, name);
   const old = dev.name;
-  world.devices.rename(dev, name);
+  world.devices.rename(dev, name); // first: the uevent tells the new name
+  try {
+    world.k.device_rename(dev.dev, name);
+  } catch (error) {
+    world.devices.rename(dev, old);
+    throw error;
+  }
   dev.name_assign_type = NET_NAME_RENAMED;
   world.k._printk(KERN_INFO, `${logName(dev)}: renamed from ${old}`);
   world.notify(dev, 0);

@@ -6,7 +6,7 @@ import type { Carrier } from './carrier.ts';
 import type { NetDevice, NetdevSymbols } from './header.ts';
 import { closeDevice } from './link.ts';
 import { chooseName, isValidName } from './names.ts';
-import { NET_ADDR_RANDOM, NetDev } from './net-device.ts';
+import { NET_ADDR_PERM, NET_ADDR_RANDOM, NetDev } from './net-device.ts';
 import { Qdisc } from './qdisc.ts';
 import { createQueues } from './queues.ts';
 import { withRtnl } from './table.ts';
@@ -31,7 +31,7 @@ export function createRegister(
     dev.name = chooseName(pattern, (name) => devices.name(name) !== null);
     dev.dev.name = dev.name;
     dev.ifindex = devices.newIndex();
-    dev.perm_addr = dev.dev_addr.slice();
+    if (dev.addr_assign_type === NET_ADDR_PERM) dev.perm_addr = dev.dev_addr.slice();
     carrier.init(dev);
     // On the list first: the files of the device show what the list says.
     devices.add(dev);

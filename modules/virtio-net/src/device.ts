@@ -91,6 +91,7 @@ export class VirtnetInfo {
     await k.register_netdev(this.#netdev);
     this.#held.push('registered netdev', () => k.unregister_netdev(this.#netdev));
     await k.virtio_device_ready(this.#vdev);
+    k.netif_carrier_off(this.#netdev); // so that the state is known even when the carrier is found on
     await this.#updateCarrier();
   }
 
