@@ -23,8 +23,8 @@ export default defineConfig({
     maxWorkers: 2,
     setupFiles: ['./tools/explain/src/dev/setup.ts'],
     reporters: ['default', './tools/features/src/reporter.ts', './tools/explain/src/dev/reporter.ts', ...(process.env['CI'] === undefined ? [] : [['json', { outputFile: 'out/vitest.json' }] as const])],
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
+    testTimeout: 60_000,
+    hookTimeout: 60_000,
     coverage: {
       provider: 'v8',
       include: ['{modules,tools}/*/src/**/*.{ts,js}'],
