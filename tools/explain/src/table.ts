@@ -1,5 +1,6 @@
 /** The table of refusals: every rule by which a call of the kernel can be refused. */
 import type { Rule, RuleRows } from './rule.ts';
+import { blockRules } from './rules/block.ts';
 import { driverCoreRules } from './rules/driver-core.ts';
 import { fsRules } from './rules/fs.ts';
 import { labRules } from './rules/lab.ts';
@@ -9,7 +10,9 @@ import { netRules } from './rules/net.ts';
 import { pciRules } from './rules/pci.ts';
 import { ringRules } from './rules/ring.ts';
 import { vdpaRules } from './rules/vdpa.ts';
+import { vduseRules } from './rules/vduse.ts';
 import { vhostRules } from './rules/vhost.ts';
+import { virtioPciRules } from './rules/virtio-pci.ts';
 
 /** A part of the table, as the page of errors has it. */
 export interface RulePart {
@@ -27,7 +30,10 @@ export const ruleParts: readonly RulePart[] = [
   part('Devices, drivers, interrupts', driverCoreRules),
   part('PCI', pciRules),
   part('vDPA and virtio', vdpaRules),
+  part('virtio on PCI', virtioPciRules),
   part('vhost', vhostRules),
+  part('VDUSE', vduseRules),
+  part('Block devices', blockRules),
   part('Rings', ringRules),
   part('Memory, DMA, IOMMU', memoryRules),
   part('Network and netlink', netRules),

@@ -108,4 +108,10 @@ export const fsRules = {
   'fs.wait.child': ['The process has no such child.', 'Wait for a child, and only once.', 'kernel/exit.c do_wait'],
   'fs.write.mode': ['The descriptor is not open for writing.', 'Open the file with O_WRONLY or O_RDWR.', 'fs/read_write.c vfs_write'],
   'fs.write.no-op': ['The file cannot be written.', 'Use what its device offers instead: ioctl or read.', 'fs/read_write.c vfs_write'],
+  'fs.blkdev.major': ['A major number from 0 to 511 that nobody else has is taken.', 'Ask for major 0: the kernel picks a free one.', 'block/genhd.c __register_blkdev'],
+  'fs.blkdev.majors': ['All dynamic major numbers of block devices are taken.', 'Give some back: unload drivers of block devices.', 'block/genhd.c __register_blkdev'],
+  'fs.blkdev.nobody': ['The node has a device number that no disk answers for.', 'Load the driver; /proc/partitions lists the disks.', 'block/bdev.c blkdev_get_no_open'],
+  'fs.fsync.no-op': ['The file has no storage to write back to.', 'Leave fsync away.', 'fs/sync.c vfs_fsync_range'],
+  'fs.proc.tainted': ['The kernel is tainted from user space with CAP_SYS_ADMIN.', 'Do it as root.', 'kernel/sysctl.c proc_taint'],
+  'fs.proc.tainted.text': ['tainted takes a number.', 'Write the sum of taint bits.', 'kernel/sysctl.c proc_taint'],
 } as const satisfies RuleRows;

@@ -32,4 +32,7 @@ export const moduleRules = {
   'module.unload.refs': ['Something holds a reference: a bound device, an open file, an interface that is up.', 'Unbind its devices and close its files first.', 'kernel/module/main.c try_stop_module'],
   'module.unload.state': ['Only a live module can be unloaded.', 'Wait until its init or exit has ended.', 'kernel/module/main.c delete_module'],
   'module.unload.users': ['A module that others use stays.', 'Unload its users first: `modprobe -r` on the last of them takes the rest along.', 'kernel/module/main.c delete_module'],
+  'module.request.busy': ['Too many requests for modules run at once.', 'Wait for the others: a modprobe may be waiting for itself.', 'kernel/module/kmod.c __request_module'],
+  'module.request.helper': ['The program of /proc/sys/kernel/modprobe cannot be run.', 'Write the path of modprobe there.', 'kernel/module/kmod.c call_modprobe'],
+  'module.request.name': ['The name of a module that is asked for is shorter than 56 characters.', 'Ask for a shorter name.', 'kernel/module/kmod.c __request_module'],
 } as const satisfies RuleRows;

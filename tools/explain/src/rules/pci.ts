@@ -49,4 +49,7 @@ export const pciRules = {
   'pci.sriov.header': ['The first virtual function has a header that is not known.', 'Mend the model.', 'drivers/pci/iov.c pci_iov_add_virtfn'],
   'pci.sriov.initial': ['InitialVFs is above TotalVFs, or 0.', 'Mend the model\'s SR-IOV capability.', 'drivers/pci/iov.c sriov_enable'],
   'pci.sriov.link': ['The function depends on another that is absent or has no SR-IOV.', 'Add the function it depends on.', 'drivers/pci/iov.c sriov_enable'],
+  'pci.mmap.ports': ['I/O ports are not mapped.', 'Read and write the resource file.', 'drivers/pci/pci-sysfs.c pci_mmap_resource'],
+  'pci.resource.memory': ['A BAR of memory is mapped, not read.', 'mmap the resource file.', 'drivers/pci/pci-sysfs.c pci_read_resource_io'],
+  'pci.resource.port': ['Ports are read and written in 1, 2 or 4 bytes inside the BAR.', 'Give such a length at an aligned position.', 'drivers/pci/pci-sysfs.c pci_resource_io'],
 } as const satisfies RuleRows;

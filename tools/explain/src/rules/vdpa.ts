@@ -56,4 +56,8 @@ export const vdpaRules = {
   'virtio_vdpa.vq.index': ['The device has fewer queues.', 'Ask for a queue below its nvqs.', 'drivers/virtio/virtio_vdpa.c virtio_vdpa_setup_vq'],
   'virtio_vdpa.vq.ready': ['The queue is in use.', 'Reset the device first.', 'drivers/virtio/virtio_vdpa.c virtio_vdpa_setup_vq'],
   'virtio_vdpa.vq.size': ['The parent gives the queue size 0: it has none.', 'Mend get_vq_num_max of the parent.', 'drivers/virtio/virtio_vdpa.c virtio_vdpa_setup_vq'],
+  'vdpa.netlink.attr-class': ['Only network devices are changed.', 'Name a network device.', 'drivers/vdpa/vdpa.c vdpa_nl_cmd_dev_attr_set_doit (since 6.12)'],
+  'vdpa.netlink.attr-mac': ['A change names the one thing that can be changed: a unicast address.', 'Give `mac` with an even first byte.', 'drivers/vdpa/vdpa.c vdpa_dev_net_device_attr_set (since 6.12)'],
+  'vdpa.netlink.attr-op': ['The parent changes no attributes.', 'Give them when the device is made: `vdpa dev add`.', 'drivers/vdpa/vdpa.c vdpa_dev_net_device_attr_set (since 6.12)'],
+  'vdpa.netlink.attr-set': ['The device was made by no management device, so the tool does not change it.', 'Use its parent\'s own files.', 'drivers/vdpa/vdpa.c vdpa_nl_cmd_dev_attr_set_doit (since 6.12)'],
 } as const satisfies RuleRows;
