@@ -78,8 +78,10 @@ export default defineModule({
             undo.push('disk in sysfs', () => k.device_del(dev));
             undo.push('bdi in sysfs', () => k.device_del(wb)); // goes first
             if (dev.sd === null || wb.sd === null) throw new Error(`${disk.disk_name} is not in sysfs`);
-            const links = [k.kernfs_create_link(dir, disk.disk_name, dev.sd), k.kernfs_create_link(dev.sd, 'bdi', wb.sd)];
-            undo.push('links', () => void links.forEach((link) => k.kernfs_remove(link)));
+            for (const [at, name, target] of [[dir, disk.disk_name, dev.sd], [dev.sd, 'bdi', wb.sd]] as const) {
+              const link = k.kernfs_create_link(at, name, target);
+              undo.push(`link ${name}`, () => void k.kernfs_remove(link));
+            }
           } catch (error) {
             await undo.run();
             throw error;

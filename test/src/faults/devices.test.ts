@@ -12,7 +12,7 @@ const TIMEOUT = 300_000;
 async function everything(): Promise<{ lab: Lab; kinds: readonly string[] }> {
   const lab = await stage([], 2);
   await loadAll(lab);
-  return { lab, kinds: oneOfEach(await managers(lab)) };
+  return { lab, kinds: await oneOfEach(lab) };
 }
 
 /** Whether an action works here at all: a manager may ask for more than a name. */
@@ -50,7 +50,7 @@ describe('a failure at any step leaves nothing behind', { timeout: TIMEOUT }, ()
       await walkClean(lab, scene);
       walked++;
     }
-    expect(walked).toBeGreaterThan(0);
+    expect(walked).toBeGreaterThan(3); // ifcvf, vp_vdpa and two simulators; a device of vduse needs a process
     expect(await strike(lab)).toEqual([]);
   });
 

@@ -7,12 +7,16 @@ import { bind, boundTo, claimPf, unbind, vhostPath } from '../support/world.ts';
 import { loadOrder } from '../support/load-order.ts';
 import type { Scene } from './walk.ts';
 
-/** A physical function with two virtual ones on a switch. */
+/** A physical function with two virtual ones on a switch, and virtio functions for the drivers and parents that take them. */
 export const config: LabConfigInput = {
   memory: '64M',
   pci: {
     root_ports: [{ at: '00:01.0', bus: 7 }],
-    functions: [{ at: '07:00.0', model: 'n3000', link: 'sw0', mac: '52:54:00:00:00:09', queue_size: 64, sriov: { total: 2 } }],
+    functions: [
+      { at: '07:00.0', model: 'n3000', link: 'sw0', mac: '52:54:00:00:00:09', queue_size: 64, sriov: { total: 2 } },
+      { at: '00:03.0', model: 'virtio-net', link: 'sw0' },
+      { at: '00:04.0', model: 'virtio-blk' },
+    ],
   },
   networks: [{ name: 'sw0' }],
 };
@@ -64,7 +68,7 @@ export function loading(name: string): Scene {
 /** `vdpa dev add` on a management device. */
 export function adding(mgmtdev: string, name: string): Scene {
   return {
-    name: `vdpa dev add ${name} mgmtdev ${mgmtdev}`, atomic: true,
+    name: `vdpa dev add ${name} mgmtdev ${mgmtdev}`, atomic: true, slow: mgmtdev === 'vdpasim_blk', // it allocates a disk of 128 MiB
     act: (lab) => lab.user((p) => vdpaDevAdd(p, name, mgmtdev)),
     undo: (lab) => lab.user(async (p) => {
       if ((await vdpaDevNames(p)).includes(name)) await vdpaDevDel(p, name);
@@ -105,15 +109,21 @@ export async function managers(lab: Lab): Promise<string[]> {
   return await lab.user((p) => vdpaMgmtdevs(p));
 }
 
-/** Management devices to walk through, one of each driver. */
-export function oneOfEach(managers: readonly string[]): string[] {
-  const kinds = new Map(managers.map((m) => [m.startsWith('pci/') ? 'pci' : m, m] as const));
+/** Management devices to walk through, one of each driver; software parents are one each. */
+export async function oneOfEach(lab: Lab): Promise<string[]> {
+  const kinds = new Map<string, string>();
+  for (const manager of await managers(lab)) {
+    const name = manager.startsWith('pci/') ? manager.slice('pci/'.length) : null;
+    const driver = name === null ? manager : await lab.kernel(async () => lab.symbol('all_devices')().find((d) => d.name === name)?.driver?.name ?? '');
+    if (!kinds.has(driver)) kinds.set(driver, manager);
+  }
   return [...kinds.values()];
 }
 
-/** Load every module of the tree, those that the machine has nothing for included. */
+/** Load every module of the tree, those that the machine has nothing for included; vp_vdpa gets a function of its own. */
 export async function loadAll(lab: Lab): Promise<void> {
   await lab.user(async (p) => {
+    await p.writeFile('/sys/bus/pci/devices/0000:00:03.0/driver_override', 'vp-vdpa\n', O_WRONLY);
     for (const { info } of lab.builtModules) if (!info.builtin) await modprobe(lab, p, info.name);
   });
 }

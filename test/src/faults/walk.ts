@@ -10,6 +10,8 @@ export interface Scene {
   readonly undo: (lab: Lab) => Promise<void>;
   /** One call of the kernel: when it is refused, everything is as before without taking anything back. */
   readonly atomic: boolean;
+  /** It takes long: each step is tried with one errno, and the whole action again only at the end. */
+  readonly slow?: boolean;
 }
 
 /** What a walk came to. */
@@ -58,7 +60,7 @@ export async function walk(lab: Lab, scene: Scene): Promise<Walked> {
   residues.push(...difference(before, await snapshot(lab)).map((line) => `${scene.name} by itself: ${line}`));
   let failures = 0;
   let survived = 0;
-  const tries = triesOf(steps);
+  const tries = scene.slow === true ? triesOf(steps).map((errnos) => errnos.slice(0, 1)) : triesOf(steps);
   for (const [i, step] of steps.entries()) {
     for (const errno of tries[i] ?? []) {
       failures++;

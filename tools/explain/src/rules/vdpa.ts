@@ -17,7 +17,6 @@ export const vdpaRules = {
   'ifcvf.vq.packed': ['The device has split rings only.', 'Do not accept VIRTIO_F_RING_PACKED.', 'drivers/vdpa/ifcvf/ifcvf_main.c ifcvf_vdpa_set_vq_state'],
   'vdpa.alloc.map-pair': ['A parent has dma_map and dma_unmap, or neither.', 'Add the other of both.', 'drivers/vdpa/vdpa.c __vdpa_alloc_device'],
   'vdpa.alloc.model': ['A device declares models that a bus driver knows.', 'Declare "virtio", "vhost" or both.', '-'],
-  'vdpa.alloc.name': ['A device has a name.', 'Give one, or null for a number.', 'drivers/vdpa/vdpa.c __vdpa_alloc_device'],
   'vdpa.alloc.ops': ['A device has operations.', 'Pass a vdpa_config_ops.', 'drivers/vdpa/vdpa.c __vdpa_alloc_device'],
   'vdpa.alloc.use-va': ['User addresses need a translation of the device\'s own: set_map or dma_map.', 'Add one of both, or leave use_va false.', 'drivers/vdpa/vdpa.c __vdpa_alloc_device'],
   'vdpa.mgmtdev.ops': ['A management device has a device, dev_add and dev_del.', 'Set all three.', 'drivers/vdpa/vdpa.c vdpa_mgmtdev_register'],
