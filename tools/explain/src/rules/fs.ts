@@ -114,4 +114,9 @@ export const fsRules = {
   'fs.fsync.no-op': ['The file has no storage to write back to.', 'Leave fsync away.', 'fs/sync.c vfs_fsync_range'],
   'fs.proc.tainted': ['The kernel is tainted from user space with CAP_SYS_ADMIN.', 'Do it as root.', 'kernel/sysctl.c proc_taint'],
   'fs.proc.tainted.text': ['tainted takes a number.', 'Write the sum of taint bits.', 'kernel/sysctl.c proc_taint'],
+  'fs.chmod.owner': ['Only its owner changes the mode of a file.', 'Do it as the owner or as root.', 'fs/attr.c setattr_prepare'],
+  'fs.chmod.proc': ['/proc keeps its modes.', 'Leave them.', 'fs/proc/base.c proc_setattr'],
+  'fs.chown.cap': ['Giving a file to another user needs CAP_CHOWN.', 'Do it as root.', 'fs/attr.c setattr_prepare'],
+  'fs.chown.owner': ['Only its owner changes the group of a file, and to one of their own.', 'Do it as root.', 'fs/attr.c setattr_prepare'],
+  'fs.utimes.owner': ['Only its owner sets the times of a file.', 'Do it as the owner or as root, or write the file.', 'fs/attr.c setattr_prepare'],
 } as const satisfies RuleRows;

@@ -59,4 +59,6 @@ export const vdpaRules = {
   'vdpa.netlink.attr-mac': ['A change names the one thing that can be changed: a unicast address.', 'Give `mac` with an even first byte.', 'drivers/vdpa/vdpa.c vdpa_dev_net_device_attr_set (since 6.12)'],
   'vdpa.netlink.attr-op': ['The parent changes no attributes.', 'Give them when the device is made: `vdpa dev add`.', 'drivers/vdpa/vdpa.c vdpa_dev_net_device_attr_set (since 6.12)'],
   'vdpa.netlink.attr-set': ['The device was made by no management device, so the tool does not change it.', 'Use its parent\'s own files.', 'drivers/vdpa/vdpa.c vdpa_nl_cmd_dev_attr_set_doit (since 6.12)'],
+  'n3000_pf.vf.mac': ['A virtual function\'s address is unicast, or zero to take it back.', 'Take one with an even first byte.', 'drivers/net/ethernet/intel/ice/ice_sriov.c ice_set_vf_mac'],
+  'n3000_pf.vf.number': ['The function has fewer virtual ones.', 'Name one below sriov_numvfs.', 'drivers/net/ethernet/intel/ice/ice_vf_lib.c ice_get_vf_by_id'],
 } as const satisfies RuleRows;
