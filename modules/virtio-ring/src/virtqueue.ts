@@ -159,14 +159,14 @@ export class SplitVirtqueue implements Virtqueue {
 
   /** `virtqueue_resize` */
   async resize(num: number, recycle: (vq: Virtqueue, data: unknown) => Atomic): Promise<void> {
-    const refuse = (errno: 'E2BIG' | 'EINVAL' | 'ENOENT', rule: string, text: string): never => {
-      throw new KernelError(errno, `virtio_ring.resize.${rule}`, `${this.name}: ${text}`);
-    };
-    if (num > this.num_max) refuse('E2BIG', 'max', `${num} descriptors of ${this.num_max}`);
-    if (num === 0) refuse('EINVAL', 'zero', 'no descriptors');
-    if (num === this.memory.num) return;
+    const { name, memory, num_max: max } = this;
+    if (num > max) throw new KernelError('E2BIG', 'virtio_ring.resize.max', `${name}: ${num} descriptors of ${max}`);
+    if (num === 0) throw new KernelError('EINVAL', 'virtio_ring.resize.zero', `${name}: ${num} descriptors`);
+    if (num === memory.num) return;
     const { disable_vq_and_reset: disable, enable_vq_after_reset: enable } = this.vdev.config;
-    if (disable === undefined || enable === undefined) return refuse('ENOENT', 'transport', 'its transport resets no single queues');
+    if (disable === undefined || enable === undefined) {
+      throw new KernelError('ENOENT', 'virtio_ring.resize.transport', `${name}: its transport resets no single queues`);
+    }
     await disable(this);
     for (let data = this.detachUnused(); data !== undefined; data = this.detachUnused()) recycle(this, data);
     const refused = this.#replace(num);
