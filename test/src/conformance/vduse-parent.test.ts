@@ -10,7 +10,7 @@ const bits = (...numbers: number[]): bigint => numbers.reduce((all, n) => all | 
 const disks = new WeakMap<object, VduseDisk>();
 
 describeVdpaParent({
-  name: 'vduse', modules: ['vduse'], handle: 'vduse',
+  name: 'vduse', modules: ['vduse'], handle: 'vduse', memory: 'process',
   async prepare({ k, run, settle }) {
     await run(async () => {
       const proc = k.process_create('disk');

@@ -58,4 +58,6 @@ export interface VdpaParentSubject {
   /** Before its modules' devices are looked for when the suite is done. */
   readonly finish?: (kernel: BootedKernel) => Promise<void>;
   readonly offers: ParentOffers;
+  /** Memory that its devices reach: any, or only what a process has mapped. Any when absent. */
+  readonly memory?: 'any' | 'process';
 }

@@ -139,7 +139,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
     });
   });
 
-  describe(`${subject.name} under a bus driver of the suite's own`, () => {
+  describe.runIf((subject.memory ?? 'any') === 'any')(`${subject.name} under a bus driver of the suite's own`, () => {
     const toy = toyBusDriver<SuiteDevice>();
     beforeEach(async () => {
       await start('none')();
