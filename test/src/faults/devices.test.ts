@@ -1,6 +1,7 @@
 /** Bringing devices up, with a failure at every step of every module that takes part. */
 import { isKernelError } from '@vdpalab/abi';
 import type { Lab } from '@vdpalab/lab';
+import { covers } from '@vdpalab/testing';
 import { describe, expect, test } from 'vitest';
 import { interfaceOf } from '../support/netdev.ts';
 import { adding, binding, enablingVfs, linkingUp, loadAll, managers, oneOfEach, opening, release, stage, strike } from './scenes.ts';
@@ -42,6 +43,7 @@ describe('a failure at any step leaves nothing behind', { timeout: TIMEOUT }, ()
   });
 
   test('of vdpa dev add, on every kind of management device', async () => {
+    covers('1.4.5', 'F23');
     const { lab, kinds } = await everything();
     let walked = 0;
     for (const kind of kinds) {
