@@ -74,7 +74,7 @@ export function classRenameDevice(core: Core, dev: Device, cls: Class, name: str
  */
 export function enterParentDirectory(core: Core, dev: Device): { dir: DirNode; leave: () => void } {
   const { parent } = dev;
-  const below = parent?.sd ?? null;
+  const below = parent?.sd ?? (dev.bus === null ? null : core.buses.get(dev.bus)?.root ?? null);
   if (dev.class === null || (parent !== null && parent.class !== null)) return { dir: below ?? core.dirs.devices, leave: () => undefined };
   const { glue } = classState(core, dev.class);
   const base = below ?? virtualDirectory(core);
@@ -92,7 +92,7 @@ export function enterParentDirectory(core: Core, dev: Device): { dir: DirNode; l
 }
 
 /** /sys/devices/virtual, made when first needed and then kept. */
-function virtualDirectory(core: Core): DirNode {
+export function virtualDirectory(core: Core): DirNode {
   const found = core.k.kernfs_find(core.dirs.devices, 'virtual');
   if (found?.kind === 'dir') return found as DirNode; // kind says so
   return core.k.kernfs_create_dir(core.dirs.devices, 'virtual');

@@ -6,7 +6,7 @@
 import type { Atomic, KModule } from '@vdpalab/abi';
 import type { DirNode, FileOperations, Process } from '@vdpalab/fs';
 import type { VmArea } from '@vdpalab/mm';
-import type { Mutex } from '@vdpalab/sched';
+import type { Mutex, Workqueue } from '@vdpalab/sched';
 
 /** Filled in by the `iommu` header. */
 // eslint-disable-next-line @typescript-eslint/no-empty-object-type
@@ -142,6 +142,16 @@ export interface Class {
   readonly class_groups?: readonly AttributeGroup<Class>[];
 }
 
+/** What sysfs shows of a work queue. */
+export interface WorkqueueTraits {
+  /** `WQ_UNBOUND`: its workers run on any processor. */
+  readonly unbound: boolean;
+  /** Works that may run at once. */
+  readonly max_active: number;
+  /** Priority of its workers, -20 to 19. */
+  readonly nice: number;
+}
+
 /** A uevent as sent: `add@/devices/vdpa0` and its environment, in Linux's order. */
 export interface Uevent {
   readonly action: 'add' | 'remove' | 'change' | 'move' | 'online' | 'offline' | 'bind' | 'unbind';
@@ -223,6 +233,11 @@ export interface DriverCoreSymbols {
 
   class_register: (cls: Class) => Atomic;
   class_unregister: (cls: Class) => Atomic;
+
+  /** `WQ_SYSFS`: show a work queue at /sys/devices/virtual/workqueue. @throws EEXIST */
+  workqueue_sysfs_register: (wq: Workqueue, traits: WorkqueueTraits) => Promise<void>;
+  /** Hide it again; nothing when it was not shown. */
+  workqueue_sysfs_unregister: (wq: Workqueue) => Promise<void>;
 
   /** Add a device together with the character device behind its `devt`. */
   cdev_device_add: (dev: Device, ops: FileOperations, owner: KModule | null, private_data: unknown) => Promise<void>;

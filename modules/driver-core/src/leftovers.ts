@@ -8,7 +8,8 @@ const OWN_REFERENCES = 2;
 
 /** Everything there is: buses, classes, drivers, devices, references, resources, probes that wait. */
 export function inventory(core: Core): string[] {
-  const lines = [...core.buses.keys()].map((bus) => `bus ${bus.name}`);
+  const buses = [...core.buses].filter(([, { root }]) => root === null); // one with a root is the core's own
+  const lines = buses.map(([bus]) => `bus ${bus.name}`);
   for (const cls of core.classes.keys()) lines.push(`class ${cls.name}`);
   for (const drv of core.drivers.keys()) lines.push(`driver ${drv.bus.name}:${drv.name}`);
   for (const [dev, { devres, children }] of core.devices) {

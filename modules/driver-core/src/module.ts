@@ -15,6 +15,7 @@ import { KERN, imports } from './kernel.ts';
 import { driverSetOverride } from './override.ts';
 import { devPrintk } from './printk.ts';
 import { busState, deviceState, driverState } from './state.ts';
+import { WorkqueueSysfs } from './workqueue-sysfs.ts';
 
 export default defineModule({
   name: 'driver_core',
@@ -30,11 +31,11 @@ export default defineModule({
     'device_initialize', 'device_add', 'device_del', 'device_unregister', 'device_rename', 'get_device', 'put_device',
     'device_create_file', 'device_remove_file', 'device_children', 'device_driver_attach', 'device_release_driver', 'device_attach', 'device_lock',
     'device_unlock', 'driver_register', 'driver_unregister', 'driver_devices', 'class_register', 'class_unregister',
-    'cdev_device_add', 'cdev_device_del', 'devm_add_action', 'kobject_uevent', 'kobject_uevent_at', 'uevent_listen', 'uevent_unlisten',
+    'workqueue_sysfs_register', 'workqueue_sysfs_unregister', 'cdev_device_add', 'cdev_device_del', 'devm_add_action', 'kobject_uevent', 'kobject_uevent_at', 'uevent_listen', 'uevent_unlisten',
     'driver_set_override', 'devices_dir', 'class_dir', 'kernel_dir', 'all_devices', 'driver_core_leftovers',
   ],
 
-  module_init(k, mod) {
+  async module_init(k, mod) {
     const { core, deferred, leftovers } = bootCore(k);
     const follow = (event: ModuleEvent): undefined => {
       leftovers.notify(event);
@@ -42,6 +43,9 @@ export default defineModule({
     };
     k.register_module_notifier(follow);
     mod.undo.push('module notifier', () => k.unregister_module_notifier(follow));
+
+    const workqueues = new WorkqueueSysfs(core);
+    await workqueues.init();
 
     return {
       ksymtab: {
@@ -94,6 +98,8 @@ export default defineModule({
         driver_devices: (drv) => driverState(core, drv).devices.items(),
         class_register: (cls) => classRegister(core, cls),
         class_unregister: (cls) => classUnregister(core, cls),
+        workqueue_sysfs_register: (wq, traits) => workqueues.register(wq, traits),
+        workqueue_sysfs_unregister: (wq) => workqueues.unregister(wq),
         cdev_device_add: (dev, ops, owner, data) => cdevDeviceAdd(core, dev, ops, owner, data),
         cdev_device_del: (dev) => cdevDeviceDel(core, dev),
         devm_add_action: (dev, what, undo): Atomic => void deviceState(core, dev).devres.push(what, undo),

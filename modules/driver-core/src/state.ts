@@ -42,6 +42,8 @@ export class BusState {
   readonly drivers: KList<DeviceDriver>;
   readonly notifiers = new Set<BusNotifier>();
   autoprobe = true;
+  /** Where its devices without a parent go; /sys/devices when null. */
+  root: DirNode | null = null;
   readonly dir: DirNode;
   readonly devicesDir: DirNode;
   readonly driversDir: DirNode;

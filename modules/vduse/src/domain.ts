@@ -151,7 +151,6 @@ export class Domain {
   /** `vduse_domain_mmap_fault` */
   #page(pgoff: number): number | null {
     const iova = pgoff * PAGE_SIZE;
-    if (!this.bounceMapped) return null;
     if (iova < VDUSE_BOUNCE_SIZE) return this.bounce.pageAt(pgoff);
     const map = this.find(BigInt(iova), BigInt(iova + PAGE_SIZE - 1));
     return map === null ? null : Number(map.addr - map.start) + iova;

@@ -20,7 +20,7 @@ export default defineModule({
     'vhost_iotlb_itree_next', 'init_iova_domain', 'alloc_iova', 'free_iova', 'put_iova_domain', 'set_dma_ops', 'dma_set_mask_and_coherent',
     'alloc_pages', 'free_pages', 'phys_view', 'pin_user_pages', 'unpin_user_pages', 'mmget', 'mmput', 'alloc_chrdev_region',
     'unregister_chrdev_region', 'cdev_device_add', 'cdev_device_del', 'class_register', 'class_unregister', 'device_initialize',
-    'device_add', 'device_unregister', 'put_device', 'anon_inode_getfd', 'eventfd_signal', 'eventfd_ctx_fdget', 'eventfd_ctx_put',
+    'device_add', 'device_unregister', 'workqueue_sysfs_register', 'workqueue_sysfs_unregister', 'put_device', 'anon_inode_getfd', 'eventfd_signal', 'eventfd_ctx_fdget', 'eventfd_ctx_put',
     'alloc_workqueue', 'destroy_workqueue', 'INIT_WORK', 'queue_work', 'flush_work', 'mutex_init', 'mutex_lock', 'mutex_unlock',
     'init_waitqueue_head', 'wait_event', 'wait_event_timeout', 'wake_up', '__module_get', 'module_put',
   ],
@@ -64,6 +64,8 @@ export default defineModule({
       await k.cdev_device_del(control);
       k.put_device(control);
     });
+    await k.workqueue_sysfs_register(irqs, { unbound: true, max_active: 256, nice: -20 });
+    undo.push('vduse-irq in sysfs', () => k.workqueue_sysfs_unregister(irqs));
 
     const root = k.device_initialize({ name: 'vduse' });
     try {
