@@ -171,6 +171,12 @@ describe('the transport', () => {
       .toEqual([4, 3, 0x1_0000_0020n, 'vdpa0']);
   });
 
+  it('has no word for a reset that the parent refuses', async () => {
+    const { vdev } = await probed();
+    failing.add('vdpa_reset');
+    await expect(vdev.config.reset(vdev)).resolves.toBeUndefined();
+  });
+
   it('says generation 0 for a parent without one', async () => {
     covers('2.7.9');
     const { vdev } = await probed();

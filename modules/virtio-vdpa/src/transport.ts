@@ -1,5 +1,5 @@
 /** The virtio transport over `vdpa_config_ops`, one op to one op. Mirrors `drivers/virtio/virtio_vdpa.c` (Linux 6.1). */
-import { KernelError, UndoStack } from '@vdpalab/abi';
+import { isKernelError, KernelError, UndoStack } from '@vdpalab/abi';
 import type { VdpaDevice, VdpaSymbols, VdpaVqState } from '@vdpalab/vdpa-core';
 import { VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
 import type { VirtioConfigOps, VirtioSymbols, VqRequest } from '@vdpalab/virtio';
@@ -97,7 +97,13 @@ export function createTransport(k: TransportSymbols, vdpa: VdpaDevice): VirtioCo
     generation: async () => ops.get_generation?.(vdpa) ?? 0,
     get_status: async () => ops.get_status(vdpa),
     set_status: (_, status) => k.vdpa_set_status(vdpa, status),
-    reset: () => vdpa.reset(),
+    async reset() {
+      try {
+        await vdpa.reset();
+      } catch (error) {
+        if (!isKernelError(error)) throw error; // the op has no result: whoever reads the status sees what became of it
+      }
+    },
     get_features: async () => ops.get_device_features(vdpa),
     async finalize_features(vdev) {
       vdev.features = k.vring_transport_features(vdev.features);
