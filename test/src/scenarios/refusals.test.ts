@@ -2,7 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import { createLab, type Lab, type LabConfigInput } from '@vdpalab/lab';
 import { Player } from '@vdpalab/shell';
-import { O_RDONLY } from '@vdpalab/uapi';
+import { O_CREAT, O_RDONLY, O_WRONLY } from '@vdpalab/uapi';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 
 const config: LabConfigInput = {
@@ -11,13 +11,17 @@ const config: LabConfigInput = {
   networks: [{ name: 'sw0' }],
 };
 
+const PF = '/sys/bus/pci/devices/0000:07:00.0';
+
 let lab: Lab;
 let player: Player;
 
 beforeAll(async () => {
   lab = await createLab({ config });
   player = await Player.open(lab);
-  for (const command of ['modprobe vdpa_sim_net', 'modprobe virtio_vdpa', 'modprobe virtio_net', 'vdpa dev add name v mgmtdev vdpasim_net']) {
+  for (const command of ['modprobe vdpa_sim_net', 'modprobe virtio_vdpa', 'modprobe virtio_net', 'vdpa dev add name v mgmtdev vdpasim_net',
+    'modprobe n3000_pf', `echo n3000_pf > ${PF}/driver_override`, 'echo 0000:07:00.0 > /sys/bus/pci/drivers_probe', `echo 2 > ${PF}/sriov_numvfs`,
+    `ip link set $(ls ${PF}/net) name pf0`]) {
     const { out } = await player.play(command);
     if (out.at(-1) !== 'exit: 0') throw new Error(`${command}: ${out.join('\n')}`);
   }
@@ -38,6 +42,8 @@ describe('a command is refused', () => {
     ['echo 1 > /sys/class/net/eth0/napi_defer_hard_irqs', 'netdev.sysfs.napi'],
     [`echo ${'x'.repeat(256)} > /sys/class/net/eth0/ifalias`, 'netdev.alias.length'],
     ['cat /sys/class/net/eth0/queues/tx-0/traffic_class', 'netdev.sysfs.one-queue'],
+    ['ip link set pf0 vf 9 mac 52:54:00:00:00:01', 'n3000_pf.vf.number'],
+    ['ip link set pf0 vf 0 mac 01:54:00:00:00:01', 'n3000_pf.vf.mac'],
   ])('%s: %s', async (command, rule) => {
     await player.play(command);
     expect(lab.refusals.commands.at(-1)?.refusals.map((refusal) => refusal.error.rule)).toContain(rule);
@@ -59,6 +65,31 @@ describe('a call is refused', () => {
       const fd = await p.open('/proc/modules', O_RDONLY);
       await l.symbol('ksys_fsync')(p.proc, fd);
     })],
+    ['a mode changed by another user', 'fs.chmod.owner', (l) => l.user((p) => l.symbol('ksys_chmod')(p.proc, '/etc', 0o700), { uid: 1000 })],
+    ['a mode of procfs', 'fs.chmod.proc', (l) => l.user((p) => l.symbol('ksys_chmod')(p.proc, '/proc/modules', 0o600))],
+    ['a file given away', 'fs.chown.cap', (l) => l.user((p) => l.symbol('ksys_chown')(p.proc, '/etc', 1, -1, true), { uid: 0, caps: [] })],
+    ['a file\'s group changed by another user', 'fs.chown.owner', (l) => l.user((p) => l.symbol('ksys_chown')(p.proc, '/etc', -1, 1, true), { uid: 1000 })],
+    ['a time set by another user', 'fs.utimes.owner', (l) => l.user((p) => l.symbol('ksys_utimes')(p.proc, '/etc', 5, true), { uid: 1000 })],
+    ['a taint written without CAP_SYS_ADMIN', 'fs.proc.tainted', (l) => l.user(async (p) => {
+      const fd = await p.open('/proc/sys/kernel/tainted', O_WRONLY);
+      p.proc.cred.caps.clear();
+      await p.write(fd, '1');
+    })],
+    ['a module file of a package that is left out', 'module.load.package', async (l) => {
+      const path = l.builtModules.find((m) => m.info.name === 'ifcvf')?.info.path ?? '';
+      const bytes = await l.user((p) => p.readFileBytes(`/lib/modules/${l.config.release}/${path}`));
+      const other = await createLab({ config: { memory: '32M', modules: { without: ['ifcvf'] } } });
+      try {
+        await other.user(async (p) => {
+          const fd = await p.open('/tmp/ifcvf.ko', O_WRONLY | O_CREAT);
+          await p.write(fd, bytes);
+          await p.close(fd);
+          await other.symbol('init_module')({ path: '/tmp/ifcvf.ko' }, '', 0);
+        });
+      } finally {
+        await other.close();
+      }
+    }],
     ['all dynamic majors of block devices', 'fs.blkdev.majors', (l) => l.kernel(async () => {
       const taken: number[] = [];
       try {

@@ -525,7 +525,7 @@ describe.each(KINDS)('%s split device', (kind) => {
       ring.offer(0, 1, 0, 0);
       const frame = frameOf(memory, count(20));
       expect(device.receive(frame, RECEIVE_MERGEABLE)).toBe(-EPROTO);
-      expect([device.lastHead, device.reason, device.pending()]).toEqual([1, 'Unexpected readable desc', 2]);
+      expect([device.lastHead, device.rule, device.reason, device.pending()]).toEqual([1, 'vring.unexpected-readable', 'Unexpected readable desc', 2]);
       device.flush();
       expect([ring.usedIndex, ring.usedEntry(0)]).toEqual([1, [0, 0]]); // the good one before it goes back empty
       expect(device.receive(frame, RECEIVE_MERGEABLE)).toBe(2);

@@ -1,5 +1,5 @@
 /** docs/reference/errors.md: the table of refusals, with the errnos that the sources give and the test that reaches each. */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { toolRules } from '../tools-said.ts';
 import { ruleParts, type RulePart } from '../table.ts';
@@ -96,5 +96,23 @@ export function errorsPage(root: string, record?: RuleRecord): string {
   const homes = new Map<string, string[]>();
   for (const site of sites) homes.set(site.rule, [...(homes.get(site.rule) ?? []), site.file.split('/').slice(0, 2).join('/')]);
   for (const [id, found] of record === undefined ? [] : bestReach(record, homes)) reach.set(id, found);
+  for (const [id, found] of namedInTests(root, sites.filter((site) => site.file.startsWith('tools/vring/')).map((site) => site.rule))) {
+    if (!reach.has(id)) reach.set(id, found);
+  }
   return renderErrors({ parts: ruleParts, sites, reach });
+}
+
+/** Tests that compare a rule of rings by its name: rings refuse by numbers, and no error is made that could be recorded. */
+function namedInTests(root: string, ids: readonly string[]): Map<string, Reach> {
+  const found = new Map<string, Reach>();
+  for (const dir of ['tools/vring/src', 'tools/machine/src/n3000']) {
+    for (const name of readdirSync(join(root, dir)).filter((n) => n.endsWith('.test.ts')).sort()) {
+      let test = '';
+      for (const line of readFileSync(join(root, dir, name), 'utf8').split('\n')) {
+        test = /^\s*(?:it|test)(?:\.\w+)?\('(.*?)',/.exec(line)?.[1] ?? test;
+        for (const id of ids) if (line.includes(`'${id}'`) && !found.has(id)) found.set(id, { file: `${dir}/${name}`, test });
+      }
+    }
+  }
+  return found;
 }
