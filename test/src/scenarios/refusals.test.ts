@@ -65,6 +65,10 @@ describe('a call is refused', () => {
       const fd = await p.open('/proc/modules', O_RDONLY);
       await l.symbol('ksys_fsync')(p.proc, fd);
     })],
+    ['virtual functions switched on twice', 'pci.sriov.enabled', (l) => l.kernel(async () => {
+      const pf = l.symbol('pci_devices')().find((p) => p.dev.name === '0000:07:00.0');
+      if (pf !== undefined) await l.symbol('pci_sriov_configure_simple')(pf, 1);
+    })],
     ['a mode changed by another user', 'fs.chmod.owner', (l) => l.user((p) => l.symbol('ksys_chmod')(p.proc, '/etc', 0o700), { uid: 1000 })],
     ['a mode of procfs', 'fs.chmod.proc', (l) => l.user((p) => l.symbol('ksys_chmod')(p.proc, '/proc/modules', 0o600))],
     ['a file given away', 'fs.chown.cap', (l) => l.user((p) => l.symbol('ksys_chown')(p.proc, '/etc', 1, -1, true), { uid: 0, caps: [] })],
