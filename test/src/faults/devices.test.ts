@@ -4,7 +4,7 @@ import type { Lab } from '@vdpalab/lab';
 import { covers } from '@vdpalab/testing';
 import { describe, expect, test } from 'vitest';
 import { interfaceOf } from '../support/netdev.ts';
-import { adding, binding, enablingVfs, linkingUp, loadAll, managers, oneOfEach, opening, release, stage, strike } from './scenes.ts';
+import { adding, binding, claiming, enablingVfs, linkingUp, loadAll, managers, oneOfEach, opening, release, stage, strike } from './scenes.ts';
 import { walk, type Scene } from './walk.ts';
 
 const TIMEOUT = 300_000;
@@ -66,6 +66,12 @@ describe('a failure at any step leaves nothing behind', { timeout: TIMEOUT }, ()
       for (const driver of ['vhost_vdpa', 'virtio_vdpa']) await walkClean(lab, binding('vdpa0', driver));
       await add.undo(lab);
     }
+    expect(await strike(lab)).toEqual([]);
+  });
+
+  test.each([['0000:07:00.0', 'n3000_pf', 'n3000_pf'], ['0000:00:03.0', 'vp-vdpa', 'vp_vdpa']])('of a probe by hand: %s, %s', async (name, driver, module) => {
+    const lab = await stage([module], 0);
+    expect(await walkClean(lab, claiming(name, driver))).toBeGreaterThan(5);
     expect(await strike(lab)).toEqual([]);
   });
 

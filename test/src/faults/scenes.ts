@@ -88,6 +88,22 @@ export function binding(name: string, driver: string): Scene {
   };
 }
 
+/** A driver without ids is given a function by name: its probe runs. */
+export function claiming(name: string, driver: string): Scene {
+  const dir = `/sys/bus/pci/devices/${name}`;
+  return {
+    name: `give ${name} to ${driver}`, atomic: false,
+    act: (lab) => lab.user(async (p) => {
+      await p.writeFile(`${dir}/driver_override`, `${driver}\n`, O_WRONLY);
+      await p.writeFile('/sys/bus/pci/drivers_probe', `${name}\n`, O_WRONLY);
+    }),
+    undo: (lab) => lab.user(async (p) => {
+      if ((await p.readdir(`/sys/bus/pci/drivers/${driver}`)).some((e) => e.name === name)) await p.writeFile(`/sys/bus/pci/drivers/${driver}/unbind`, `${name}\n`, O_WRONLY);
+      await p.writeFile(`${dir}/driver_override`, '\n', O_WRONLY);
+    }),
+  };
+}
+
 /** A process opens the device, maps its memory, sets up rings and starts the device; then it ends. */
 export function opening(name: string): Scene {
   return {
