@@ -5,17 +5,18 @@ import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { NapiStruct, NetDevice, NetdevSymbols } from '@vdpalab/netdev';
 import type { SchedSymbols, Work } from '@vdpalab/sched';
 import {
-  ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_LINK_UP,
-  virtio_net_config,
+  ETH_ALEN, ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC,
+  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_LINK_UP, virtio_net_config,
 } from '@vdpalab/uapi';
 import type { VirtioSymbols } from '@vdpalab/virtio';
 import type { VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
 import { headerLength, ReceiveBuffers, type ReceiveSymbols } from './buffers.ts';
+import { ControlQueue, type ControlSymbols } from './control.ts';
 import { Transmitter, type TransmitSymbols } from './transmit.ts';
 
 /** What the driver takes of the kernel. */
 export type VirtioNetSymbols =
-  & ReceiveSymbols & TransmitSymbols
+  & ReceiveSymbols & TransmitSymbols & ControlSymbols
   & Pick<VirtioSymbols, 'virtio_has_feature' | 'virtio_find_vqs' | 'virtio_del_vqs' | 'virtio_reset_device' | 'virtio_device_ready'>
   & Pick<VirtioRingSymbols, 'virtqueue_disable_cb' | 'virtqueue_enable_cb_prepare' | 'virtqueue_poll' | 'virtqueue_detach_unused_buf'>
   & Pick<NetdevSymbols, 'alloc_etherdev' | 'free_netdev' | 'register_netdev' | 'unregister_netdev' | 'eth_hw_addr_set' | 'eth_hw_addr_random'
@@ -40,6 +41,8 @@ export class VirtnetInfo {
   #txq!: Virtqueue;
   #rx!: ReceiveBuffers;
   #tx!: Transmitter;
+  /** `null` when the device takes no commands. */
+  #control: ControlQueue | null = null;
   #rxNapi!: NapiStruct;
   #txNapi!: NapiStruct;
   #open = false;
@@ -82,7 +85,7 @@ export class VirtnetInfo {
       ndo_open: () => this.#start(),
       ndo_stop: () => this.#stop(),
       ndo_start_xmit: (skb, dev) => this.#tx.send(skb, dev),
-      ndo_set_mac_address: async (dev, addr) => void k.eth_hw_addr_set(dev, addr),
+      ndo_set_mac_address: (_, addr) => this.#setMac(addr),
     }, this.#vdev.dev, this);
     this.#held.push('netdev', () => k.free_netdev(this.#netdev));
     await this.#readConfig();
@@ -115,12 +118,19 @@ export class VirtnetInfo {
 
   async #findQueues(): Promise<void> {
     const k = this.#k;
-    const [rxq, txq] = await k.virtio_find_vqs(this.#vdev, [
+    const commands = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_CTRL_VQ);
+    const [rxq, txq, cvq] = await k.virtio_find_vqs(this.#vdev, [
       { name: 'input.0', callback: (vq) => this.#interrupt(vq, this.#rxNapi) },
       { name: 'output.0', callback: (vq) => this.#interrupt(vq, this.#txNapi) },
+      ...(commands ? [{ name: 'control', callback: null }] : []),
     ]);
     if (rxq === null || rxq === undefined || txq === null || txq === undefined) throw new Error(`${this.#vdev.dev.name}: queues were skipped`);
     this.#held.push('queues', () => this.#dropQueues());
+    if (cvq !== null && cvq !== undefined) {
+      const control = new ControlQueue(k, this.#vdev, cvq);
+      this.#held.push('control', () => control.destroy());
+      this.#control = control;
+    }
     this.#rxq = rxq;
     this.#txq = txq;
     const mergeable = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_MRG_RXBUF);
@@ -147,6 +157,21 @@ export class VirtnetInfo {
 
   async #dropQueues(): Promise<void> {
     await this.#k.virtio_del_vqs(this.#vdev);
+  }
+
+  /** `virtnet_set_mac_address`: a device of before virtio 1.0 that takes no command has its address written into the configuration. */
+  async #setMac(addr: Uint8Array): Promise<void> {
+    const k = this.#k;
+    const vdev = this.#vdev;
+    if (this.#control !== null && k.virtio_has_feature(vdev, VIRTIO_NET_F_CTRL_MAC_ADDR)) {
+      if (!(await this.#control.setMac(addr))) {
+        k.dev_warn(vdev.dev, 'Failed to set mac address by vq command.');
+        throw new KernelError('EINVAL', 'virtio_net.mac.command', `${vdev.dev.name}: the device refused ${[...addr].map((byte) => byte.toString(16)).join(':')}`);
+      }
+    } else if (k.virtio_has_feature(vdev, VIRTIO_NET_F_MAC) && !k.virtio_has_feature(vdev, VIRTIO_F_VERSION_1)) {
+      for (let i = 0; i < ETH_ALEN; i++) await vdev.config.set(vdev, config.mac + i, addr.subarray(i, i + 1));
+    }
+    k.eth_hw_addr_set(this.#netdev, addr);
   }
 
   async #start(): Promise<void> {

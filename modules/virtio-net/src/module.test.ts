@@ -2,7 +2,7 @@ import { covers } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import {
   VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ,
 } from '@vdpalab/uapi';
 import { describe, expect, it } from 'vitest';
 import virtioNet from './module.ts';
@@ -43,7 +43,7 @@ describe('what the device offers', () => {
     covers('2.7.15');
     expect(virtioNet.alias).toEqual(['virtio:d00000001v*']);
     const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE]);
-    expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16));
+    expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16) | bit(17));
     expect(b.status).toBe(15);
     expect([
       uapi.VIRTIO_NET_F_MTU, uapi.VIRTIO_NET_F_MAC, uapi.VIRTIO_NET_F_MRG_RXBUF, uapi.VIRTIO_NET_F_STATUS, uapi.VIRTIO_NET_F_CTRL_VQ,
@@ -68,6 +68,48 @@ describe('what the device offers', () => {
     await expect(b.run(() => b.k.dev_set_mtu(b.dev!, 2001))).rejects.toThrow();
     await b.run(() => b.k.dev_set_mtu(b.dev!, 68));
     expect(b.dev!.mtu).toBe(68);
+  });
+});
+
+describe('a new address', () => {
+  const commanded = [VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_CTRL_MAC_ADDR];
+  const wanted = Uint8Array.of(2, 0, 0, 0, 0, 9);
+  const set = (b: Bench): Promise<unknown> => b.run(() => b.k.dev_set_mac_address(b.dev!, wanted));
+
+  it('is a command to the device that takes it', async () => {
+    const b = await bootNet(commanded);
+    await set(b);
+    expect([b.commands, b.dev!.dev_addr]).toEqual([[[1, 1, ...wanted]], wanted]);
+    await b.run(() => b.k.unregister_virtio_device(b.vdev));
+    expect(b.leftovers().filter((line) => !line.includes('transport'))).toEqual([]);
+  });
+
+  it('that the device refuses is not taken', async () => {
+    const b = await bootNet(commanded);
+    b.ack = 1;
+    await expect(set(b)).rejects.toMatchObject({ errno: 'EINVAL', rule: 'virtio_net.mac.command' });
+    expect([b.dev!.dev_addr[5], b.dmesg().at(-1)]).toEqual([1, 'virtio_net virtio0: Failed to set mac address by vq command.']);
+  });
+
+  it('is refused when the ring takes no commands any more', async () => {
+    const b = await bootNet(commanded);
+    b.breakControl();
+    await expect(set(b)).rejects.toMatchObject({ errno: 'EINVAL' });
+    expect(b.dmesg().slice(-2)).toEqual([
+      'virtio_net virtio0: Failed to add sgs for command vq: -5', 'virtio_net virtio0: Failed to set mac address by vq command.',
+    ]);
+  });
+
+  it('stays here when there is no command for it', async () => {
+    const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_VQ]);
+    await set(b);
+    expect([b.commands, b.dev!.dev_addr, b.config[5]]).toEqual([[], wanted, 1]);
+  });
+
+  it('by commands needs a queue for them', async () => {
+    const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_CTRL_MAC_ADDR]);
+    expect([b.dev, b.status & 0x80]).toEqual([null, 0x80]);
+    expect(b.dmesg()).toContain('virtio_net virtio0: device advertises feature VIRTIO_NET_F_CTRL_MAC_ADDR but not VIRTIO_NET_F_CTRL_VQ');
   });
 });
 

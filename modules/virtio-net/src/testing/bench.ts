@@ -30,13 +30,22 @@ export interface Bench extends BootedKernel {
   readonly take: (queue: number) => Taken | null;
   /** Give buffers back with lengths of the device's choice, and interrupt. */
   readonly give: (queue: number, ...used: readonly (readonly [Taken, number])[]) => Promise<void>;
+  /** What the device answers to commands; without one it never does. */
+  ack: number | null;
+  /** Commands it took, and how long they were. */
+  readonly commands: number[][];
+  /** The kernel's log. */
+  readonly dmesg: () => readonly string[];
+  /** Every later request to the ring fails. */
+  readonly breakControl: () => void;
   /** The configuration changed. */
   readonly changed: () => Promise<void>;
 }
 
 /** @param features beyond VERSION_1, by bit */
 export async function bootNet(features: readonly number[], config: Partial<{ mac: number[]; status: number; mtu: number }> = {}, num = 16): Promise<Bench> {
-  const hw = createMachine({ seed: 1, ramBytes: 32 << 20, iommu: false, cmdline: '', release: '6.1.0', consoleSink: (): undefined => undefined });
+  const log: string[] = [];
+  const hw = createMachine({ seed: 1, ramBytes: 32 << 20, iommu: false, cmdline: '', release: '6.1.0', consoleSink: ({ text }) => void log.push(text) });
   const kernel = await bootBuiltins(
     ['sched', 'mm', 'fs', 'driver-core', 'netlink', 'netdev', 'iommu', 'virtio-ring', 'virtio', 'virtio-net'], { machine: hw.machine },
   );
@@ -65,6 +74,7 @@ export async function bootNet(features: readonly number[], config: Partial<{ mac
         index, num, align: 4096, vdev, features: vdev.features, may_reduce_num: false, name: name ?? '', callback, dma_dev: vdev.dev,
         notify() {
           bench.kicks[index] = (bench.kicks[index] ?? 0) + 1;
+          if (name === 'control') answer(index);
           return true;
         },
       });
@@ -84,8 +94,19 @@ export async function bootNet(features: readonly number[], config: Partial<{ mac
     },
   };
   const batch = new ChainBatch(1, 64);
+  /** A command is what the device reads; the answer is the one byte it writes. */
+  const answer = (queue: number): void => {
+    const { ring } = queues[queue]!;
+    if (bench.ack === null || ring.pop(batch) !== 1) return;
+    const [count, split] = [batch.start[1]!, batch.split[0]!];
+    const piece = (s: number): Uint8Array => batch.memory[s]!.u8.subarray(batch.offset[s]!, batch.offset[s]! + batch.length[s]!);
+    bench.commands.push(Array.from({ length: split }, (_, s) => [...piece(s)]).flat());
+    piece(count - 1)[0] = bench.ack;
+    ring.push(ring.lastHead, 1);
+  };
   const bench: Omit<Bench, 'vdev' | 'dev'> = {
-    ...kernel, config: space, status: 0, kicks: [0, 0],
+    ...kernel, config: space, status: 0, kicks: [0, 0], ack: 0, commands: [], dmesg: () => log,
+    breakControl: () => k.__virtqueue_break(queues[2]!.vq),
     take(queue) {
       const { ring } = queues[queue]!;
       if (ring.pop(batch) !== 1) return null;
