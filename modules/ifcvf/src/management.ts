@@ -42,7 +42,7 @@ export function managementOf(k: ManagementSymbols, hw: IfcvfHw, irqs: IfcvfIrqs)
     ops: {
       async dev_add(mdev, name, config) {
         const features = provisioned(k, hw, name, config);
-        if (made !== null) throw new KernelError('EOPNOTSUPP', 'ifcvf.add.one', `${name}: ${dev.name} has ${made.dev.name} already`);
+        if (made !== null && made.dev.name !== name) throw new KernelError('EOPNOTSUPP', 'ifcvf.add.one', `${name}: ${dev.name} has ${made.dev.name} already`);
         const vdev = await k.__vdpa_alloc_device({
           parent: dev, dma_dev: dev, config: ifcvfOps(hw, irqs, features), ngroups: 1, nas: 1, name,
           models: ['virtio', 'vfio', 'vhost'], priv: hw,

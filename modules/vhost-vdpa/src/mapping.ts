@@ -1,6 +1,6 @@
 /** Entering ranges into an IOTLB and taking them out. Mirrors `vhost_vdpa_map` and its like in `drivers/vhost/vdpa.c` (Linux 6.1). */
 import { isKernelError, KernelError } from '@vdpalab/abi';
-import type { Atomic } from '@vdpalab/abi';
+import type { Atomic, VmlinuxSymbols } from '@vdpalab/abi';
 import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { IommuDomain, IommuSymbols } from '@vdpalab/iommu';
 import type { MmStruct, MmSymbols, PageRun, VmArea } from '@vdpalab/mm';
@@ -10,13 +10,14 @@ import type { VhostIotlbMsg } from '@vdpalab/vhost';
 import type { VhostIotlb, VhostIotlbMap, VhostIotlbSymbols } from '@vdpalab/vhost-iotlb';
 
 const PAGE_SIZE = 4096n;
+const KERN_WARNING = 4;
 
 /** What mapping takes. */
 export type MappingSymbols =
   & Pick<VhostIotlbSymbols, 'vhost_iotlb_add_range_ctx' | 'vhost_iotlb_del_range' | 'vhost_iotlb_map_free' | 'vhost_iotlb_itree_first'>
   & Pick<IommuSymbols, 'iommu_map' | 'iommu_unmap'>
   & Pick<MmSymbols, 'pin_user_pages' | 'unpin_user_pages'>
-  & Pick<DriverCoreSymbols, 'dev_warn'>;
+  & Pick<DriverCoreSymbols, 'dev_warn'> & Pick<VmlinuxSymbols, '_printk'>;
 
 /** Whose memory is mapped, and how much of it may be pinned. */
 export interface Payer {
@@ -165,7 +166,8 @@ export class Mapper {
       case VHOST_ACCESS_WO: return IOMMU_WRITE | IOMMU_CACHE;
       case VHOST_ACCESS_RW: return IOMMU_READ | IOMMU_WRITE | IOMMU_CACHE;
       default:
-        this.#k.dev_warn(this.#dev, 'invalidate vhost IOTLB permission');
+        this.#k._printk(KERN_WARNING, '------------[ cut here ]------------');
+        this.#k._printk(KERN_WARNING, 'invalidate vhost IOTLB permission');
         return IOMMU_CACHE;
     }
   }

@@ -27,6 +27,7 @@ export default defineModule({
     'iommu_unmap', 'pin_user_pages', 'unpin_user_pages', 'mutex_lock', 'mutex_unlock', 'init_completion', 'complete',
     'wait_for_completion', 'current_task', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'alloc_chrdev_region', 'unregister_chrdev_region',
     'ida_init', 'ida_alloc_max', 'ida_free', 'device_initialize', 'put_device', 'dev_get_drvdata', 'dev_set_drvdata', 'cdev_device_add', 'cdev_device_del', 'dev_err', 'dev_warn', 'dev_info',
+    '_printk',
   ],
 
   async module_init(k, { THIS_MODULE, params, undo }) {

@@ -1,7 +1,6 @@
 /** The management device of a function. Mirrors `vp_vdpa_dev_add` in `drivers/vdpa/virtio_pci/vp_vdpa.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
 import type { DriverCoreSymbols } from '@vdpalab/driver-core';
-import type { VdpaMgmtDev, VdpaSymbols } from '@vdpalab/vdpa-core';
+import type { VdpaDevice, VdpaMgmtDev, VdpaSymbols } from '@vdpalab/vdpa-core';
 import type { VirtioPciModernDevice, VirtioPciModernDevSymbols } from '@vdpalab/virtio-pci-modern-dev';
 import { vpVdpaOps } from './ops.ts';
 import type { OpsSymbols } from './ops.ts';
@@ -15,13 +14,13 @@ export type ManagementSymbols =
   & Pick<DriverCoreSymbols, 'put_device'>;
 
 /**
- * The management device of one function; it makes at most one vDPA device.
+ * The management device of one function.
  *
- * Linux 6.1 takes a second one on the same registers, and crashes when the function is let go.
+ * More than one vDPA device can be made, all on the same registers: the operations of one are seen by the others.
  */
 export function managementOf(k: ManagementSymbols, vp: VirtioPciModernDevice): VdpaMgmtDev {
   const { dev } = vp.pci_dev;
-  let made: { readonly name: string; readonly vrings: VpVrings } | null = null;
+  const made = new Map<VdpaDevice, VpVrings>();
 
   return {
     device: dev,
@@ -32,7 +31,6 @@ export function managementOf(k: ManagementSymbols, vp: VirtioPciModernDevice): V
     priv: vp,
     ops: {
       async dev_add(own, name) {
-        if (made !== null) throw new KernelError('EOPNOTSUPP', 'vp_vdpa.add.one', `${name}: ${dev.name} has ${made.name} already`);
         const vrings = new VpVrings(k, vp, k.vp_modern_get_num_queues(vp));
         try {
           const vdev = await k.__vdpa_alloc_device({
@@ -47,7 +45,7 @@ export function managementOf(k: ManagementSymbols, vp: VirtioPciModernDevice): V
             k.put_device(vdev.dev);
             throw error;
           }
-          made = { name: vdev.dev.name, vrings };
+          made.set(vdev, vrings);
         } catch (error) {
           vrings.unmap();
           throw error;
@@ -55,9 +53,10 @@ export function managementOf(k: ManagementSymbols, vp: VirtioPciModernDevice): V
       },
       async dev_del(_, vdev) {
         await k._vdpa_unregister_device(vdev);
-        await made?.vrings.freeIrqs(); // of a bus driver that went without a reset
-        made?.vrings.unmap();
-        made = null;
+        const vrings = made.get(vdev);
+        made.delete(vdev);
+        await vrings?.freeIrqs(); // of a bus driver that went without a reset
+        vrings?.unmap();
       },
     },
   };

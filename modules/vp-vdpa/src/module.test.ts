@@ -62,11 +62,20 @@ describe('the management device', () => {
     expect(await b.devAdd('a', (m) => m.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, Uint8Array.of(2, 0, 0, 0, 0, 1)))).toBe(refused);
   });
 
-  it('makes one device on the function, and no second', async () => {
+  it('makes a second device on the same registers, and none of a name that is taken', async () => {
     const { b, vdpa } = await added();
     expect([vdpa.ngroups, vdpa.nas, vdpa.nvqs, vdpa.dma_dev.name]).toEqual([1, 1, 3, BDF]);
-    expect(await b.devAdd('second')).toBe('EOPNOTSUPP');
-    expect([await b.devDel(), await b.devAdd('second')]).toEqual(['ok', 'ok']);
+    b.dmesg();
+    expect([await b.devAdd(vdpa.dev.name), b.dmesg()]).toEqual(['EEXIST', [`vp-vdpa ${BDF}: Failed to register to vdpa bus`]]);
+    expect(await b.devAdd('second')).toBe('ok');
+    expect([await b.devDel(), await b.devDel('second'), await b.devAdd()]).toEqual(['ok', 'ok', 'ok']);
+  });
+
+  it('deletes all its devices when the function is let go', async () => {
+    const { b } = await added();
+    expect(await b.devAdd('second')).toBe('ok');
+    expect(await b.echo(BDF, `${driver}/unbind`)).toBe('ok');
+    expect([b.k.vdpa_mgmtdevs(), b.bound(), left(b)]).toEqual([[], false, []]);
   });
 
   it('deletes its device when the function is let go, interrupts and all', async () => {

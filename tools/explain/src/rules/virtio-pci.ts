@@ -30,7 +30,6 @@ export const virtioPciRules = {
   'virtio_ring.resize.transport': ['The transport resets no single queues.', 'Reset the device.', 'drivers/virtio/virtio_ring.c virtqueue_resize'],
   'virtio_ring.resize.zero': ['A queue has at least one descriptor.', 'Give a size above 0.', 'drivers/virtio/virtio_ring.c virtqueue_resize'],
   'vp_vdpa.add.notify': ['A queue has no doorbell inside the notification window.', 'Mend the capability in the model.', 'drivers/vdpa/virtio_pci/vp_vdpa.c vp_vdpa_dev_add'],
-  'vp_vdpa.add.one': ['A function carries one vDPA device.', 'Delete the device that is there, or take another function.', 'drivers/vdpa/virtio_pci/vp_vdpa.c vp_vdpa_dev_add'],
   'vp_vdpa.vq.get-state': ['Virtio on PCI does not tell the state of a ring.', 'Reset the device and start from 0.', 'drivers/vdpa/virtio_pci/vp_vdpa.c vp_vdpa_get_vq_state'],
   'vp_vdpa.vq.irq': ['The queue has no interrupt now.', 'Start the device first: DRIVER_OK.', 'drivers/vdpa/virtio_pci/vp_vdpa.c vp_vdpa_get_vq_irq'],
   'vp_vdpa.vq.set-state': ['A ring on virtio PCI starts where a reset puts it.', 'Start from 0.', 'drivers/vdpa/virtio_pci/vp_vdpa.c vp_vdpa_set_vq_state'],

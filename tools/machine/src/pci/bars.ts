@@ -15,7 +15,7 @@ export interface BarSpec {
   readonly index: number;
   /** I/O ports instead of memory: then neither wide nor prefetchable. */
   readonly io?: boolean;
-  /** Bytes, a power of two from 16 up. */
+  /** Bytes, a power of two from 16 up, of ports from 4. */
   readonly size: number;
   readonly wide: boolean;
   readonly prefetch: boolean;
@@ -34,12 +34,12 @@ export interface BarSpace {
  * Lay BARs out in a configuration image.
  *
  * @param at offset of BAR 0's register
- * @throws RangeError when a size is not a power of two from 16 up
+ * @throws RangeError when a size is not a power of two from 16 up, of ports from 4
  */
 export function describeBars(image: ConfigImage, at: number, specs: readonly BarSpec[]): undefined {
   for (const { index, size, wide, prefetch, io } of specs) {
-    if (!Number.isInteger(Math.log2(size)) || size < 16 || size >= TWO_32) {
-      throw new RangeError(`BAR ${index} of ${size} bytes: not a power of two from 16 up`);
+    if (!Number.isInteger(Math.log2(size)) || size < (io === true ? 4 : 16) || size >= TWO_32) {
+      throw new RangeError(`BAR ${index} of ${size} bytes: not a power of two from ${io === true ? 4 : 16} up`);
     }
     if (io === true) {
       image.put(at + 4 * index, 4, PCI_BASE_ADDRESS_SPACE_IO, (~(size - 1)) >>> 0);

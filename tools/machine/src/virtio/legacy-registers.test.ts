@@ -102,6 +102,17 @@ describe('a plain function', () => {
     })).toEqual(masks);
   });
 
+  it('has all doorbells in one port on request', () => {
+    const fn = functionOf({ modern_pio_notify: true });
+    fn.config.write(0x18, 4, 0xffff_ffff);
+    expect(fn.config.get(0x18, 4)).toBe(0xffff_fffd);
+    expect(functionOf({ modern_pio_notify: true, disable_modern: true }).config.get(0x18, 4)).toBe(0);
+    const kicked: number[] = [];
+    Object.assign(fn, { kick: (queue: number): undefined => void kicked.push(queue) });
+    fn.writeBar(2, 0, 2, 1);
+    expect(kicked).toEqual([1]);
+  });
+
   it('has one interface at least, and the legacy one never behind the IOMMU', () => {
     expect(() => functionOf({ disable_legacy: true, disable_modern: true })).toThrow('without the legacy and the modern interface');
     expect(() => functionOf({ iommu_platform: true })).toThrow('VIRTIO_F_ACCESS_PLATFORM');

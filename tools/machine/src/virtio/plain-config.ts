@@ -12,6 +12,8 @@ interface PlainConfig {
   readonly iommu_platform?: boolean | undefined;
   /** A page for each doorbell, so that processes can map them. */
   readonly page_per_vq?: boolean | undefined;
+  /** All doorbells in one I/O port as well, which drivers then take. */
+  readonly modern_pio_notify?: boolean | undefined;
   /** MSI-X vectors, 0 for none; when absent, one for each queue and one for the configuration. */
   readonly vectors?: number | undefined;
   readonly queue_size: number;
@@ -48,6 +50,8 @@ export interface PlainInterfaces {
   readonly modern: boolean;
   readonly platform: boolean;
   readonly pagePerVq: boolean;
+  /** An I/O port in which a queue's number rings its doorbell. */
+  readonly portNotify: boolean;
 }
 
 /**
@@ -63,5 +67,8 @@ export function interfacesOf(config: VirtioNetConfig | VirtioBlkConfig, bus: num
   if (legacy && config.iommu_platform === true) {
     throw new RangeError(`${config.at}: VIRTIO_F_ACCESS_PLATFORM is offered by functions without the legacy interface only`);
   }
-  return { legacy, modern, platform: config.iommu_platform ?? !legacy, pagePerVq: config.page_per_vq === true };
+  return {
+    legacy, modern, platform: config.iommu_platform ?? !legacy, pagePerVq: config.page_per_vq === true,
+    portNotify: modern && config.modern_pio_notify === true,
+  };
 }

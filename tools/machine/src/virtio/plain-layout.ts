@@ -15,6 +15,8 @@ import type { PlainInterfaces } from './plain-config.ts';
 export const BAR_LEGACY = 0;
 /** BAR of the MSI-X table and pending bits. */
 export const BAR_MSIX = 1;
+/** BAR of the doorbell in I/O space. */
+export const BAR_PORT_NOTIFY = 2;
 /** BAR of the modern structures, 64-bit. */
 export const BAR_MODERN = 4;
 
@@ -27,6 +29,8 @@ const WINDOW = 0x1000;
 /** `notify_off_multiplier`: bytes from one doorbell to the next. */
 const NOTIFY_PACKED = 4;
 const NOTIFY_PAGE = 4096;
+/** Bytes of the doorbell in I/O space. */
+const PORT_NOTIFY_SIZE = 4;
 
 /** Offset of the pending bits in the MSI-X BAR. */
 export const PLAIN_PBA = 0x800;
@@ -76,6 +80,7 @@ export function plainBars(shape: PlainShape): readonly BarSpec[] {
       ? [{ index: BAR_LEGACY, io: true, size: powerOfTwo(VIRTIO_PCI_CONFIG_OFF(true) + shape.configSize), wide: false, prefetch: false }]
       : []),
     ...(shape.vectors > 0 ? [{ index: BAR_MSIX, size: WINDOW, wide: false, prefetch: false }] : []),
+    ...(shape.portNotify ? [{ index: BAR_PORT_NOTIFY, io: true, size: PORT_NOTIFY_SIZE, wide: false, prefetch: false }] : []),
     ...(shape.modern ? [{ index: BAR_MODERN, size: powerOfTwo(PLAIN_NOTIFY + doorbells), wide: true, prefetch: true }] : []),
   ];
 }
@@ -103,5 +108,7 @@ function describeModern(image: ConfigImage, shape: PlainShape): undefined {
   virtioCapability(image, VIRTIO_PCI_CAP_COMMON_CFG, place(PLAIN_COMMON), WINDOW);
   virtioCapability(image, VIRTIO_PCI_CAP_ISR_CFG, place(PLAIN_ISR), WINDOW);
   virtioCapability(image, VIRTIO_PCI_CAP_DEVICE_CFG, place(PLAIN_DEVICE), WINDOW);
+  // The first one is Linux's choice, the last one Intel's driver's.
+  if (shape.portNotify) virtioCapability(image, VIRTIO_PCI_CAP_NOTIFY_CFG, { bar: BAR_PORT_NOTIFY, offset: 0 }, PORT_NOTIFY_SIZE);
   virtioCapability(image, VIRTIO_PCI_CAP_NOTIFY_CFG, place(PLAIN_NOTIFY), Math.max(WINDOW, shape.queues * stride), stride);
 }

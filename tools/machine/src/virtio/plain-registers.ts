@@ -3,7 +3,7 @@ import type { MsixVectors } from '../pci/msix.ts';
 import type { CommonConfig } from './common-config.ts';
 import { LegacyRegisters } from './legacy-registers.ts';
 import {
-  BAR_LEGACY, BAR_MODERN, BAR_MSIX, PLAIN_DEVICE, PLAIN_ISR, PLAIN_NOTIFY, PLAIN_PBA, doorbellStride,
+  BAR_LEGACY, BAR_MODERN, BAR_MSIX, BAR_PORT_NOTIFY, PLAIN_DEVICE, PLAIN_ISR, PLAIN_NOTIFY, PLAIN_PBA, doorbellStride,
 } from './plain-layout.ts';
 import type { PlainShape } from './plain-layout.ts';
 
@@ -52,6 +52,7 @@ export class PlainRegisters {
     const { common, config, msix } = this.face;
     if (bar === BAR_LEGACY) this.legacy.write(offset, size, value);
     else if (bar === BAR_MSIX && offset < PLAIN_PBA) msix?.writeTable(offset, size, value);
+    else if (bar === BAR_PORT_NOTIFY) this.face.kick(value & 0xffff);
     else if (bar !== BAR_MODERN) return;
     else if (offset < PLAIN_ISR) common.write(offset, size, value);
     else if (offset >= PLAIN_NOTIFY) this.face.kick(value & 0xffff, Math.floor((offset - PLAIN_NOTIFY) / this.stride));
