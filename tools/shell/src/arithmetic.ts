@@ -69,7 +69,7 @@ class Evaluation {
     const script = parse(`((${word}))`);
     const command = script.commands[0]?.command;
     if (script.errors !== undefined || command?.type !== 'ArithmeticCommand' || command.expression === undefined || command.expression.type === 'ArithmeticWord') {
-      throw new ShellError(`${word}: syntax error: invalid arithmetic operator`, 1, false);
+      throw new ShellError(`${word}: ${arithmeticProblem(source)}`, 1, false);
     }
     return this.value(command.expression, depth + 1);
   }
@@ -110,6 +110,15 @@ class Evaluation {
     if (!/^[A-Za-z_]\w*$/.test(name)) throw new ShellError('attempted assignment to non-variable', 1, false);
     return name;
   }
+}
+
+/** What bash says of a text that is no expression, and where it stopped reading. */
+function arithmeticProblem(source: string): string {
+  const text = source.trimStart();
+  const operand = /^[-+!~\s]*(?:\w+)\s*/.exec(text);
+  if (operand === null) return `syntax error: operand expected (error token is "${text}")`;
+  const rest = text.slice(operand[0].length);
+  return /^[\w-]/.test(rest) ? `syntax error in expression (error token is "${rest}")` : `syntax error: invalid arithmetic operator (error token is "${rest}")`;
 }
 
 /** A number as bash writes them: decimal, 0octal, 0xhex, base#digits; `null` when it is none. */

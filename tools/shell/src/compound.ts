@@ -5,7 +5,7 @@ import type { Expander } from './expand.ts';
 import { patternRegExp } from './pattern.ts';
 import { redirect, restore, type Saved } from './redirect.ts';
 import type { Shell } from './shell.ts';
-import { Leave, ShellError } from './state.ts';
+import { DiscardError, Leave, ShellError } from './state.ts';
 import { binaryTest, unaryTest } from './test-expression.ts';
 
 /** Run a compound command; its status is left in the shell. */
@@ -94,8 +94,12 @@ export async function runCompound(shell: Shell, node: Exclude<CommandNode, { typ
       return;
     case 'ArithmeticCommand': {
       const e = shell.expander();
-      const value = node.expression === undefined ? await e.arithmeticText(node.body) : await e.arithmetic(node.expression);
-      state.status = value === 0n ? 1 : 0;
+      try {
+        const value = node.expression === undefined ? await e.arithmeticText(node.body) : await e.arithmetic(node.expression);
+        state.status = value === 0n ? 1 : 0;
+      } catch (error) {
+        throw error instanceof ShellError && !error.fatal && !(error instanceof DiscardError) ? new ShellError(`((: ${error.message}`, 1, false) : error;
+      }
       return;
     }
     default:

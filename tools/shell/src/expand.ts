@@ -5,7 +5,7 @@ import { expandBraces } from './brace.ts';
 import { glob } from './glob.ts';
 import { expandParameter, simpleParameter } from './parameter.ts';
 import { isPattern, quotePattern } from './pattern.ts';
-import { ShellError, type ShellState } from './state.ts';
+import { DiscardError, ShellError, type ShellState } from './state.ts';
 
 /** A run of text with what may still happen to it. */
 export interface Piece {
@@ -143,7 +143,11 @@ export class Expander {
   }
 
   async #arithmeticPart(part: WordPart & { type: 'ArithmeticExpansion' }): Promise<bigint> {
-    return part.expression === undefined ? this.arithmeticText(part.text.replace(/^\$\(\(|\)\)$/g, '')) : this.arithmetic(part.expression);
+    try {
+      return await (part.expression === undefined ? this.arithmeticText(part.text.replace(/^\$\(\(|\)\)$/g, '')) : this.arithmetic(part.expression));
+    } catch (error) {
+      throw error instanceof ShellError && !error.fatal ? new DiscardError(error.message) : error;
+    }
   }
 
   async #parameter(part: ParameterExpansionPart, quoted: boolean): Promise<Piece[]> {

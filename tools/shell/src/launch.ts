@@ -74,6 +74,7 @@ export async function asScript(shell: Shell, name: string, args: readonly string
   state.dialect = dialect;
   const version = state.get('BASH_VERSION');
   state.tellsLines = true;
+  state.subshell = false;
   state.vars = new Map([...state.vars].filter(([, variable]) => variable.exported));
   state.functions = new Map();
   if (dialect === 'bash' && version !== undefined) state.set('BASH_VERSION', version);

@@ -46,7 +46,7 @@ export function formatPrintf(format: string, args: readonly string[]): { text: s
       case 'q':
         return pad(/^[\w@%+=:,./-]+$/.test(arg ?? '') ? arg ?? '' : (arg ?? '') === '' ? "''" : (arg ?? '').replace(/[^\w@%+=:,./-]/g, '\\$&'), width, flags);
       case 'c':
-        return pad((arg ?? '').slice(0, 1), width, flags.replace('0', ''));
+        return pad((arg ?? '').slice(0, 1) || '\0', width, flags.replace('0', '')); // no character is NUL
       case 'd': case 'i': case 'u': case 'x': case 'X': case 'o': {
         const value = integer(arg ?? '0');
         const unsigned = kind === 'd' || kind === 'i' ? value : BigInt.asUintN(64, value);

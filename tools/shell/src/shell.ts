@@ -10,7 +10,7 @@ import { runCompound } from './compound.ts';
 import { Expander } from './expand.ts';
 import type { Applet } from './program.ts';
 import { describeSignal, exitStatus, waitStatus } from './signals.ts';
-import { Leave, ShellError, type ShellState } from './state.ts';
+import { DiscardError, Leave, ShellError, type ShellState } from './state.ts';
 import { complain, readBytes } from './streams.ts';
 import { syntaxError } from './syntax-error.ts';
 import { errorText, refusedWith, type System } from './system.ts';
@@ -30,6 +30,8 @@ export class Shell {
   source = '';
   /** Where in it the command that runs stands. */
   at = 0;
+  /** Lines in front of the text that runs: `eval` counts on. */
+  linesBefore = 0;
   /** A simple command may take over this process: it is a child made for it. */
   mayExec = false;
   #substituted: number | null = null;
@@ -61,7 +63,7 @@ export class Shell {
     const outer = this.source;
     this.source = source;
     try {
-      await this.statements(script.commands);
+      await this.statements(script.commands, !this.state.subshell);
     } finally {
       this.source = outer;
     }
@@ -110,6 +112,11 @@ export class Shell {
     throw error;
   }
 
+  /** Line of the command that runs, 1-based. */
+  get line(): number {
+    return this.linesBefore + 1 + (this.source.slice(0, this.at).match(/\n/g)?.length ?? 0);
+  }
+
   /** TEXT on standard error. */
   async say(text: string): Promise<void> {
     await complain(this.p, text);
@@ -118,7 +125,7 @@ export class Shell {
   /** `bash: TEXT` on standard error; `bash: line 3: TEXT` or dash's `sh: 3: TEXT` of a shell that runs a text of its own. */
   async complain(text: string): Promise<void> {
     const { name, dialect, tellsLines } = this.state;
-    const line = tellsLines ? `${dialect === 'bash' ? 'line ' : ''}${1 + (this.source.slice(0, this.at).match(/\n/g)?.length ?? 0)}: ` : '';
+    const line = tellsLines ? `${dialect === 'bash' ? 'line ' : ''}${this.line}: ` : '';
     await complain(this.p, `${name}: ${line}${dialect === 'dash' ? dashText(text) : text}\n`);
   }
 
@@ -148,13 +155,22 @@ export class Shell {
     return this.state.status === 0;
   }
 
-  async statements(statements: readonly Statement[]): Promise<void> {
+  /** @param whole whether these are a script's own, at which an expansion that failed ends */
+  async statements(statements: readonly Statement[], whole = false): Promise<void> {
     const { mayExec } = this;
     for (const [i, { command, background, pos, end }] of statements.entries()) {
       this.mayExec = mayExec && i === statements.length - 1 && this.state.traps.size === 0;
       await this.jobs.reap();
       if (background === true) await this.#background(command, this.source.slice(pos, end).replace(/\s*&\s*$/, ''));
-      else await this.#andOr(command);
+      else {
+        try {
+          await this.#andOr(command);
+        } catch (error) {
+          if (!whole || !(error instanceof DiscardError)) throw error;
+          await this.complain(error.message);
+          this.state.status = 1;
+        }
+      }
       await this.runTraps();
     }
     this.mayExec = false;
@@ -236,7 +252,7 @@ export class Shell {
       if (node.type === 'Command') this.state.status = await runCommand(this, node);
       else await runCompound(this, node);
     } catch (error) {
-      if (!(error instanceof ShellError)) throw error;
+      if (!(error instanceof ShellError) || error instanceof DiscardError) throw error;
       const dash = this.state.dialect === 'dash';
       if (error.fatal || (dash && node.type === 'Command' && endsDash(node.name?.text))) throw error;
       const said = dash ? dashError(error) : error;
@@ -286,6 +302,7 @@ export class Shell {
     const shell = new Shell(this.state.fork(process), this.system, this.applets);
     shell.source = this.source;
     shell.at = this.at;
+    shell.linesBefore = this.linesBefore;
     shell.jobs.inherit(this.jobs);
     await prepare(shell);
     return this.#started(shell, body);

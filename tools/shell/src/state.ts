@@ -61,6 +61,8 @@ export class ShellState {
   dialect: 'bash' | 'dash' = 'bash';
   /** Whether messages tell the line: a shell that runs a text of its own tells, one that is typed into does not. */
   tellsLines = false;
+  /** Whether it is a subshell. */
+  subshell = false;
   /** Whether a script is being sourced. */
   sourcing = false;
 
@@ -74,7 +76,7 @@ export class ShellState {
   /** The state of a subshell that runs in `child`. */
   fork(child: UserProcess): ShellState {
     const copy = Object.assign(Object.create(ShellState.prototype) as ShellState, this, {
-      p: child, vars: new Map(this.vars), functions: new Map(this.functions), locals: this.locals.map((m) => new Map(m)),
+      p: child, subshell: true, vars: new Map(this.vars), functions: new Map(this.functions), locals: this.locals.map((m) => new Map(m)),
       options: { ...this.options }, traps: new Map<string, string>(), hidden: new Set<number>(),
     });
     return copy;
@@ -127,6 +129,13 @@ export class ShellError extends Error {
     super(text);
     this.status = status;
     this.fatal = fatal;
+  }
+}
+
+/** An expansion that failed: all of the command it stands in is dropped, up to the script's next one; a subshell ends. */
+export class DiscardError extends ShellError {
+  constructor(text: string) {
+    super(text, 1, false);
   }
 }
 

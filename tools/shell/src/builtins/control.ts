@@ -150,7 +150,16 @@ export const controlBuiltins: [string, Builtin][] = [
   ['set', set], ['cd', cd], ['source', source], ['.', source], ['type', typeOf], ['command', command],
   ['builtin', async (shell, argv) => (await shell.builtins.get(argv[1] ?? '')?.(shell, argv.slice(1))) ?? 1],
   ['pwd', (shell, argv) => builtinOutput(shell, 'pwd', `${argv[1] === '-P' ? shell.p.proc.cwd : shell.state.get('PWD') ?? shell.p.proc.cwd}\n`)],
-  ['eval', (shell, argv) => shell.run(argv.slice(1).join(' '))],
+  ['eval', async (shell, argv) => {
+    const { linesBefore, at } = shell;
+    shell.linesBefore = shell.line - 1;
+    try {
+      return await shell.run(argv.slice(1).join(' '));
+    } finally {
+      shell.linesBefore = linesBefore;
+      shell.at = at;
+    }
+  }],
   ['exec', async (shell, argv) => {
     if (!argv[1].includes('/') && !shell.applets.has(argv[1])) throw new Leave('exit', await notFound(shell, argv[1]));
     throw new Leave('exit', await runProgram(shell, argv.slice(1)));
