@@ -75,7 +75,7 @@ export function formatPrintf(format: string, args: readonly string[]): { text: s
   }
 
   function integer(arg: string): bigint {
-    const text = arg.trim();
+    const text = arg.trimStart();
     if (/^['"]/.test(text)) return BigInt(text.codePointAt(1) ?? 0);
     const m = /^([+-]?)(0[xX][0-9a-fA-F]+|\d+)/.exec(text);
     if (m === null || m[0] !== text) {

@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { createLab, type Lab } from '@vdpalab/lab';
 import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
 import {
-  noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Setup, type Transcript, type Verdict,
+  commandNeeds, noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Setup, type Transcript, type Verdict,
 } from '@vdpalab/shell';
 import { jsonLines } from '@vdpalab/trace';
 import { lastExplained } from './explain.ts';
@@ -112,7 +112,10 @@ async function play({ file, transcript, setup }: OpenTranscript, lab: Lab, optio
       if (options.verbose === true) options.out(`\n## ${section}\n`);
     }
     if (options.verbose === true) options.out(`${playedLines(wanted.command, verdict).filter((line) => line !== 'exit: 0').join('\n')}\n`);
-    if (!verdict.equal) options.out(`${verdictText(verdict, file)}\n`);
+    if (!verdict.equal) {
+      const { programs: missing } = commandNeeds(verdict, new Set());
+      options.out(`${verdictText(verdict, file)}\n${missing.length > 0 ? `    not there: ${missing.join(', ')}\n` : ''}`);
+    }
     if (!verdict.equal && options.explain === true) for (const line of await lastExplained(lab)) options.out(`    ${line}\n`);
     if (options.report !== undefined) {
       const { nodes } = await lab.layers();
