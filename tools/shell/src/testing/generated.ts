@@ -19,33 +19,37 @@ interface Grammar {
   readonly command: string;
 }
 
-const { command } = fc.letrec<Grammar>((tie) => ({
-  word: fc.oneof({ maxDepth: 2 }, quoted, parameter, arithmetic, fc.constantFrom('{a,b}c', '{1..3}', '[fg]', '?', 'no*such'), tie('command').map((c) => `"$( ${c} )"`), tie('command').map((c) => `$( ${c} )`)),
+const { command } = fc.letrec<Grammar>((tie) => {
+  const inner = tie('command') as fc.Arbitrary<string>; // both are made below, of texts
+  const part = tie('word') as fc.Arbitrary<string>;
+  return {
+  word: fc.oneof({ maxDepth: 2 }, quoted, parameter, arithmetic, fc.constantFrom('{a,b}c', '{1..3}', '[fg]', '?', 'no*such'), inner.map((c) => `"$( ${c} )"`), inner.map((c) => `$( ${c} )`)),
   command: fc.oneof(
     { maxDepth: 3, depthSize: 'small' },
-    fc.array(tie('word'), { maxLength: 3 }).map((words) => `echo ${words.join(' ')}`),
-    fc.tuple(fc.constantFrom('%s|', '<%s>\\n', '%5s.', '%-4s.', '%d\\n', '%x ', '%b', '%c,'), fc.array(tie('word'), { maxLength: 3 })).map(([format, words]) => `printf '${format}' ${words.join(' ')}`),
-    fc.tuple(name, tie('word')).map(([n, word]) => `${n}=${word}`),
-    fc.tuple(tie('word'), file, fc.constantFrom('>', '>>')).map(([word, f, op]) => `echo ${word} ${op}${f}`),
+    fc.array(part, { maxLength: 3 }).map((words) => `echo ${words.join(' ')}`),
+    fc.tuple(fc.constantFrom('%s|', '<%s>\\n', '%5s.', '%-4s.', '%d\\n', '%x ', '%b', '%c,'), fc.array(part, { maxLength: 3 })).map(([format, words]) => `printf '${format}' ${words.join(' ')}`),
+    fc.tuple(name, part).map(([n, word]) => `${n}=${word}`),
+    fc.tuple(part, file, fc.constantFrom('>', '>>')).map(([word, f, op]) => `echo ${word} ${op}${f}`),
     file.map((f) => `cat ${f}`),
-    fc.tuple(tie('command'), fc.constantFrom('&&', '||', ';', '|', '|'), tie('command')).map(([a, op, b]) => `{ ${a}; } ${op} { ${b}; }`),
-    fc.tuple(tie('command'), fc.constantFrom('cat -n', 'tr a-c A-C', 'sort', 'sort -r', 'wc -l', 'head -n 1', 'tail -n 1', 'cut -c1-3', 'sed s/a/X/g', "sed -n '$p'", 'grep -c .', 'grep -v a', 'rev', 'uniq -c', 'od -c', 'tac'))
+    fc.tuple(inner, fc.constantFrom('&&', '||', ';', '|', '|'), inner).map(([a, op, b]) => `{ ${a}; } ${op} { ${b}; }`),
+    fc.tuple(inner, fc.constantFrom('cat -n', 'tr a-c A-C', 'sort', 'sort -r', 'wc -l', 'head -n 1', 'tail -n 1', 'cut -c1-3', 'sed s/a/X/g', "sed -n '$p'", 'grep -c .', 'grep -v a', 'rev', 'uniq -c', 'od -c', 'tac'))
       .map(([a, filter]) => `{ ${a}; } | ${filter}`),
-    tie('command').map((c) => `( ${c} )`),
-    tie('command').map((c) => `! { ${c}; }`),
-    fc.tuple(tie('word'), fc.constantFrom('=', '!=', '-eq', '-lt'), tie('word'), tie('command'), tie('command')).map(([a, op, b, yes, no]) => `if [ ${a} ${op} ${b} ]; then ${yes}; else ${no}; fi`),
-    fc.tuple(tie('word'), fc.constantFrom('==', '!=', '<'), tie('word')).map(([a, op, b]) => `[[ ${a} ${op} ${b} ]]`),
-    fc.tuple(name, fc.array(tie('word'), { maxLength: 3 }), tie('command')).map(([n, words, body]) => `for ${n} in ${words.join(' ')}; do ${body}; done`),
-    fc.tuple(fc.integer({ min: 1, max: 3 }), tie('command'), fc.constantFrom('', 'break; ', 'continue; ')).map(([n, body, leave]) => `for ((i=0;i<${n};i++)); do ${body}; ${leave}done`),
-    fc.tuple(tie('word'), fc.constantFrom('a*', '[0-9]*', '"a b"|x', '*b*', '""'), tie('command'), tie('command')).map(([word, pattern, a, b]) => `case ${word} in ${pattern}) ${a};; *) ${b};; esac`),
-    fc.tuple(tie('command'), fc.array(tie('word'), { maxLength: 2 }), fc.integer({ min: 0, max: 3 })).map(([body, words, status]) => `fun() { local x=$1; ${body}; return ${status}; }; fun ${words.join(' ')}`),
-    fc.tuple(tie('word'), tie('command')).map(([word, c]) => `${c} <<< ${word}`.replace(/^(echo|printf|cat|\w+=)/, ': ; $1')),
+    inner.map((c) => `( ${c} )`),
+    inner.map((c) => `! { ${c}; }`),
+    fc.tuple(part, fc.constantFrom('=', '!=', '-eq', '-lt'), part, inner, inner).map(([a, op, b, yes, no]) => `if [ ${a} ${op} ${b} ]; then ${yes}; else ${no}; fi`),
+    fc.tuple(part, fc.constantFrom('==', '!=', '<'), part).map(([a, op, b]) => `[[ ${a} ${op} ${b} ]]`),
+    fc.tuple(name, fc.array(part, { maxLength: 3 }), inner).map(([n, words, body]) => `for ${n} in ${words.join(' ')}; do ${body}; done`),
+    fc.tuple(fc.integer({ min: 1, max: 3 }), inner, fc.constantFrom('', 'break; ', 'continue; ')).map(([n, body, leave]) => `for ((i=0;i<${n};i++)); do ${body}; ${leave}done`),
+    fc.tuple(part, fc.constantFrom('a*', '[0-9]*', '"a b"|x', '*b*', '""'), inner, inner).map(([word, pattern, a, b]) => `case ${word} in ${pattern}) ${a};; *) ${b};; esac`),
+    fc.tuple(inner, fc.array(part, { maxLength: 2 }), fc.integer({ min: 0, max: 3 })).map(([body, words, status]) => `fun() { local x=$1; ${body}; return ${status}; }; fun ${words.join(' ')}`),
+    fc.tuple(part, inner).map(([word, c]) => `${c} <<< ${word}`.replace(/^(echo|printf|cat|\w+=)/, ': ; $1')),
     fc.constantFrom('true', 'false', 'set -- p "q r"', 'shift', 'unset x', 'nosuchcommand', 'cat nosuch', 'ls', 'test -f f', 'pwd >/dev/null', 'read x y <<< "1 2 3"', 'x+=t', 'let y=3', 'echo err >&2', 'set -f', 'set +f'),
-    fc.tuple(tie('command'), fc.constantFrom('2>/dev/null', '2>&1', '>g', '>/dev/null')).map(([c, redirection]) => `{ ${c}; } ${redirection}`),
-    tie('command').map((c) => `eval ${quote(String(c))}`),
-    tie('command').map((c) => `{ ${c}; } & wait`),
+    fc.tuple(inner, fc.constantFrom('2>/dev/null', '2>&1', '>g', '>/dev/null')).map(([c, redirection]) => `{ ${c}; } ${redirection}`),
+    inner.map((c) => `eval ${quote(c)}`),
+    inner.map((c) => `{ ${c}; } & wait`),
   ),
-}));
+  };
+});
 
 /** A few commands in a row, with their status at the end. */
 export const script: fc.Arbitrary<string> = fc.array(command, { minLength: 1, maxLength: 4 }).map((commands) => `x=abc; y=2; set -- one "two three"\n${commands.join('\n')}\necho "[$?]"`);
