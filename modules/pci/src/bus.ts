@@ -1,5 +1,5 @@
 /** The bus and its host bridge. Mirrors `drivers/pci/{pci-driver,probe}.c` (Linux 6.1). */
-import type { PciHost } from '@vdpalab/abi';
+import type { PciHost, UndoStack } from '@vdpalab/abi';
 import type { AttributeGroup, BusType, Device, DeviceDriver } from '@vdpalab/driver-core';
 import { groupPeer } from './acs.ts';
 import { busMatch, busProbe, busRemove, dmaCleanup, dmaConfigure, idAttributes } from './driver.ts';
@@ -15,8 +15,12 @@ import type { Kernel, PciRoot, PciWorld } from './world.ts';
 
 const KERN_INFO = 6;
 
-/** Register the bus and enumerate what is behind the host bridge. */
-export async function createBus(k: Kernel): Promise<PciWorld> {
+/**
+ * Register the bus and enumerate what is behind the host bridge.
+ *
+ * @param undo gets what the hardware keeps of a kernel that does not get far: its translation tables
+ */
+export async function createBus(k: Kernel, undo: UndoStack): Promise<PciWorld> {
   const functions = new FunctionTable();
   const devGroups: AttributeGroup<Device>[] = [];
   const drvGroups: AttributeGroup<DeviceDriver>[] = [];
@@ -40,6 +44,9 @@ export async function createBus(k: Kernel): Promise<PciWorld> {
   devGroups.push(...deviceGroups(world));
   drvGroups.push({ attrs: idAttributes(world) });
   await k.bus_register(bus);
+  undo.push('translation of functions', () => {
+    for (const { dev } of functions.list()) if (dev.dma !== null) k.iommu_release_device(dev);
+  });
   // In sysfs before drivers see it, out of it after they left.
   k.bus_register_notifier(bus, async (action, dev) => {
     const fn = functions.of(dev);

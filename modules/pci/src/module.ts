@@ -24,8 +24,8 @@ export default defineModule({
     'pci_vfs_assigned', 'pci_sriov_configure_simple', 'pcie_flr', 'pci_leftovers',
   ],
 
-  async module_init(k) {
-    const world = await createBus(k);
+  async module_init(k, { undo }) {
+    const world = await createBus(k, undo);
     return { ksymtab: createSymbols(world), module_exit: null };
   },
 });
