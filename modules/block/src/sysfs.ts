@@ -9,6 +9,9 @@ const group = (name: string | null, files: Readonly<Record<string, Show>>): Attr
   attrs: Object.entries(files).map(([file, show]) => ({ name: file, mode: 0o444, show: async () => `${show()}\n` })),
 });
 
+/** A file that is there with nothing in it. */
+const empty = (name: string): { name: string; mode: number; show: () => Promise<string> } => ({ name, mode: 0o444, show: async () => '' });
+
 /** Reads, writes, discards, flushes: seventeen columns, times always 0 for nothing takes any. */
 function stat({ stats, queue }: Disk): string {
   const { READ, WRITE, DISCARD, FLUSH } = stats;
@@ -28,6 +31,7 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       capability: () => 0,
       discard_alignment: () => 0,
       diskseq: () => disk.diskseq,
+      events_poll_msecs: () => -1,
       ext_range: () => 256,
       hidden: () => 0,
       inflight: () => `${String(0).padStart(8)} ${String(disk.queue.underWay).padStart(8)}`,
@@ -37,6 +41,14 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       size: () => disk.capacity,
       stat: () => stat(disk),
     }),
+    { attrs: [empty('events'), empty('events_async')] }, // media are never changed
+    group('holders', {}),
+    group('slaves', {}),
+    group('integrity', {
+      device_is_integrity_capable: () => 0, format: () => 'none', protection_interval_bytes: () => 0, read_verify: () => 0, tag_size: () => 0,
+      write_generate: () => 0,
+    }),
+    group('trace', { act_mask: () => 'disabled', enable: () => 0, end_lba: () => 'disabled', pid: () => 'disabled', start_lba: () => 'disabled' }),
     group('queue', {
       add_random: () => 0,
       chunk_sectors: () => 0,
@@ -49,9 +61,12 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       fua: () => 0,
       hw_sector_size: () => limits.logical_block_size,
       io_poll: () => 0,
+      io_poll_delay: () => -1,
       iostats: () => 1,
       logical_block_size: () => limits.logical_block_size,
+      max_discard_segments: () => 1,
       max_hw_sectors_kb: () => 2147483647,
+      max_integrity_segments: () => 0,
       max_sectors_kb: () => kib(limits.max_sectors),
       max_segment_size: () => limits.max_segment_size,
       max_segments: () => limits.max_segments,
@@ -66,9 +81,13 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       rq_affinity: () => 1,
       scheduler: () => '[none]',
       stable_writes: () => 0,
+      virt_boundary_mask: () => 0,
+      wbt_lat_usec: () => (disk.queue.rotational ? 75_000 : 2000),
       write_cache: () => (disk.queue.write_cache ? 'write back' : 'write through'),
       write_same_max_bytes: () => 0,
       write_zeroes_max_bytes: () => limits.max_write_zeroes_sectors * SECTOR_SIZE,
+      zone_append_max_bytes: () => 0,
+      zone_write_granularity: () => 0,
       zoned: () => 'none',
     }),
   ];

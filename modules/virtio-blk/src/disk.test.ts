@@ -55,6 +55,10 @@ test('a process writes, reads, finds the end and asks for size and serial', asyn
     await k.ksys_close(proc, fd);
     expect([await cat(kernel, proc, '/sys/block/vda/serial'), await cat(kernel, proc, '/sys/block/vda/cache_type'), await cat(kernel, proc, '/sys/block/vda/queue/max_segments')])
       .toEqual(['vdpa_blk_sim', 'write back\n', '32\n']);
+    const list = async (path: string): Promise<string[]> => (await k.ksys_readdir(proc, path)).map(({ name }) => name);
+    expect(await list('/sys/block/vda')).toEqual(expect.arrayContaining(['events', 'events_async', 'events_poll_msecs', 'holders', 'integrity', 'slaves', 'trace']));
+    expect([await cat(kernel, proc, '/sys/block/vda/events'), await cat(kernel, proc, '/sys/block/vda/events_poll_msecs'), await list('/sys/block/vda/holders')])
+      .toEqual(['', '-1\n', []]);
   });
   expect(await dev(kernel, 'del')).toBe('ok');
   await kernel.run(() => kernel.rmmod('virtio_blk'));
