@@ -34,6 +34,8 @@ export interface NetDeviceOps {
   readonly ndo_start_xmit: (skb: SkBuff, dev: NetDevice) => 'NETDEV_TX_OK' | 'NETDEV_TX_BUSY';
   /** @throws EADDRNOTAVAIL EBUSY EOPNOTSUPP */
   readonly ndo_set_mac_address?: (dev: NetDevice, addr: Uint8Array) => Promise<void>;
+  /** `get_link_ksettings` of ethtool's: Mbit/s, -1 where nobody knows. */
+  readonly get_link_ksettings?: (dev: NetDevice) => { readonly speed: number; readonly duplex: 'half' | 'full' | 'unknown' };
   readonly ndo_change_mtu?: (dev: NetDevice, mtu: number) => Promise<void>;
   /** Configure a VF from its PF: `ip link set PF vf N mac ADDR`. @throws EINVAL */
   readonly ndo_set_vf_mac?: (dev: NetDevice, vf: number, addr: Uint8Array) => Promise<void>;

@@ -3,6 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Attribute, AttributeGroup, Device } from '@vdpalab/driver-core';
 import { CAP_NET_ADMIN, ETH_ALEN, IF_OPER_DORMANT, IF_OPER_DOWN, IF_OPER_TESTING, utf8Encode } from '@vdpalab/uapi';
 import { changeFlags, isRunning, setMtu } from './link.ts';
+import type { NetDeviceOps } from './header.ts';
 import { formatMac } from './net-device.ts';
 import type { NetDev } from './net-device.ts';
 import { linkStats } from './stats.ts';
@@ -50,7 +51,7 @@ export function deviceGroups(world: NetWorld): AttributeGroup<Device>[] {
         text('dev_id', () => '0x0'),
         text('dev_port', () => 0),
         running('dormant', (dev) => (dev.operstate === IF_OPER_DORMANT ? 1 : 0)),
-        running('duplex', noSettings),
+        running('duplex', (dev) => settings(dev).duplex),
         stored(text('flags', (dev) => `0x${dev.flags.toString(16)}`, 0o644), (dev, value) => changeFlags(world, dev, value)),
         stored(text('gro_flush_timeout', () => 0, 0o644), notKept),
         {
@@ -71,7 +72,7 @@ export function deviceGroups(world: NetWorld): AttributeGroup<Device>[] {
         text('phys_port_name', noPort),
         text('phys_switch_id', noPort),
         stored(text('proto_down', () => 0, 0o644), async (dev) => noPort(dev)),
-        running('speed', noSettings),
+        running('speed', (dev) => settings(dev).speed),
         running('testing', (dev) => (dev.operstate === IF_OPER_TESTING ? 1 : 0)),
         stored(text('threaded', () => 0, 0o644), notKept),
         stored(text('tx_queue_len', (dev) => dev.tx_queue_len, 0o644), async (dev, value) => void (dev.tx_queue_len = value)),
@@ -116,8 +117,10 @@ async function storeAlias(world: NetWorld, dev: NetDev, value: string): Promise<
   });
 }
 
-/** @throws EINVAL: drivers here know no link settings @see `speed_show` */
-function noSettings(dev: NetDev): never {
+/** @throws EINVAL when the driver knows no link settings @see `speed_show` */
+function settings(dev: NetDev): ReturnType<NonNullable<NetDeviceOps['get_link_ksettings']>> {
+  const known = dev.netdev_ops.get_link_ksettings?.(dev);
+  if (known !== undefined) return known;
   throw new KernelError('EINVAL', 'netdev.settings.absent', `${dev.name}: its driver knows no link settings`);
 }
 

@@ -85,6 +85,7 @@ export class VirtnetInfo {
       ndo_open: () => this.#start(),
       ndo_stop: () => this.#stop(),
       ndo_start_xmit: (skb, dev) => this.#tx.send(skb, dev),
+      get_link_ksettings: () => ({ speed: -1, duplex: 'unknown' }),
       ndo_set_mac_address: (_, addr) => this.#setMac(addr),
     }, this.#vdev.dev, this);
     this.#held.push('netdev', () => k.free_netdev(this.#netdev));

@@ -4,7 +4,7 @@ import {
   VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ,
 } from '@vdpalab/uapi';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, test } from 'vitest';
 import virtioNet from './module.ts';
 import { bootNet } from './testing/bench.ts';
 import type { Bench, Taken } from './testing/bench.ts';
@@ -122,6 +122,17 @@ describe('the carrier', () => {
     await b.changed();
     expect(b.dev!.carrier).toBe(true);
   });
+});
+
+test('a link whose speed nobody knows says so while it is up', async () => {
+  const b = await up();
+  const show = (file: string): Promise<string> => b.user(async (proc) => {
+    const fd = await b.k.ksys_open(proc, `/sys/class/net/eth0/${file}`, 0);
+    return String.fromCharCode(...await b.k.ksys_read(proc, fd, 64));
+  });
+  expect([await show('speed'), await show('duplex')]).toEqual(['-1\n', 'unknown\n']);
+  await b.run(() => b.k.dev_close(b.dev!));
+  await expect(show('speed')).rejects.toMatchObject({ errno: 'EINVAL' });
 });
 
 describe('receiving', () => {
