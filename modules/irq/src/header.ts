@@ -32,7 +32,7 @@ export interface IrqSymbols {
   /**
    * Make an interrupt number for one message-signalled vector.
    *
-   * @param chip as in /proc/interrupts: `PCI-MSIX-0000:07:00.2`
+   * @param chip as in /proc/interrupts: `PCI-MSI`
    * @param hwirq index within the chip
    * @param source requester id that may fire it, checked where interrupts are remapped; any when absent
    * @returns the number and the message the device must write

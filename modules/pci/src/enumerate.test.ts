@@ -47,8 +47,9 @@ describe('enumeration', () => {
     const kernel = await bootPci();
     await kernel.sh(async ({ ls, cat }) => {
       expect(await ls(PF)).toEqual([
-        'class', 'config', 'device', 'driver_override', 'enable', 'iommu_group', 'irq', 'modalias', 'msi_bus',
-        'numa_node', 'power', 'remove', 'rescan', 'reset', 'resource', 'resource0', 'resource2', 'resource4', 'revision',
+        'ari_enabled', 'broken_parity_status', 'class', 'config', 'consistent_dma_mask_bits', 'd3cold_allowed', 'device', 'dma_mask_bits',
+        'driver_override', 'enable', 'iommu_group', 'irq', 'local_cpulist', 'local_cpus', 'modalias', 'msi_bus',
+        'numa_node', 'power', 'power_state', 'remove', 'rescan', 'reset', 'resource', 'resource0', 'resource2', 'resource4', 'revision',
         'sriov_drivers_autoprobe', 'sriov_numvfs', 'sriov_offset', 'sriov_stride', 'sriov_totalvfs', 'sriov_vf_device',
         'subsystem', 'subsystem_device', 'subsystem_vendor', 'uevent', 'vendor',
       ]);
@@ -61,6 +62,8 @@ describe('enumeration', () => {
         .toEqual(['0x1af4\n', '0x1041\n', '0x8086\n', expect.stringMatching(/^0x[0-9a-f]{4}\n$/), '0x020000\n', expect.stringMatching(/^0x[0-9a-f]{2}\n$/)]);
       expect(await read('enable', 'irq', 'numa_node', 'msi_bus', 'driver_override'))
         .toEqual(['0\n', '0\n', '-1\n', '1\n', '(null)\n']);
+      expect(await read('power_state', 'dma_mask_bits', 'consistent_dma_mask_bits', 'local_cpus', 'local_cpulist', 'broken_parity_status', 'd3cold_allowed'))
+        .toEqual(['unknown\n', '32\n', '32\n', '1\n', '0\n', '0\n', '0\n']);
       expect(await read('sriov_totalvfs', 'sriov_numvfs', 'sriov_offset', 'sriov_stride', 'sriov_vf_device', 'sriov_drivers_autoprobe'))
         .toEqual(['4\n', '0\n', '1\n', '1\n', expect.stringMatching(/^1041\n$/), '1\n']);
       expect((await cat(`${PF}/resource`)).split('\n').slice(0, 3)).toEqual([

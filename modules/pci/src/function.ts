@@ -74,6 +74,10 @@ export class PciFunction implements PciDev {
   msix: MsixState | null = null;
   /** MSI and MSI-X are forbidden by `msi_bus`. */
   noMsi = false;
+  /** `broken_parity_status`, for whoever counts errors. */
+  brokenParity = false;
+  /** `d3cold_allowed`; without a power management capability it starts as no. */
+  d3coldAllowed = false;
   /** Drivers may have it: set when scanning is over. */
   matchDriver = false;
   /** Interrupt number of the pin while the function is enabled, 0 without. */

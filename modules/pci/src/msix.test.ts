@@ -36,7 +36,10 @@ describe('MSI-X', () => {
     model.msix!.fire(0);
     await kernel.settle();
     expect(seen.toSorted()).toEqual([0, 1]);
-    expect(k.irq_info().map(({ chip, count }) => [chip, count])).toEqual([['PCI-MSIX-0000:07:00.0', 1], ['PCI-MSIX-0000:07:00.0', 1]]);
+    expect(k.irq_info().map(({ chip, count }) => [chip, count])).toEqual([['PCI-MSI', 1], ['PCI-MSI', 1]]);
+    await kernel.sh(async ({ cat }) => {
+      expect((await cat('/proc/interrupts')).match(/PCI-MSI .*/g)).toEqual(['PCI-MSI 3670016-edge      toy-0', 'PCI-MSI 3670017-edge      toy-1']);
+    });
     await kernel.run(async () => {
       await expect(k.pci_free_irq_vectors(pf)).rejects.toThrow('freed while');
       for (const nr of [0, 1]) await k.free_irq(k.pci_irq_vector(pf, nr), pf);

@@ -128,11 +128,14 @@ function tableAddress(fn: PciFunction, pos: number, entries: number): number {
   return res.start + offset;
 }
 
+/** Numbers a function has in the chip of all message-signalled interrupts. @see drivers/pci/msi/irqdomain.c `pci_msi_domain_calc_hwirq` */
+const HWIRQS = 2 ** 11;
+
 /** As many as there are, at least `min`. */
 function takeVectors(k: Kernel, fn: PciFunction, vectors: Vector[], min: number, count: number): undefined {
   while (vectors.length < count) {
     try {
-      vectors.push(k.irq_alloc_msi(`PCI-MSIX-${fn.name}`, vectors.length, fn.rid));
+      vectors.push(k.irq_alloc_msi('PCI-MSI', fn.rid * HWIRQS + vectors.length, fn.rid));
     } catch (error) {
       if (isKernelError(error) && error.errno === 'ENOSPC' && vectors.length >= min) return;
       throw error;

@@ -120,7 +120,8 @@ function isPort(fn: PciFunction): boolean {
   return type === PCI_EXP_TYPE_ROOT_PORT || type === PCI_EXP_TYPE_DOWNSTREAM;
 }
 
-function ariEnabled(bridge: PciFunction): boolean {
+/** Whether the bridge forwards by routing id. */
+export function ariEnabled(bridge: PciFunction): boolean {
   return bridge.pcieCap !== 0 && (bridge.config.read(bridge.pcieCap + PCI_EXP_DEVCTL2, 2) & PCI_EXP_DEVCTL2_ARI) !== 0;
 }
 

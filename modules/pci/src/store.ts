@@ -41,6 +41,16 @@ export function storeMsiBus({ k }: PciWorld, fn: PciFunction, text: string): und
   k.dev_info(fn.dev, `MSI/MSI-X ${allowed ? 'allowed' : 'disallowed'} for ${whom}`);
 }
 
+/** @throws EINVAL @see `broken_parity_status_store` */
+export function storeBrokenParity(fn: PciFunction, text: string): undefined {
+  fn.brokenParity = number(text, fn.name, 'broken_parity_status') !== 0;
+}
+
+/** @throws EINVAL @see `d3cold_allowed_store` */
+export function storeD3coldAllowed(fn: PciFunction, text: string): undefined {
+  fn.d3coldAllowed = number(text, fn.name, 'd3cold_allowed') !== 0;
+}
+
 /** @throws EINVAL @see `remove_store` */
 export async function storeRemove(world: PciWorld, fn: PciFunction, text: string): Promise<void> {
   if (number(text, fn.name, 'remove') !== 0) await removeLocked(world, fn);

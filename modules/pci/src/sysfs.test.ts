@@ -90,6 +90,34 @@ describe('the file enable', () => {
   });
 });
 
+describe('what a function keeps for others', () => {
+  it.each(['broken_parity_status', 'd3cold_allowed'])('%s is a number, kept as 0 or 1', async (name) => {
+    const kernel = await bootPci();
+    await kernel.sh(async ({ cat, echo }) => {
+      expect([await echo('7', `${PF}/${name}`), await cat(`${PF}/${name}`)]).toEqual(['ok', '1\n']);
+      expect([await echo('junk', `${PF}/${name}`), await cat(`${PF}/${name}`)]).toEqual(['EINVAL', '1\n']);
+      expect([await echo('0', `${PF}/${name}`), await cat(`${PF}/${name}`)]).toEqual(['ok', '0\n']);
+    });
+  });
+
+  it('power_state and the masks follow the driver', async () => {
+    const kernel = await bootPci();
+    const driver = toyDriver('toy', [pciId(0x1af4, 0x1041)]);
+    await kernel.run(() => kernel.k.__pci_register_driver({
+      ...driver,
+      probe: async (pdev) => {
+        kernel.k.pci_enable_device(pdev);
+        kernel.k.dma_set_mask_and_coherent(pdev.dev, 2 ** 44 - 1);
+      },
+      remove: async (pdev) => kernel.k.pci_disable_device(pdev),
+    }));
+    await kernel.sh(async ({ cat, echo }) => {
+      expect([await cat(`${PF}/power_state`), await cat(`${PF}/dma_mask_bits`)]).toEqual(['D0\n', '44\n']);
+      expect([await echo('0000:07:00.0', '/sys/bus/pci/drivers/toy/unbind'), await cat(`${PF}/power_state`)]).toEqual(['ok', 'unknown\n']);
+    });
+  });
+});
+
 describe('remove and rescan', () => {
   it('take a function away and find it again', async () => {
     const kernel = await bootPci();

@@ -8,8 +8,12 @@ import type { Resource } from './ioresource.ts';
 import { hasFlr } from './reset.ts';
 import { resourceAttributes } from './resource-file.ts';
 import { sriovAttributes } from './sriov-sysfs.ts';
-import { storeEnable, storeMsiBus, storeNumaNode, storeRemove, storeRescan, storeReset } from './store.ts';
+import { ariEnabled } from './scan.ts';
+import { storeBrokenParity, storeD3coldAllowed, storeEnable, storeMsiBus, storeNumaNode, storeRemove, storeRescan, storeReset } from './store.ts';
 import type { PciWorld } from './world.ts';
+
+/** What a device can address that says nothing. */
+const DEFAULT_DMA_MASK = 0xffff_ffff;
 
 /** All attributes of functions. */
 export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
@@ -27,6 +31,22 @@ export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
         text('subsystem_device', ({ subsystem_device }) => `0x${hex(subsystem_device, 4)}`),
         text('revision', ({ revision }) => `0x${hex(revision, 2)}`),
         text('class', (fn) => `0x${hex(fn.class, 6)}`),
+        text('power_state', ({ enableCnt }) => (enableCnt > 0 ? 'D0' : 'unknown')),
+        text('local_cpus', () => '1'),
+        text('local_cpulist', () => '0'),
+        text('dma_mask_bits', dmaMaskBits),
+        text('consistent_dma_mask_bits', dmaMaskBits),
+        text('ari_enabled', ({ pciBus: { self } }) => (self !== null && ariEnabled(self) ? '1' : '0')),
+        {
+          name: 'broken_parity_status', mode: 0o644,
+          show: async (dev) => (of(dev).brokenParity ? '1\n' : '0\n'),
+          store: async (dev, value) => storeBrokenParity(of(dev), value),
+        },
+        {
+          name: 'd3cold_allowed', mode: 0o644,
+          show: async (dev) => (of(dev).d3coldAllowed ? '1\n' : '0\n'),
+          store: async (dev, value) => storeD3coldAllowed(of(dev), value),
+        },
         text('irq', ({ msix, irq }) => String(msix?.vectors[0]?.irq ?? irq)),
         text('modalias', pciModalias),
         { name: 'resource', mode: 0o444, show: async (dev) => resourceFile(of(dev)) },
@@ -55,6 +75,12 @@ export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
     },
     { attrs: sriovAttributes(world) },
   ];
+}
+
+/** Bits of the addresses its driver says it can use; streaming and coherent masks are one here. */
+function dmaMaskBits({ dev: { dma } }: PciFunction): string {
+  const mask = dma?.mask ?? DEFAULT_DMA_MASK;
+  return String(mask === Number.MAX_SAFE_INTEGER ? 64 : Math.floor(Math.log2(mask)) + 1);
 }
 
 /** Lines a function's uevents have. @see drivers/pci/pci-driver.c `pci_uevent` */

@@ -2,6 +2,8 @@
 import type { RuleRows } from '../rule.ts';
 
 export const pciRules = {
+  'pci.broken_parity_status.number': ['The attribute is a number.', 'Write 0 or 1.', 'drivers/pci/pci-sysfs.c broken_parity_status_store'],
+  'pci.d3cold_allowed.number': ['The attribute is a number.', 'Write 0 or 1.', 'drivers/pci/pci-sysfs.c d3cold_allowed_store'],
   'pci.enable.bound': ['A function that a driver has is enabled by the driver.', 'Unbind it first.', 'drivers/pci/pci-sysfs.c enable_store'],
   'pci.enable.cap': ['enable needs CAP_SYS_ADMIN.', 'Do it as root.', 'drivers/pci/pci-sysfs.c enable_store'],
   'pci.enable.number': ['enable takes a number.', 'Write 0 or 1.', 'drivers/pci/pci-sysfs.c enable_store'],
