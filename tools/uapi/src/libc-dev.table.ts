@@ -85,7 +85,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   if_link: linux(if_link, 'if_link'),
   if_packet: { exports: if_packet, includes: ['sys/socket.h', 'linux/if_packet.h'] },
   ioctl: linux(ioctl, 'ioctl'),
-  limits: linux(limits, 'limits'),
+  limits: linux(limits, 'limits', 'uio'),
   mman: linux(mman, 'mman', 'memfd'),
   netlink: { exports: netlink, includes: ['sys/socket.h', 'linux/netlink.h'] },
   pci: linux(pci, 'pci'),
@@ -137,6 +137,7 @@ export const ABSENT: Readonly<Record<string, readonly string[]>> = {
     'EBADTYPE', 'EJUKEBOX', 'EIOCBQUEUED', 'ERECALLCONFLICT', 'ENOGRACE',
   ],
   'kernel-internal: include/linux/stat.h': ['S_IRWXUGO', 'S_IALLUGO', 'S_IRUGO', 'S_IWUGO', 'S_IXUGO'],
+  'later Linux, and kernel-internal: include/linux/vdpa.h': ['VDPA_RESET_F_CLEAN_MAP'],
   'vdpalab: the limit that eventfd(2) states': ['EVENTFD_COUNT_MAX'],
   'later Linux: linux/virtio_config.h': [
     'VIRTIO_F_NOTIFICATION_DATA', 'VIRTIO_F_NOTIF_CONFIG_DATA', 'VIRTIO_F_ADMIN_VQ',
