@@ -99,6 +99,7 @@ describe('a network device', () => {
     expect(await echo(kernel, '0x500', file('mtu'))).toBe('ok');
     expect(dev.mtu).toBe(0x500);
     expect([await echo(kernel, '67', file('mtu')), await echo(kernel, '1501', file('mtu')), await echo(kernel, 'x', file('mtu'))]).toEqual(['EINVAL', 'EINVAL', 'EINVAL']);
+    expect(kernel.dmesg().slice(-2)).toEqual(['eth0: mtu less than device minimum', 'eth0: mtu greater than device maximum']);
     expect(await echo(kernel, '1400', file('mtu'), { uid: 0, caps: [] })).toBe('EPERM');
     expect(await echo(kernel, '0x1003', file('flags'))).toBe('ok');
     expect(dev.flags & IFF_UP).toBe(IFF_UP);

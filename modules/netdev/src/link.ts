@@ -1,5 +1,5 @@
 /** Changes of a device; callers hold the rtnl lock. Mirrors `net/core/dev.c` (Linux 6.1). */
-import { KernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError } from '@vdpalab/abi';
 import {
   ETH_ALEN, IFF_ALLMULTI, IFF_DEBUG, IFF_DYNAMIC, IFF_LOWER_UP, IFF_MULTICAST, IFF_NOARP, IFF_NOTRAILERS, IFF_PORTSEL,
   IFF_PROMISC, IFF_RUNNING, IFF_UP, IF_OPER_UNKNOWN, IF_OPER_UP,
@@ -9,6 +9,7 @@ import type { NetDev } from './net-device.ts';
 import { chooseName } from './names.ts';
 import type { NetWorld } from './table.ts';
 
+const KERN_ERR = 3;
 const KERN_INFO = 6;
 /** Flags user space may set besides IFF_UP. */
 const SETTABLE = IFF_DEBUG | IFF_NOTRAILERS | IFF_NOARP | IFF_DYNAMIC | IFF_MULTICAST | IFF_PORTSEL | IFF_PROMISC | IFF_ALLMULTI;
@@ -47,7 +48,7 @@ export async function closeDevice(world: NetWorld, dev: NetDev): Promise<void> {
 }
 
 /** @throws EINVAL with an extack out of the device's range; what the driver says @see `dev_set_mtu_ext` */
-export async function setMtu(world: NetWorld, dev: NetDev, mtu: number): Promise<void> {
+export async function setMtuExt(world: NetWorld, dev: NetDev, mtu: number): Promise<void> {
   if (mtu === dev.mtu) return;
   const refuse = (extack: string, limit: number): never => {
     throw new KernelError('EINVAL', 'netdev.mtu.range', `${dev.name}: MTU ${mtu}, limit ${limit}`, { extack });
@@ -57,6 +58,16 @@ export async function setMtu(world: NetWorld, dev: NetDev, mtu: number): Promise
   await dev.netdev_ops.ndo_change_mtu?.(dev, mtu);
   dev.mtu = mtu;
   world.notify(dev, 0);
+}
+
+/** As {@link setMtuExt} for whoever has no use for an extack: the log has its text. @see `dev_set_mtu` */
+export async function setMtu(world: NetWorld, dev: NetDev, mtu: number): Promise<void> {
+  try {
+    await setMtuExt(world, dev, mtu);
+  } catch (error) {
+    if (isKernelError(error) && error.extack !== undefined) world.k._printk(KERN_ERR, `${dev.name}: ${error.extack}`);
+    throw error;
+  }
 }
 
 /**

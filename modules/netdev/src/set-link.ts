@@ -1,7 +1,7 @@
 /** Changes of a link request, in Linux's order. Mirrors `net/core/rtnetlink.c` (Linux 6.1), `do_setlink`. */
 import { KernelError } from '@vdpalab/abi';
 import * as uapi from '@vdpalab/uapi';
-import { changeFlags, changeName, setMacAddress, setMtu, userFlags } from './link.ts';
+import { changeFlags, changeName, setMacAddress, setMtuExt, userFlags } from './link.ts';
 import type { LinkRequest } from './link-request.ts';
 import type { NetDev } from './net-device.ts';
 import { setVfInfo } from './set-vf.ts';
@@ -29,7 +29,7 @@ export async function setLink(world: NetWorld, dev: NetDev, request: LinkRequest
       modified = true;
     }
     if (attrs.has(uapi.IFLA_MTU)) {
-      await setMtu(world, dev, attrs.u32(uapi.IFLA_MTU));
+      await setMtuExt(world, dev, attrs.u32(uapi.IFLA_MTU));
       modified = true;
     }
     if (attrs.has(uapi.IFLA_GROUP)) {
