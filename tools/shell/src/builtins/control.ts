@@ -7,6 +7,7 @@ import { readText } from '../streams.ts';
 import { errorText } from '../system.ts';
 import type { Builtin } from './builtin.ts';
 import { builtinOutput } from './output.ts';
+import { ulimit } from './ulimit.ts';
 
 const SHORT: Readonly<Record<string, keyof ShellOptions>> = { e: 'errexit', u: 'nounset', x: 'xtrace', f: 'noglob' };
 
@@ -199,7 +200,7 @@ export const controlBuiltins: [string, Builtin][] = [
     proc.umask = Number.parseInt(text, 8) & 0o777;
     return 0;
   }],
-  ['shopt', async () => 0], ['ulimit', async () => 0], ['hash', async () => 0], ['history', async () => 0],
+  ['shopt', async () => 0], ['ulimit', ulimit], ['hash', async () => 0], ['history', async () => 0],
   ['let', async (shell, argv) => {
     let value = 0n;
     for (const text of argv.slice(1)) value = await shell.expander().arithmeticText(text);
