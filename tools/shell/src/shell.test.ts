@@ -37,3 +37,11 @@ test.each([
   const text = `f() { sleep 2; :; }; (sleep 2) > p; exec 9<>/dev/held; ${background} sleep 1; cat /proc/released; exec 9>&-; cat /proc/released; wait`;
   expect(await sh(text)).toMatchObject({ stdout: '0\n1\n', stderr: '' });
 });
+
+test('ulimit lowers for everybody, and raises with CAP_SYS_RESOURCE only', async () => {
+  const { sh } = await testShell();
+  expect(await sh('ulimit -l; ulimit -l unlimited; ulimit -l; ulimit -l 64')).toEqual({ stdout: '8192\nunlimited\n', stderr: '', status: 0 });
+  const refused = 'bash: line 1: ulimit: max locked memory: cannot modify limit: Operation not permitted\n';
+  const text = 'ulimit -l 64; setpriv --reuid 65534 bash -c "ulimit -l 65; echo \\$?; ulimit -l 63; ulimit -l"';
+  expect(await sh(text)).toEqual({ stdout: '1\n63\n', stderr: refused, status: 0 });
+});
