@@ -33,7 +33,9 @@ function wholeNumber(text: string): number {
 const labOption = () => new Option('--lab <file>', 'lab file, instead of the transcript\'s own');
 const seedOption = () => new Option('--seed <number>', 'chooses among what may run, instead of the lab file\'s').argParser(wholeNumber);
 
-const failOption = () => new Option('--fail <rule...>', 'what fails on purpose: MODULE:WHAT[:N][=ERRNO], such as ifcvf:probe:3=ENOMEM');
+/** May be given several times; one rule each, so that a file may follow. */
+const failOption = () => new Option('--fail <rule>', 'what fails on purpose, may be repeated: MODULE:WHAT[:N][=ERRNO], such as ifcvf:probe:3=ENOMEM')
+  .argParser((rule: string, before: readonly string[] = []) => [...before, rule]);
 
 /** The whole command. Reads nothing and prints nothing until it is parsed. */
 export function vdpalab({ out, err, input, exit }: CommandIo): Command {
