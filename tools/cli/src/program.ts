@@ -35,7 +35,7 @@ const seedOption = () => new Option('--seed <number>', 'chooses among what may r
 
 /** May be given several times; one rule each, so that a file may follow. */
 const failOption = () => new Option('--fail <rule>', 'what fails on purpose, may be repeated: MODULE:WHAT[:N][=ERRNO], such as ifcvf:probe:3=ENOMEM')
-  .argParser((rule: string, before: readonly string[] = []) => [...before, rule]);
+  .argParser((rule: string, before: readonly string[] | undefined) => [...(before ?? []), rule]);
 
 /** The whole command. Reads nothing and prints nothing until it is parsed. */
 export function vdpalab({ out, err, input, exit }: CommandIo): Command {
