@@ -105,12 +105,12 @@ async function ofFile(run: Run, path: string): Promise<boolean> {
   }
   const bytes = await sys.readBytes(path);
   const file = bytes === null ? 'ENOENT' : readModule(bytes);
-  if (typeof file !== 'string') {
+  if (typeof file !== 'string' && file.hasModinfo) {
     tell(run, path, file.modinfo);
     return true;
   }
   if (field === null) line(run, 'filename', path);
-  log.say('ERROR', `could not get modinfo from '${moduleName(path)}': ${sys.strerror(file)}`);
+  log.say('ERROR', `could not get modinfo from '${moduleName(path)}': ${sys.strerror(typeof file === 'string' ? file : 'ENOENT')}`); // without a .modinfo, too
   return false;
 }
 

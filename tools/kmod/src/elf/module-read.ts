@@ -10,6 +10,8 @@ import type { ModuleSignature } from './signature.ts';
 
 /** A module file that has been read. */
 export interface ModuleFile {
+  /** Whether there is a `.modinfo`, empty or not. */
+  readonly hasModinfo: boolean;
   /** `.modinfo` as it stands, parameters and all. */
   readonly modinfo: readonly (readonly [key: string, value: string])[];
   readonly exports: readonly TreeExport[];
@@ -40,6 +42,7 @@ export function readModule(bytes: Uint8Array): ModuleFile | ElfErrno {
   const self = elf.contents(elf.section('.gnu.linkonce.this_module'));
   return {
     bits, versions,
+    hasModinfo: elf.section('.modinfo') !== undefined,
     modinfo: pairs(elf.contents(elf.section('.modinfo'))),
     exports: exportsOf(elf, symbols),
     needs: needsOf(symbols, versions ?? []),
