@@ -4,7 +4,7 @@ import type { ErrnoName } from '@vdpalab/abi';
 import type { File, FileOperations, FsSymbols, Process } from '@vdpalab/fs';
 import {
   BLKALIGNOFF, BLKBSZGET, BLKDISCARD, BLKFLSBUF, BLKGETDISKSEQ, BLKGETSIZE, BLKGETSIZE64, BLKIOMIN, BLKIOOPT, BLKPBSZGET, BLKRAGET,
-  BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, CAP_SYS_ADMIN, O_ACCMODE, O_DSYNC, O_RDONLY, SEEK_CUR, SEEK_END, SEEK_SET,
+  BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, CAP_SYS_ADMIN, O_ACCMODE, O_DSYNC, O_RDONLY, SEEK_CUR, SEEK_END, SEEK_SET, put_user,
 } from '@vdpalab/uapi';
 import { type Disk, SECTOR_SIZE } from './disk.ts';
 import { readDisk, type TransferSymbols, writeDisk } from './transfer.ts';
@@ -62,9 +62,7 @@ async function clear(disk: Disk, file: File, op: 'DISCARD' | 'WRITE_ZEROES', arg
 async function ioctl(k: FileSymbols, disk: Disk, file: File, cmd: number, arg: number, proc: Process): Promise<number> {
   const { limits } = disk.queue;
   const put = (size: 2 | 4 | 8, value: number): number => {
-    const bytes = new Uint8Array(8);
-    new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-    proc.mm.write(arg, bytes.subarray(0, size));
+    put_user(proc.mm, arg, size, value);
     return 0;
   };
   switch (cmd) {

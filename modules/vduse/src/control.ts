@@ -3,10 +3,9 @@ import { KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import {
   VDUSE_API_VERSION, VDUSE_CREATE_DEV, VDUSE_DESTROY_DEV, VDUSE_GET_API_VERSION, VDUSE_NAME_MAX, VDUSE_SET_API_VERSION,
-  VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_F_ACCESS_PLATFORM, vduse_dev_config, type VduseDevConfig,
+  VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_F_ACCESS_PLATFORM, vduse_dev_config, type VduseDevConfig, get_user, put_user,
 } from '@vdpalab/uapi';
 import { ALLOWED_DEVICES } from './management.ts';
-import { getUser, putUser } from './user-number.ts';
 
 const PAGE_SIZE = 4096;
 /** Queues of a device at most. */
@@ -52,10 +51,10 @@ function validate(name: string, config: VduseDevConfig): void {
 export async function controlIoctl(devices: DeviceSet, control: ControlFile, cmd: number, arg: number, proc: Process): Promise<number> {
   switch (cmd) {
     case VDUSE_GET_API_VERSION:
-      putUser(proc, arg, 8, control.api_version);
+      put_user(proc.mm, arg, 8, control.api_version);
       return 0;
     case VDUSE_SET_API_VERSION: {
-      const version = getUser(proc, arg, 8);
+      const version = get_user(proc.mm, arg, 8);
       if (version > BigInt(VDUSE_API_VERSION)) {
         throw new KernelError('EINVAL', 'vduse.api-version', `version ${version}, at most ${VDUSE_API_VERSION}`);
       }

@@ -5,13 +5,12 @@ import {
   O_RDONLY, O_RDWR, O_WRONLY, RLIMIT_MEMLOCK, VDUSE_DEV_GET_FEATURES, VDUSE_DEV_INJECT_CONFIG_IRQ, VDUSE_DEV_SET_CONFIG, VDUSE_EVENTFD_DEASSIGN,
   VDUSE_IOTLB_DEREG_UMEM, VDUSE_IOTLB_GET_FD, VDUSE_IOTLB_GET_INFO, VDUSE_IOTLB_REG_UMEM, VDUSE_IOVA_CAP_UMEM, VDUSE_VQ_GET_INFO,
   VDUSE_VQ_INJECT_IRQ, VDUSE_VQ_SETUP, VDUSE_VQ_SETUP_KICKFD, VHOST_ACCESS_RO, VHOST_ACCESS_WO, vduse_config_data, vduse_iotlb_entry,
-  vduse_iova_info, vduse_iova_umem, vduse_vq_config, vduse_vq_eventfd, vduse_vq_info,
+  vduse_iova_info, vduse_iova_umem, vduse_vq_config, vduse_vq_eventfd, vduse_vq_info, get_user, put_user,
 } from '@vdpalab/uapi';
 import type { VdpaVqState } from '@vdpalab/vdpa-core';
 import type { DeviceSymbols, VduseDev } from './device.ts';
 import { VDUSE_BOUNCE_SIZE } from './domain.ts';
 import type { MapFile } from './map-file.ts';
-import { getUser, putUser } from './user-number.ts';
 
 const PAGE_SIZE = 4096;
 
@@ -133,13 +132,13 @@ export async function deviceIoctl(k: IoctlSymbols, dev: VduseDev, cmd: number, a
   if (dev.messages.broken) throw new KernelError('EPERM', 'vduse.ioctl.broken', `${dev.name}: the device is broken`);
   switch (cmd) {
     case VDUSE_IOTLB_GET_FD: return getFd(k, dev, arg, proc);
-    case VDUSE_DEV_GET_FEATURES: putUser(proc, arg, 8, dev.driver_features); return 0;
+    case VDUSE_DEV_GET_FEATURES: put_user(proc.mm, arg, 8, dev.driver_features); return 0;
     case VDUSE_DEV_SET_CONFIG: setConfig(dev, arg, proc); return 0;
     case VDUSE_DEV_INJECT_CONFIG_IRQ: dev.injectIrq(null); return 0;
     case VDUSE_VQ_SETUP: setupVq(dev, arg, proc); return 0;
     case VDUSE_VQ_GET_INFO: getVqInfo(dev, arg, proc); return 0;
     case VDUSE_VQ_SETUP_KICKFD: setupKickfd(k, dev, arg, proc); return 0;
-    case VDUSE_VQ_INJECT_IRQ: dev.injectIrq(dev.vq(Number(getUser(proc, arg, 4)))); return 0;
+    case VDUSE_VQ_INJECT_IRQ: dev.injectIrq(dev.vq(Number(get_user(proc.mm, arg, 4)))); return 0;
     case VDUSE_IOTLB_REG_UMEM: registerUmem(k, dev, arg, proc); return 0;
     case VDUSE_IOTLB_DEREG_UMEM: deregisterUmem(dev, arg, proc); return 0;
     case VDUSE_IOTLB_GET_INFO: getInfo(dev, arg, proc); return 0;

@@ -8,7 +8,7 @@ import {
   VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_DEVICE_ID, VHOST_VDPA_GET_GROUP_NUM, VHOST_VDPA_GET_IOVA_RANGE,
   VHOST_VDPA_GET_STATUS, VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_VRING_NUM, VHOST_VDPA_RESUME, VHOST_VDPA_SET_CONFIG,
   VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_SET_STATUS, VHOST_VDPA_SUSPEND, VIRTIO_CONFIG_S_DRIVER_OK,
-  VIRTIO_CONFIG_S_FEATURES_OK, vhost_vdpa_config, vhost_vdpa_iova_range,
+  VIRTIO_CONFIG_S_FEATURES_OK, get_user, put_user, vhost_vdpa_config, vhost_vdpa_iova_range,
 } from '@vdpalab/uapi';
 import type { OpenState, VhostVdpa, VhostVdpaSymbols } from './device.ts';
 import { vringIoctl } from './vring-ioctl.ts';
@@ -24,19 +24,6 @@ function backendFeatures(v: VhostVdpa): bigint {
   const withOp = (op: unknown, feature: number): bigint => (op === undefined ? 0n : bit(feature));
   return BACKEND_FEATURES | withOp(suspend, VHOST_BACKEND_F_SUSPEND) | withOp(resume, VHOST_BACKEND_F_RESUME)
     | withOp(get_vq_desc_group, VHOST_BACKEND_F_DESC_ASID) | withOp(reset_map, VHOST_BACKEND_F_IOTLB_PERSIST);
-}
-
-/** A number in the caller's memory. */
-function put(proc: Process, arg: number, size: 1 | 2 | 4 | 8, value: number | bigint): void {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
-  proc.mm.write(arg, bytes.subarray(0, size));
-}
-
-function get(proc: Process, arg: number, size: 1 | 2 | 4 | 8): bigint {
-  const bytes = new Uint8Array(8);
-  bytes.set(proc.mm.read(arg, size));
-  return new DataView(bytes.buffer).getBigUint64(0, true);
 }
 
 function setBackendFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, features: bigint): void {
@@ -82,7 +69,7 @@ async function setFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, 
   if ((status & VIRTIO_CONFIG_S_FEATURES_OK) !== 0) {
     throw new KernelError('EBUSY', 'vhost_vdpa.features.settled', `features are settled: status 0x${status.toString(16)}`);
   }
-  const features = get(proc, arg, 8);
+  const features = get_user(proc.mm, arg, 8);
   try {
     await v.vdpa.set_features(features);
   } catch (cause) {
@@ -106,9 +93,9 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
   const { vdpa } = v;
   const { config } = vdpa;
   switch (cmd) {
-    case VHOST_VDPA_GET_DEVICE_ID: return put(proc, arg, 4, config.get_device_id(vdpa));
-    case VHOST_VDPA_GET_STATUS: return put(proc, arg, 1, config.get_status(vdpa));
-    case VHOST_VDPA_SET_STATUS: return await setStatus(k, v, state, Number(get(proc, arg, 1)));
+    case VHOST_VDPA_GET_DEVICE_ID: return put_user(proc.mm, arg, 4, config.get_device_id(vdpa));
+    case VHOST_VDPA_GET_STATUS: return put_user(proc.mm, arg, 1, config.get_status(vdpa));
+    case VHOST_VDPA_SET_STATUS: return await setStatus(k, v, state, Number(get_user(proc.mm, arg, 1)));
     case VHOST_VDPA_GET_CONFIG: {
       const { off, len } = configWindow(v, proc, arg);
       proc.mm.write(arg + vhost_vdpa_config.size, await k.vdpa_get_config(vdpa, off, len));
@@ -118,25 +105,25 @@ async function locked(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, cmd: 
       const { off, len } = configWindow(v, proc, arg);
       return await k.vdpa_set_config(vdpa, off, proc.mm.read(arg + vhost_vdpa_config.size, len));
     }
-    case VHOST_GET_FEATURES: return put(proc, arg, 8, config.get_device_features(vdpa));
+    case VHOST_GET_FEATURES: return put_user(proc.mm, arg, 8, config.get_device_features(vdpa));
     case VHOST_SET_FEATURES: return await setFeatures(k, v, state, proc, arg);
-    case VHOST_VDPA_GET_VRING_NUM: return put(proc, arg, 2, config.get_vq_num_max(vdpa));
-    case VHOST_VDPA_GET_GROUP_NUM: return put(proc, arg, 4, vdpa.ngroups);
-    case VHOST_VDPA_GET_AS_NUM: return put(proc, arg, 4, vdpa.nas);
+    case VHOST_VDPA_GET_VRING_NUM: return put_user(proc.mm, arg, 2, config.get_vq_num_max(vdpa));
+    case VHOST_VDPA_GET_GROUP_NUM: return put_user(proc.mm, arg, 4, vdpa.ngroups);
+    case VHOST_VDPA_GET_AS_NUM: return put_user(proc.mm, arg, 4, vdpa.nas);
     case VHOST_SET_LOG_BASE:
     case VHOST_SET_LOG_FD:
       throw new KernelError('ENOIOCTLCMD', 'vhost_vdpa.log', 'a device that writes memory itself keeps no log here');
     case VHOST_VDPA_SET_CONFIG_CALL: {
-      const fd = Number(BigInt.asIntN(32, get(proc, arg, 4)));
+      const fd = Number(BigInt.asIntN(32, get_user(proc.mm, arg, 4)));
       return void v.setConfigCall(state, () => (fd === VHOST_FILE_UNBIND ? null : k.eventfd_ctx_fdget(proc, fd)));
     }
-    case VHOST_GET_BACKEND_FEATURES: return put(proc, arg, 8, backendFeatures(v));
+    case VHOST_GET_BACKEND_FEATURES: return put_user(proc.mm, arg, 8, backendFeatures(v));
     case VHOST_VDPA_GET_IOVA_RANGE: {
       proc.mm.write(arg, vhost_vdpa_iova_range.encode(state.range));
       return undefined;
     }
-    case VHOST_VDPA_GET_CONFIG_SIZE: return put(proc, arg, 4, config.get_config_size(vdpa));
-    case VHOST_VDPA_GET_VQS_COUNT: return put(proc, arg, 4, vdpa.nvqs);
+    case VHOST_VDPA_GET_CONFIG_SIZE: return put_user(proc.mm, arg, 4, config.get_config_size(vdpa));
+    case VHOST_VDPA_GET_VQS_COUNT: return put_user(proc.mm, arg, 4, vdpa.nvqs);
     case VHOST_VDPA_SUSPEND: return await migrate(v, state, 'suspend');
     case VHOST_VDPA_RESUME: return await migrate(v, state, 'resume');
     default:
@@ -150,7 +137,7 @@ export async function ioctl(k: VhostVdpaSymbols, v: VhostVdpa, cmd: number, arg:
   const { state } = v;
   if (state === null) throw new Error(`/dev/vhost-vdpa-${v.minor}: an ioctl without an open file`);
   if (cmd === VHOST_SET_BACKEND_FEATURES) {
-    setBackendFeatures(k, v, state, get(proc, arg, 8));
+    setBackendFeatures(k, v, state, get_user(proc.mm, arg, 8));
     return 0;
   }
   const { mutex } = state.vhost;

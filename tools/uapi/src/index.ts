@@ -38,6 +38,7 @@ export * from './socket.ts';
 export * from './stat.ts';
 export * from './strerror.ts';
 export * from './struct.ts';
+export * from './uaccess.ts';
 export * from './unistd.ts';
 export * from './vdpa.ts';
 export * from './vduse.ts';

@@ -39,6 +39,7 @@ import * as socket from './socket.ts';
 import * as stat from './stat.ts';
 import * as strerror from './strerror.ts';
 import * as struct from './struct.ts';
+import * as uaccess from './uaccess.ts';
 import * as unistd from './unistd.ts';
 import * as vdpa from './vdpa.ts';
 import * as vduse from './vduse.ts';
@@ -124,6 +125,7 @@ export const OWN: readonly { readonly exports: Mirror['exports']; readonly reaso
   { exports: pci_alias, reason: 'vdpalab: module aliases' },
   { exports: pci_ids, reason: 'kernel-internal: include/linux/pci_ids.h' },
   { exports: vhost_iotlb, reason: 'kernel-internal: include/linux/vhost_iotlb.h' },
+  { exports: uaccess, reason: 'kernel-internal: include/linux/uaccess.h' },
   { exports: iommu, reason: 'kernel-internal: include/linux/iommu.h' },
   { exports: interrupt, reason: 'kernel-internal: include/linux/interrupt.h' },
   { exports: vfio_cdev, reason: 'later Linux: linux/vfio.h' },

@@ -61,7 +61,7 @@ class Watched {
     if (hash === this.#hash) return null;
     this.#hash = hash;
     const { name } = module.info;
-    const [...users] = loadedUsers(this.#lab, name);
+    const users = loadedUsers(this.#lab, name);
     const unloaded = users.length === 0 || await this.#type(`rmmod ${users.join(' ')}`);
     await this.#lab.replaceModule(module);
     this.#out(`# ${name} ${hash}\n`);
