@@ -16,6 +16,7 @@ import { installModuleTree } from './module-tree.ts';
 import { openModuleFile } from './module-file.ts';
 import { RefusalLog } from './refusals.ts';
 import { UserProcess, type Syscalls } from './process.ts';
+import { LiveDriver } from './live-driver.ts';
 import { selectModules } from './select-modules.ts';
 import { Vmlinux } from './vmlinux.ts';
 
@@ -33,6 +34,8 @@ export interface LabOptions {
   readonly logger?: Logger;
   /** What is to fail, besides the lab file's `fail`; an empty list lets rules be added later. */
   readonly fail?: readonly string[];
+  /** `paced` follows real time and runs by itself, for front doors; `virtual`, when absent, jumps to the next timer when idle. */
+  readonly clock?: 'virtual' | 'paced';
 }
 
 /** How a user process is made. */
@@ -90,12 +93,15 @@ export class Lab {
   /** What an idle kernel holds right after boot: no leak. */
   readonly #atBoot = new Set<string>();
   #driving: Promise<RunResult> | null = null;
+  /** Runs the machine whenever something enters; `null` on a virtual clock, where callers run it. */
+  readonly #live: LiveDriver | null;
   #closed = false;
 
   /** Host folder that relative paths of the lab file start from. */
   readonly #folder: string;
 
-  private constructor(folder: string, config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[], fail: readonly string[] | undefined) {
+  private constructor(folder: string, config: LabConfig, hw: HwMachine, pci: PciSystem, log: KernelLog, modules: readonly BuiltModule[], fail: readonly string[] | undefined, live: boolean) {
+    this.#live = live ? new LiveDriver(hw.sched) : null;
     this.#folder = folder;
     this.config = config;
     this.hw = hw;
@@ -120,13 +126,14 @@ export class Lab {
       iommuBits: 39,
       cmdline: config.cmdline,
       release: config.release,
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
       ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
       consoleSink: (line) => log.write(line),
     });
     const pci = createPciHost(hw, config.pci, config.networks);
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
     const fail = options.fail === undefined ? config.fail : [...(config.fail ?? []), ...options.fail];
-    const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder), fail);
+    const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder), fail, options.clock === 'paced');
     try {
       await lab.#boot();
     } catch (error) {
@@ -176,8 +183,13 @@ export class Lab {
     return this.#vmlinux.symbol(name);
   }
 
-  /** Let everything that is ready run, at most `maxSteps` scheduler steps, and no timer after `horizon`. */
+  /**
+   * Let everything that is ready run, at most `maxSteps` scheduler steps, and no timer after `horizon`.
+   *
+   * @throws Error on a paced clock: such a lab runs by itself
+   */
   async run(maxSteps?: number, horizon?: () => number): Promise<RunResult> {
+    if (this.#live !== null) throw new Error('a lab on a paced clock runs by itself');
     this.#driving ??= this.hw.sched.run(maxSteps, horizon).finally(() => {
       this.#driving = null;
     });
@@ -224,7 +236,7 @@ export class Lab {
   }
 
   /**
-   * Run `body` as a task of a process that lives already.
+   * Run `body` as a task of a process that lives already. On a paced clock this and its like return when the body is done.
    *
    * @param settleNs virtual time that may pass once the body is done; absent: until everything is idle
    */
@@ -293,6 +305,7 @@ export class Lab {
     await stage('shutdown', () => this.loader.shutdown());
     left.push(...this.loader.residue());
     left.push(...this.leftovers());
+    this.#live?.stop();
     this.faults?.close();
     return [...new Set(left)];
   }
@@ -306,6 +319,7 @@ export class Lab {
     } catch (error) {
       left.push(`shutdown: ${error instanceof Error ? error.message : String(error)}`);
     }
+    this.#live?.stop();
     this.faults?.close();
     return [...left, ...this.loader.residue(), ...this.leftovers()];
   }
@@ -372,6 +386,7 @@ export class Lab {
   }
 
   async #inTask<T>(name: string, body: (task: Task) => Promise<T>, settleNs = Infinity): Promise<T> {
+    if (this.#live !== null) return this.#live.inTask(name, body);
     let outcome: { value: T } | { error: unknown } | null = null;
     let doneAt = Infinity;
     const task: Task = this.hw.sched.spawn(name, async () => {

@@ -79,6 +79,11 @@ export class DeterministicScheduler implements Scheduler {
     };
   }
 
+  /** Whether something has entered from outside and was not looked at. */
+  get hasArrivals(): boolean {
+    return this.mailbox.hasPost || this.mailbox.oldest?.settled === true;
+  }
+
   /** Decisions made since power-on. */
   get steps(): number {
     return this.decisions.count;
