@@ -1,2 +1,9 @@
 /** System calls of the host that Node lacks, through koffi where it is installed. */
-export {};
+export { eventfd, isEventfd, signalEventfd, takeEventfd } from './eventfd.ts';
+export { addressOf, checked, HostError, hostAvailable, HostUnavailableError, libc, lastErrno } from './host.ts';
+export { addSeals, F_SEAL_SHRINK, fileShape, mapBeside, mapInside, memfd, sealsOf } from './mapping.ts';
+export type { Mapping } from './mapping.ts';
+export { isReadable, isWritable, watchReadable } from './poll.ts';
+export type { Watch } from './poll.ts';
+export { acceptUnix, connectUnix, listenUnix, receiveFds, sendFds, socketPair } from './socket.ts';
+export type { Received } from './socket.ts';

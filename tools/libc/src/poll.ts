@@ -1,0 +1,51 @@
+/** Waiting for descriptors on the event loop. */
+import { host, libc } from './host.ts';
+import { POLLIN, POLLOUT } from '@vdpalab/uapi';
+
+/** A descriptor that is watched. */
+export interface Watch {
+  /** Watch no more; the descriptor stays open. Twice is fine. */
+  readonly close: () => void;
+}
+
+/** Polls that run: koffi stops one that is collected. */
+const running = new Set<Watch>();
+
+/**
+ * Call `ready` whenever `fd` can be read, or is at its end; level-triggered, so `ready` must take what is there.
+ *
+ * @param fd anything that can be polled: an eventfd, a socket, a pipe, an io file of the kernel. Close the watch before the descriptor
+ * @throws Error for a regular file and for a bad descriptor; HostUnavailableError without koffi
+ */
+export function watchReadable(fd: number, ready: () => void): Watch {
+  const poll = host().node.poll(fd, { readable: true }, () => {
+    if (running.has(watch)) ready();
+  });
+  const watch: Watch = {
+    close: () => {
+      if (running.delete(watch)) poll.close();
+    },
+  };
+  running.add(watch);
+  return watch;
+}
+
+const record = new Uint8Array(8);
+const words = new Int32Array(record.buffer);
+
+function ready(fd: number, events: number): boolean {
+  const poll = libc('int poll(void *fds, unsigned long nfds, int timeout)');
+  words[0] = fd;
+  words[1] = events;
+  return poll(record, 1, 0) === 1 && ((words[1]! >>> 16) & events) !== 0;
+}
+
+/** Whether a read would not wait. */
+export function isReadable(fd: number): boolean {
+  return ready(fd, POLLIN);
+}
+
+/** Whether a write would not wait. */
+export function isWritable(fd: number): boolean {
+  return ready(fd, POLLOUT);
+}
