@@ -16,9 +16,7 @@ export class LiveDriver {
 
   constructor(sched: Scheduler) {
     this.#sched = sched;
-    sched.onArrival = (): Atomic => {
-      void this.#drive();
-    };
+    sched.onArrival = (): Atomic => this.#wake();
   }
 
   /**
@@ -52,6 +50,10 @@ export class LiveDriver {
     this.#fail(new Error('the lab was closed'));
   }
 
+  #wake(): Atomic {
+    this.#drive().catch((error: unknown) => this.#fail(error as Error)); // it catches what the lab throws
+  }
+
   async #drive(): Promise<void> {
     if (this.#running) return;
     this.#running = true;
@@ -64,7 +66,7 @@ export class LiveDriver {
     }
     this.#running = false;
     // What arrived after the scheduler had come to rest and before this line found the driver busy.
-    if (this.#crash === null && !this.#stopped && this.#sched.hasArrivals) void this.#drive();
+    if (this.#crash === null && !this.#stopped && this.#sched.hasArrivals) this.#wake();
   }
 
   #fail(error: Error): void {
