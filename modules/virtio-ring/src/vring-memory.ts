@@ -35,6 +35,7 @@ function ringMemory(u8: Uint8Array): RingMemory {
     memory: null, buffer, byteOffset, u8,
     u16: new Uint16Array(buffer, byteOffset, length >>> 1),
     u32: new Uint32Array(buffer, byteOffset, length >>> 2),
+    remote: null,
   };
 }
 

@@ -2,7 +2,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, ErrnoName } from '@vdpalab/abi';
 import { errnoName, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
-import { ChainBatch, ExtentCache, GatheredSplitDevice } from '@vdpalab/vring';
+import { ChainBatch, ExtentCache, MirroredSplitDevice } from '@vdpalab/vring';
 import type { Vringh, VringhKiov } from './header.ts';
 import { IotlbTranslate, type TranslateSymbols } from './translate.ts';
 
@@ -22,7 +22,7 @@ const QUIET: ReadonlySet<string> = new Set(['vring.unmapped', 'vring.permission'
 /** `struct vringh` */
 export class Ring implements Vringh {
   readonly num: number;
-  readonly device: GatheredSplitDevice;
+  readonly device: MirroredSplitDevice;
   /** Where data was found last. */
   readonly data: ExtentCache;
   readonly #k: RingSymbols;
@@ -41,7 +41,7 @@ export class Ring implements Vringh {
     this.#k = k;
     this.#translate = new IotlbTranslate(k);
     this.data = new ExtentCache(this.#translate);
-    this.device = new GatheredSplitDevice({ num, desc: Number(desc), avail: Number(avail), used: Number(used) }, {
+    this.device = new MirroredSplitDevice({ num, desc: Number(desc), avail: Number(avail), used: Number(used) }, {
       eventIdx: (features & (1n << BigInt(VIRTIO_RING_F_EVENT_IDX))) !== 0n, translate: this.#translate, maxChain: SEGMENTS_MAX, raw: true,
     });
   }

@@ -8,6 +8,7 @@ const TWO_32 = 0x1_0000_0000;
 
 /** A stretch of what the driver gave and where it comes in the transfer, in bytes. */
 type Piece = (memory: Uint8Array, at: number) => void;
+const NOTHING: Piece = () => undefined;
 
 /**
  * Go through what is left of the pieces, at most `bytes`, and consume it.
@@ -25,7 +26,7 @@ export function transfer(cache: ExtentCache, iov: VringhKiov, bytes: number, wan
     skip -= from;
     const whole = Math.min(len - from, bytes - done);
     if (whole <= 0) continue;
-    if (reachFrom(cache, lo, hi, from, whole, want) < whole) each(cache, lo, hi, from, whole, want, () => {}); // all is mapped, or none is copied
+    if (reachFrom(cache, lo, hi, from, whole, want) < whole) each(cache, lo, hi, from, whole, want, NOTHING); // all is mapped, or none is copied
     each(cache, lo, hi, from, whole, want, (memory, at) => piece(memory, done + at));
     done += whole;
     iov.consumed += whole;
@@ -39,7 +40,10 @@ function each(cache: ExtentCache, lo: number, hi: number, from: number, bytes: n
     const reach = reachFrom(cache, lo, hi, from + at, bytes - at, want);
     const { memory } = cache;
     if (reach === 0 || memory === null) throw refusal(cache.error, lo, hi, from + at);
+    const remote = piece === NOTHING ? null : memory.remote;
+    if (want === VHOST_ACCESS_RO) remote?.pull(cache.at, reach);
     piece(memory.u8.subarray(cache.at, cache.at + reach), at);
+    if (want === VHOST_ACCESS_WO) remote?.push(cache.at, reach);
     at += reach;
   }
 }

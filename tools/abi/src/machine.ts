@@ -13,8 +13,11 @@ export interface RamRegion {
   readonly base: number;
   /** Bytes. */
   readonly size: number;
-  /** `wasm`: a shared WebAssembly memory of ours; `mapped`: memory of another process, mapped here. */
-  readonly kind: 'wasm' | 'mapped';
+  /**
+   * `wasm`: a shared WebAssembly memory of ours; `mapped`: memory of another process, mapped here; `remote`: memory of
+   * another process that cannot be mapped, with a mirror here.
+   */
+  readonly kind: 'wasm' | 'mapped' | 'remote';
   /** Set for `wasm`. Never grown, never transferred. */
   readonly memory: WebAssemblyMemory | null;
   readonly buffer: ArrayBufferLike;
@@ -23,6 +26,16 @@ export interface RamRegion {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
+  /** Set for `remote`: the views are of the mirror, and whoever reads pulls before, whoever writes pushes after. */
+  readonly remote: RemoteMemory | null;
+}
+
+/** The other side of a mirror. What cannot be reached, because its owner is gone, is passed over in silence. */
+export interface RemoteMemory {
+  /** Bring bytes into the mirror. @param offset bytes from the start of the region */
+  readonly pull: (offset: number, length: number) => Atomic;
+  /** Take bytes out of the mirror to their owner. @param offset bytes from the start of the region */
+  readonly push: (offset: number, length: number) => Atomic;
 }
 
 /** `WebAssembly.Memory`, of which only the buffer is used here; the type library has no WebAssembly. */

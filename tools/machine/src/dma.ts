@@ -241,8 +241,14 @@ export class DmaPort implements Translate, DirtyLog, DeviceTlb {
       const n = extent.reach(at >>> 0, Math.floor(at / TWO_32), len - done, want);
       if (n === 0) break;
       const memory = extent.memory!; // reach found bytes there
-      if (write) copy(memory.u8, extent.at, bytes, done, n);
-      else copy(bytes, done, memory.u8, extent.at, n);
+      const { remote } = memory;
+      if (write) {
+        copy(memory.u8, extent.at, bytes, done, n);
+        remote?.push(extent.at, n);
+      } else {
+        remote?.pull(extent.at, n);
+        copy(bytes, done, memory.u8, extent.at, n);
+      }
       door.observer?.(this.rid, (memory as RamRegion).base + extent.at, n, write);
       done += n;
     }

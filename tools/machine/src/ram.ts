@@ -1,5 +1,5 @@
 /** Physical memory: regions of at most 4 GiB, each in one buffer. */
-import type { Ram, RamRegion } from '@vdpalab/abi';
+import type { Ram, RamRegion, RemoteMemory } from '@vdpalab/abi';
 import { HIGH_RAM_BASE, LOW_RAM_END, PAGE_SIZE } from './memory-map.ts';
 import { sharedMemory } from './wasm.ts';
 
@@ -35,6 +35,19 @@ export function mappedRegion(base: number, size: number, buffer: ArrayBufferLike
 }
 
 /**
+ * RAM that is another process's memory, reached by copies: its views are of a mirror, of which only pages that were
+ * pulled take up memory.
+ *
+ * @throws RangeError when base or size are not page-aligned
+ */
+export function remoteRegion(base: number, size: number, source: (mirror: Uint8Array) => RemoteMemory): RamRegion {
+  checkRange(base, size);
+  const memory = sharedMemory(size);
+  const region = regionOf(base, size, 'remote', memory.buffer, 0, memory);
+  return { ...region, remote: source(region.u8) };
+}
+
+/**
  * The regions of a PC: up to 3 GiB below 4 GiB, the rest from 4 GiB on.
  *
  * @param bytes a multiple of the page size
@@ -66,6 +79,7 @@ function regionOf(
     u8: new Uint8Array(buffer, byteOffset, size),
     u16: new Uint16Array(buffer, byteOffset, size / 2),
     u32: new Uint32Array(buffer, byteOffset, size / 4),
+    remote: null,
   };
 }
 

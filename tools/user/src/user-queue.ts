@@ -50,5 +50,6 @@ export function ringMemoryOf(u8: Uint8Array): RingMemory {
   return {
     memory: null, buffer, byteOffset, u8,
     u16: new Uint16Array(buffer, byteOffset, length >>> 1), u32: new Uint32Array(buffer, byteOffset, length >>> 2),
+    remote: null,
   };
 }

@@ -19,7 +19,7 @@ const MEMORIES: Record<string, () => RingMemory> = {
     const buffer = new SharedArrayBuffer(SIZE + 64);
     return {
       memory: null, buffer, byteOffset: 64,
-      u8: new Uint8Array(buffer, 64, SIZE), u16: new Uint16Array(buffer, 64, SIZE / 2), u32: new Uint32Array(buffer, 64, SIZE / 4),
+      u8: new Uint8Array(buffer, 64, SIZE), u16: new Uint16Array(buffer, 64, SIZE / 2), u32: new Uint32Array(buffer, 64, SIZE / 4), remote: null,
     };
   },
 };

@@ -43,6 +43,8 @@ export class ExtentCache implements Extent {
   at = 0;
   /** After a refused {@link reach}: the errno. */
   error = 0;
+  /** Whether a mirror of remote memory was ever found: then what is found has to be pulled and pushed. */
+  remote = false;
   readonly translate: Translate;
 
   private readonly forTables: boolean;
@@ -112,9 +114,32 @@ export class ExtentCache implements Extent {
         this.unreported = true;
         return false;
       }
+      if (this.remote && this.forTables) return false; // a table has to be pulled first, which the plain form does
     }
     const into = (lo - x[EXTENT.lo]) >>> 0;
     return (len - 1) >>> 0 <= ((x[EXTENT.last] >>> 0) - into) >>> 0;
+  }
+
+  /** Pull as much of a range as can be reached, when it is remote. @param address below 2^53; @param want as in {@link reach} */
+  pull(address: number, length: number, want: number): undefined {
+    for (let done = 0; done < length; ) {
+      const at = address + done;
+      const n = this.reach(at >>> 0, Math.floor(at / TWO_32), length - done, want);
+      if (n === 0) return;
+      this.memory!.remote?.pull(this.at, n);
+      done += n;
+    }
+  }
+
+  /** Push as much of a range as can be reached, when it is remote. @param address below 2^53 */
+  push(address: number, length: number): undefined {
+    for (let done = 0; done < length; ) {
+      const at = address + done;
+      const n = this.reach(at >>> 0, Math.floor(at / TWO_32), length - done, VHOST_ACCESS_WO);
+      if (n === 0) return;
+      this.memory!.remote?.push(this.at, n);
+      done += n;
+    }
   }
 
   /** Where an address of the cached part lies, in bytes from the start of `memory`. */
@@ -178,6 +203,7 @@ export class ExtentCache implements Extent {
     x[EXTENT.target] = offset + skipped;
     x[EXTENT.access] = this.perm & VHOST_ACCESS_RW;
     if (this.forTables && this.wordsOf !== memory) this.lookAt(memory);
+    if (memory.remote !== null) this.remote = true;
     return 0;
   }
 }

@@ -7,6 +7,7 @@ export { ExtentCache } from './extent-cache.ts';
 export * from './memory.ts';
 export * from './ring.ts';
 export * from './split-device-gathered.ts';
+export * from './split-device-mirrored.ts';
 export { SplitDevice } from './split-device.ts';
 export type { SplitDeviceOptions } from './split-device-core.ts';
 export * from './split-driver.ts';

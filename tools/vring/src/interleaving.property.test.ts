@@ -2,7 +2,8 @@
 import { covers } from '@vdpalab/features';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ChainBatch, RegionTranslate, SplitDevice, SplitDriver, ringMemory, splitRingIn } from './index.ts';
+import { ChainBatch, MirroredSplitDevice, RegionTranslate, SplitDevice, SplitDriver, ringMemory, splitRingIn } from './index.ts';
+import { Mirror } from './mock/index.ts';
 
 const BUFFERS = 0x8000; // where segments point: they are never touched here
 
@@ -37,6 +38,8 @@ interface World {
   readonly eventIdx: boolean;
   readonly indirect: boolean;
   readonly threaded: boolean;
+  /** Whether the device sees a mirror only. */
+  readonly remote: boolean;
   readonly steps: readonly Step[];
 }
 
@@ -48,7 +51,7 @@ function same(actual: unknown, expected: unknown): undefined {
 /** Rings, and what a simple model thinks of them. */
 class Model {
   readonly driver: SplitDriver;
-  device: SplitDevice;
+  device: SplitDevice | MirroredSplitDevice;
   readonly batch = new ChainBatch(8, 64);
   /** Tokens the device has not taken, oldest first. */
   readonly available: number[] = [];
@@ -62,7 +65,7 @@ class Model {
   deviceSleeps = false;
   driverSleeps: 'no' | 'yes' | 'delayed' = 'no';
   readonly w: World;
-  private readonly makeDevice: () => SplitDevice;
+  private readonly makeDevice: () => SplitDevice | MirroredSplitDevice;
 
   constructor(w: World) {
     this.w = w;
@@ -73,8 +76,10 @@ class Model {
     const pool = { area: { memory, offset: 0x4000 }, busLo: 0x4000, busHi: 0, segments: 4 };
     this.driver = new SplitDriver(areas, { eventIdx: w.eventIdx, indirect: w.indirect ? pool : null, threaded: w.threaded });
     this.driver.startAt(w.start);
-    const translate = new RegionTranslate([{ base: 0, memory }]);
-    this.makeDevice = () => new SplitDevice(areas, { eventIdx: w.eventIdx, translate, threaded: w.threaded });
+    const seen = w.remote ? new Mirror(memory.u8).memory : memory;
+    const options = { eventIdx: w.eventIdx, translate: new RegionTranslate([{ base: 0, memory: seen }]), threaded: w.threaded };
+    const at = { num, desc: areas.desc.offset, avail: areas.avail.offset, used: areas.used.offset };
+    this.makeDevice = () => (w.remote ? new MirroredSplitDevice(at, options) : new SplitDevice(areas, options));
     this.device = this.makeDevice();
     this.device.restore({ lastAvail: w.start, lastUsed: w.start });
   }
@@ -251,7 +256,7 @@ test('no buffer is lost, none comes twice, and a sleeper is woken', () => {
       fc.record({
         order: fc.integer({ min: 0, max: 5 }),
         start: fc.oneof(fc.constant(0), fc.integer({ min: 0xffe0, max: 0xffff }), fc.nat(0xffff)),
-        eventIdx: fc.boolean(), indirect: fc.boolean(), threaded: fc.boolean(),
+        eventIdx: fc.boolean(), indirect: fc.boolean(), threaded: fc.boolean(), remote: fc.boolean(),
         steps: fc.array(step, { maxLength: 120, size: 'max' }),
       }),
       (w) => {

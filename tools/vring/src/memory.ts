@@ -5,6 +5,14 @@ export interface WasmMemory {
   readonly buffer: ArrayBufferLike;
 }
 
+/** The other side of a memory that is only a mirror of somebody else's; see `RemoteMemory` of the machine. */
+export interface MirrorSource {
+  /** Bring bytes into the mirror; what cannot be reached stays as it is. @param offset bytes from the start of the memory */
+  readonly pull: (offset: number, length: number) => undefined;
+  /** Take bytes out of the mirror to their owner. @param offset bytes from the start of the memory */
+  readonly push: (offset: number, length: number) => undefined;
+}
+
 /**
  * A stretch of memory, at most 4 GiB, that rings and buffers lie in. A RAM region is one.
  *
@@ -19,6 +27,8 @@ export interface RingMemory {
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
   readonly u32: Uint32Array;
+  /** Set when the bytes are a mirror: readers pull before they look, writers push after. */
+  readonly remote: MirrorSource | null;
 }
 
 /** A place in memory. */
@@ -43,5 +53,6 @@ export function ringMemory(source: ArrayBufferLike | WasmMemory): RingMemory {
     u8: new Uint8Array(buffer),
     u16: new Uint16Array(buffer, 0, buffer.byteLength >>> 1),
     u32: new Uint32Array(buffer, 0, Math.floor(buffer.byteLength / 4)),
+    remote: null,
   };
 }

@@ -28,10 +28,10 @@ export interface SplitRingAddresses {
 
 /** Device side of a split virtqueue, through its mappings. */
 export class GatheredSplitDevice extends SplitFrames {
-  private readonly at: SplitRingAddresses;
-  private readonly descCache: ExtentCache;
-  private readonly availCache: ExtentCache;
-  private readonly usedCache: ExtentCache;
+  protected readonly at: SplitRingAddresses;
+  protected readonly descCache: ExtentCache;
+  protected readonly availCache: ExtentCache;
+  protected readonly usedCache: ExtentCache;
   private readonly bytes = new Uint8Array(DESC_SIZE);
 
   /** @throws RangeError when the queue size or an address cannot be */

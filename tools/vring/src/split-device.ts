@@ -61,7 +61,7 @@ export class SplitDevice extends SplitFrames {
     const { state, raw } = this;
     const direct = raw ? walkDirectRaw(state, batch, from, want - from) : walkDirect(state, batch, from, want - from);
     const left = want - direct;
-    const c = left === 0 ? direct : raw ? walkTablesRaw(state, batch, direct, left) : walkTables(state, batch, direct, left);
+    const c = left === 0 || this.tables.remote ? direct : raw ? walkTablesRaw(state, batch, direct, left) : walkTables(state, batch, direct, left);
     // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
     this.ringRead += (c - from) * ENTRY_SIZE + (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
     return c;
@@ -69,6 +69,7 @@ export class SplitDevice extends SplitFrames {
 
   override pushMany(batch: ChainBatch): undefined {
     const { count } = batch;
+    if (this.data.remote) this.pushWritten(batch);
     if (count > 0) push(this.state, batch, count);
     this.wrote(count);
     this.flush();
@@ -87,7 +88,7 @@ export class SplitDevice extends SplitFrames {
       const before = n[DEVICE.lastAvail];
       this.drainedBytes += raw ? drainDirectRaw(state, want - done) : drainDirect(state, want - done);
       const direct = (n[DEVICE.lastAvail] - before) & 0xffff;
-      if (done + direct < want) {
+      if (done + direct < want && !this.tables.remote) {
         this.drainedBytes += raw ? drainTablesRaw(state, want - done - direct) : drainTables(state, want - done - direct);
       }
       const drained = (n[DEVICE.lastAvail] - before) & 0xffff;
@@ -117,7 +118,7 @@ export class SplitDevice extends SplitFrames {
     if ((word & ANY_FLAG) !== VRING_DESC_F_WRITE || length < bytes || bytes === 0) return super.receive(frame, flags);
     const lo = desc[d];
     const hi = desc[d + 1];
-    if (!data.cover(lo, hi, length, VHOST_ACCESS_WO)) return super.receive(frame, flags);
+    if (!data.cover(lo, hi, length, VHOST_ACCESS_WO) || data.remote) return super.receive(frame, flags);
     const memory = data.memory!;
     const at = data.place(lo);
     for (let r = 0, done = 0; r < count; r++) {

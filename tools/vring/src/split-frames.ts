@@ -61,6 +61,7 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
     for (;;) {
       const taken = done < budget ? this.take(several, Math.min(budget - done, BURST), done) : 0;
       if (taken <= 0) return this.finish(done, taken);
+      if (this.data.remote) this.pullReadable(several, taken);
       const sent = this.send(sink, several, taken, done);
       if (sent < 0) return this.finish(done, sent);
       done += sent;
@@ -88,6 +89,7 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
       }
       const written = this.scatter(frame, left, chains === 0);
       left -= written;
+      if (this.data.remote) this.pushScattered(written, mergeable && chains === 0 && left === 0);
       heads[chains] = single.head[0];
       lengths[chains] = written;
       chains++;
@@ -99,7 +101,10 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
         left = 0;
       }
     } while (left > 0);
-    if (mergeable) this.storeCount(chains);
+    if (mergeable) {
+      this.storeCount(chains);
+      if (this.data.remote && chains > 1) this.pushCount();
+    }
     for (let c = 0; c < chains; c++) this.complete(heads[c], lengths[c]);
     return chains;
   }
@@ -214,6 +219,19 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
       this.countMemoryHigh = memory;
       this.countAtHigh = offset + high;
     }
+  }
+
+  /** Push what went into the chain at hand. @param alone whether the frame ends in it: its count of buffers is 1, and goes along */
+  private pushScattered(written: number, alone: boolean): undefined {
+    if (alone) this.storeCount(1);
+    this.single.written[0] = written;
+    this.pushWritten(this.single);
+  }
+
+  private pushCount(): undefined {
+    if (this.countMemory === null || this.countMemoryHigh === null) return;
+    this.countMemory.remote?.push(this.countAt, 1);
+    this.countMemoryHigh.remote?.push(this.countAtHigh, 1);
   }
 
   private storeCount(chains: number): undefined {

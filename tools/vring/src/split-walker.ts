@@ -18,6 +18,9 @@ import { SplitDeviceCore } from './split-device-core.ts';
 const IN_RING = -1;
 const TABLE_ENDS_CHAIN = -2;
 
+/** Bytes of an indirect table that are pulled at once, when it is remote. */
+const TABLE_PULL = 4096;
+
 /** Bytes of an available entry, and of the available index. */
 export const ENTRY_SIZE = 2;
 
@@ -31,12 +34,16 @@ export abstract class SplitWalker extends SplitDeviceCore {
   protected dNext = 0;
   private tableLo = 0;
   private tableHi = 0;
+  /** Bytes from the start of the table that need not be pulled. */
+  private tablePulled = 0;
 
   /** Take a snapshot of a descriptor of the ring. @returns 0 or a negative errno */
   protected abstract loadDesc(index: number): number;
 
   walk(batch: ChainBatch, budget: number): number {
-    return this.take(batch, budget, 0);
+    const taken = this.take(batch, budget, 0);
+    if (taken > 0 && this.data.remote) this.pullReadable(batch, taken);
+    return taken;
   }
 
   pop(batch: ChainBatch): number {
@@ -44,8 +51,38 @@ export abstract class SplitWalker extends SplitDeviceCore {
   }
 
   pushMany(batch: ChainBatch): undefined {
+    if (this.data.remote) this.pushWritten(batch);
     for (let c = 0; c < batch.count; c++) this.complete(batch.head[c], batch.written[c]);
     this.flush();
+  }
+
+  /** Something is to be pulled: what was written to the mirror and not pushed yet would be lost. */
+  protected beforePull(): undefined {
+    return undefined;
+  }
+
+  /** Pull what the device may read of chains just taken. */
+  protected pullReadable(batch: ChainBatch, chains: number): undefined {
+    for (let c = 0; c < chains; c++) {
+      for (let s = batch.start[c]; s < batch.split[c]; s++) {
+        const remote = batch.memory[s]?.remote ?? null;
+        if (remote === null) continue;
+        this.beforePull();
+        remote.pull(batch.offset[s], batch.length[s]);
+      }
+    }
+  }
+
+  /** Push what the device wrote into the chains of a batch. */
+  protected pushWritten(batch: ChainBatch): undefined {
+    for (let c = 0; c < batch.count; c++) {
+      let left = batch.written[c];
+      for (let s = batch.split[c]; s < batch.start[c + 1] && left > 0; s++) {
+        const length = Math.min(left, batch.length[s]);
+        batch.memory[s]?.remote?.push(batch.offset[s], length);
+        left -= length;
+      }
+    }
   }
 
   /** How many chains there are to take, at most `budget`, or a negative errno. */
@@ -162,7 +199,25 @@ export abstract class SplitWalker extends SplitDeviceCore {
     }
     this.tableLo = this.dLo;
     this.tableHi = this.dHi;
+    this.pullTable(length);
     return 0;
+  }
+
+  /** Pull the first part of the current table, all of any usual one. */
+  private pullTable(length: number): undefined {
+    const { tables } = this;
+    this.tablePulled = 0;
+    const want = tables.remote ? Math.min(length, TABLE_PULL) : DESC_SIZE;
+    const n = tables.reach(this.tableLo, this.tableHi, want, VHOST_ACCESS_RO);
+    if (n === 0) {
+      tables.hold(); // the descriptor to come meets the same refusal, and reports it
+      return;
+    }
+    const { remote } = tables.memory!;
+    this.tablePulled = n;
+    if (remote === null) return;
+    this.beforePull();
+    remote.pull(tables.at, n);
   }
 
   /** Take a snapshot of a descriptor of the current indirect table, which may lie in pieces. @returns 0 or a negative errno */
@@ -172,9 +227,16 @@ export abstract class SplitWalker extends SplitDeviceCore {
     let lo = at >>> 0;
     let hi = this.tableHi + (at > 0xffff_ffff ? 1 : 0);
     let word = 0;
+    let here = index * DESC_SIZE + DESC_SIZE <= this.tablePulled ? DESC_SIZE : 0; // bytes that need not be pulled
     for (let b = 0; b < DESC_SIZE; b++) {
       if (hi > 0xffff_ffff) return this.unmapped(EINVAL, lo, hi);
-      if (tables.reach(lo, hi, DESC_SIZE - b, VHOST_ACCESS_RO) === 0) return this.unmapped(tables.error, lo, hi);
+      const n = tables.reach(lo, hi, DESC_SIZE - b, VHOST_ACCESS_RO);
+      if (n === 0) return this.unmapped(tables.error, lo, hi);
+      if (here === 0) {
+        this.pullHere(n);
+        here = n;
+      }
+      here--;
       word = (word >>> 8) | (tables.memory!.u8[tables.at] << 24);
       if (b === 3) this.dLo = word >>> 0;
       else if (b === 7) this.dHi = word >>> 0;
@@ -185,6 +247,13 @@ export abstract class SplitWalker extends SplitDeviceCore {
     this.dFlags = word & 0xffff;
     this.dNext = word >>> 16;
     return 0;
+  }
+
+  private pullHere(length: number): undefined {
+    const { memory, at } = this.tables;
+    if (memory!.remote === null) return;
+    this.beforePull();
+    memory!.remote.pull(at, length);
   }
 
   /** Add the current descriptor's segments to a batch. @returns the next free segment, or a negative errno */

@@ -12,6 +12,7 @@ import type { SplitRingAreas } from '@vdpalab/vring';
 import type { RadixTable } from '../iommu/table.ts';
 import { createMachine } from '../machine.ts';
 import type { HwMachine, MachineOptions } from '../machine.ts';
+import { PhysicalMemory, remoteRegion, wasmRegion } from '../ram.ts';
 import { createPciHost } from '../pci/create.ts';
 import type { NetworkConfig, PciConfig, PciSystem } from '../pci/create.ts';
 import type { PciFunction } from '../pci/function.ts';
@@ -22,6 +23,22 @@ const TWO_32 = 0x1_0000_0000;
 export const MIB = 0x10_0000;
 /** Bus addresses are physical addresses plus this, so that a forgotten translation shows. */
 export const IOVA_SHIFT = 0x7000_0000_0000;
+
+/** Whether drivers' memory is another process's from now on, of which devices see a mirror; `bench.hw.ram` is the driver's view. */
+export const driverMemory = { remote: false };
+const RAM = 64 * MIB;
+
+/** Put a mirror in the place of the machine's RAM. @returns what it mirrors */
+function takeRamAway({ ram }: HwMachine): PhysicalMemory {
+  const far = new PhysicalMemory([wasmRegion(0, RAM)]);
+  const bytes = far.view(0, RAM);
+  for (const region of ram.regions) ram.detach(region);
+  ram.attach(remoteRegion(0, RAM, (mirror) => ({
+    pull: (offset, length) => void mirror.set(bytes.subarray(offset, offset + length), offset) as undefined,
+    push: (offset, length) => void bytes.set(mirror.subarray(offset, offset + length), offset) as undefined,
+  })));
+  return far;
+}
 
 /** An N3000 as the lab file's defaults have it. */
 export function n3000(over: Partial<N3000FunctionConfig> = {}): N3000FunctionConfig {
@@ -41,11 +58,12 @@ export class Bench {
 
   constructor(functions: readonly N3000FunctionConfig[] = [n3000()], options: Partial<MachineOptions> = {},
     networks: readonly NetworkConfig[] = [{ name: 'lan', kind: 'switch' }]) {
-    this.hw = createMachine({
-      seed: 1, ramBytes: 64 * MIB, iommu: true, cmdline: '', release: '6.1.0', consoleSink: () => undefined, ...options,
+    const hw = createMachine({
+      seed: 1, ramBytes: RAM, iommu: true, cmdline: '', release: '6.1.0', consoleSink: () => undefined, ...options,
     });
     const pci: PciConfig = { root_ports: [{ at: '00:01.0', bus: 7, buses: 16, acs: true }], functions };
-    this.system = createPciHost(this.hw, pci, networks);
+    this.system = createPciHost(hw, pci, networks);
+    this.hw = driverMemory.remote ? { ...hw, ram: takeRamAway(hw) } : hw;
     this.hw.irqchip.onInterrupt = (vector) => void this.interrupts.push(vector) as undefined;
   }
 

@@ -1,7 +1,7 @@
 /** One virtqueue of a function: its registers, and the ring behind them. */
 import type { AtomicWork } from '@vdpalab/abi';
 import { VIRTIO_MSI_NO_VECTOR, vring_used_size } from '@vdpalab/uapi';
-import { GatheredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
+import { GatheredSplitDevice, MirroredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
 import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
 import type { DmaPort } from '../dma.ts';
 import { RingFinder } from './ring-finder.ts';
@@ -11,7 +11,7 @@ const TWO_32 = 0x1_0000_0000;
 /** A queue's address registers, in the order they lie: low and high of each area. */
 export const ADDRESS_REGISTERS = ['descLo', 'descHi', 'availLo', 'availHi', 'usedLo', 'usedHi'] as const;
 
-/** The device side of a queue: quick where the ring lies in one piece, slow where it does not. */
+/** The device side of a queue: quick where the ring lies in one piece, slow where it does not, or is remote. */
 export type DeviceRing = SplitDevice | GatheredSplitDevice;
 
 /** What the ring is run with; fixed while the queue is enabled. */
@@ -51,6 +51,8 @@ export class VirtQueue {
   private finder: RingFinder | null = null;
   /** Where the ring lies; `null` when it is scattered. */
   private areas: SplitRingAreas | null = null;
+  /** Whether a part of the ring is a mirror. */
+  private remote = false;
   private ring: DeviceRing | null = null;
   private generation = 0;
 
@@ -161,15 +163,18 @@ export class VirtQueue {
       this.ring = null;
       return null;
     }
-    if (this.ring === null || !sameAreas(this.areas, finder.areas)) this.ring = this.newRing(addresses, finder.areas, settings);
+    const stays = this.ring !== null && this.remote === finder.remote && sameAreas(this.areas, finder.areas);
+    if (!stays) this.ring = this.newRing(addresses, finder, settings);
     this.areas = finder.areas;
+    this.remote = finder.remote;
     this.generation = generation;
     return this.ring;
   }
 
-  private newRing(addresses: SplitRingAddresses, areas: SplitRingAreas | null, settings: RingSettings): DeviceRing {
+  private newRing(addresses: SplitRingAddresses, { areas, remote }: RingFinder, settings: RingSettings): DeviceRing {
     const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true };
-    const ring = areas === null ? new GatheredSplitDevice(addresses, options) : new SplitDevice(areas, options);
+    const Ring = remote ? MirroredSplitDevice : GatheredSplitDevice;
+    const ring = remote || areas === null ? new Ring(addresses, options) : new SplitDevice(areas, options);
     ring.restore(this.state);
     ring.setDirtyLog(settings.log(), this.usedLo, this.usedHi);
     return ring;

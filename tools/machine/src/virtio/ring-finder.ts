@@ -10,6 +10,8 @@ const TWO_32 = 0x1_0000_0000;
 export class RingFinder {
   /** Where the areas lie when each is in one piece and aligned for words; `null` when one is not. */
   areas: SplitRingAreas | null = null;
+  /** Whether a part of an area is a mirror of remote memory. */
+  remote = false;
   /** Why an area is out of reach. */
   fault = '';
   private readonly extent: ExtentCache;
@@ -21,6 +23,7 @@ export class RingFinder {
   /** Look all areas up, to their last byte. @returns false when one is out of reach, and {@link fault} says which */
   find({ num, desc, avail, used }: SplitRingAddresses): boolean {
     this.areas = null;
+    this.remote = false;
     this.fault = '';
     const descArea = this.area('descriptor table', desc, vring_desc_table_size(num), VHOST_ACCESS_RO);
     const availArea = this.fault === '' ? this.area('available ring', avail, vring_avail_size(num), VHOST_ACCESS_RO) : null;
@@ -43,6 +46,7 @@ export class RingFinder {
         this.fault = `${name}: ${size} bytes at 0x${address.toString(16)}, of which ${done} can be reached`;
         return null;
       }
+      if (extent.memory!.remote !== null) this.remote = true;
       if (n === size) place = { memory: extent.memory!, offset: extent.at }; // reach found bytes there
       done += n;
     }

@@ -3,6 +3,7 @@ import { EINVAL, EPERM, VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from
 import type { RingMemory } from '../memory.ts';
 import { ringMemory } from '../memory.ts';
 import type { Extent, Translate } from '../translate.ts';
+import { Mirror } from './mirror.ts';
 import type { MockBytes } from './mock-ring.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -21,6 +22,8 @@ export interface PagedMemoryOptions {
   readonly perms?: readonly number[];
   /** Whether lookups give as much as is contiguous, or a page each. */
   readonly merge?: boolean;
+  /** First page of which a device sees a mirror only; none is so when absent. */
+  readonly remoteFrom?: number;
 }
 
 /**
@@ -34,6 +37,7 @@ export class PagedMemory implements Translate, MockBytes {
   refusals = 0;
   readonly memory: RingMemory;
   readonly size: number;
+  private readonly mirror: Mirror | null;
   private readonly options: PagedMemoryOptions;
   private readonly perms: number[];
 
@@ -44,6 +48,7 @@ export class PagedMemory implements Translate, MockBytes {
     this.size = pageSize * places.length;
     const pages = Math.max(0, ...places) + 3;
     this.memory = ringMemory(new SharedArrayBuffer(pages * pageSize));
+    this.mirror = options.remoteFrom === undefined ? null : new Mirror(this.memory.u8);
     this.memory.u8.fill(GUARD);
     for (const place of places) this.memory.u8.fill(0, this.start(place), this.start(place) + pageSize);
   }
@@ -67,14 +72,15 @@ export class PagedMemory implements Translate, MockBytes {
     }
     let pages = 1;
     if (this.options.merge === true) {
-      while (this.perms[page + pages] === perm && places[page + pages] === places[page] + pages) pages++;
+      const end = page < this.remoteFrom ? this.remoteFrom : places.length;
+      while (page + pages < end && this.perms[page + pages] === perm && places[page + pages] === places[page] + pages) pages++;
     }
     const first = base + page * pageSize;
     out.baseLo = first >>> 0;
     out.baseHi = Math.floor(first / TWO_32);
     out.length = pages * pageSize;
     out.perm = perm;
-    out.memory = this.memory;
+    out.memory = this.mirror === null || page < this.remoteFrom ? this.memory : this.mirror.memory;
     out.offset = this.start(places[page]);
     return 0;
   }
@@ -99,6 +105,10 @@ export class PagedMemory implements Translate, MockBytes {
     const { pageSize, places } = this.options;
     const inside = new Set(places);
     return this.memory.u8.every((byte, at) => inside.has(Math.floor(at / pageSize) - 1) || byte === GUARD);
+  }
+
+  private get remoteFrom(): number {
+    return this.options.remoteFrom ?? this.options.places.length;
   }
 
   private placeOf(address: number): number {
