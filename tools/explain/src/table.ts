@@ -4,6 +4,7 @@ import { blockRules } from './rules/block.ts';
 import { driverCoreRules } from './rules/driver-core.ts';
 import { fsRules } from './rules/fs.ts';
 import { labRules } from './rules/lab.ts';
+import { mdevRules } from './rules/mdev.ts';
 import { memoryRules } from './rules/memory.ts';
 import { moduleRules } from './rules/module.ts';
 import { netRules } from './rules/net.ts';
@@ -33,6 +34,7 @@ export const ruleParts: readonly RulePart[] = [
   part('virtio on PCI', virtioPciRules),
   part('vhost', vhostRules),
   part('VDUSE', vduseRules),
+  part('Mediated devices', mdevRules),
   part('Block devices', blockRules),
   part('Rings', ringRules),
   part('Memory, DMA, IOMMU', memoryRules),
