@@ -43,6 +43,8 @@ export interface WorldOptions {
   /** For insmod instead, in this order: must be one in which dependencies come first. */
   readonly insmodOrder?: readonly string[];
   readonly traceSink?: TraceSink;
+  /** Hosts on the switch that answer. */
+  readonly responders?: NonNullable<LabConfigInput['networks']>[number]['responders'];
   readonly memory?: string;
 }
 
@@ -66,7 +68,7 @@ export function worldConfig(options: WorldOptions = {}): LabConfigInput {
         queue_size: options.queueSize ?? 256, sriov: { total: site.totalVfs, offset: site.offset, stride: site.stride }, vfs,
       }],
     },
-    networks: [{ name: 'sw0' }],
+    networks: [{ name: 'sw0', ...(options.responders === undefined ? {} : { responders: options.responders }) }],
   };
 }
 

@@ -67,6 +67,22 @@ networks: [{name: a}, {name: a}]
     ]);
   });
 
+  it('refuses responders that share a name or an address, and a third end of a wire', () => {
+    const text = `
+networks:
+  - {name: a, responders: [{}, {}, {name: other, ip: 10.0.0.256}]}
+  - {name: w, kind: wire, responders: [{name: x, mac: "52:54:00:00:00:01", ip: 1.1.1.1}, {name: y, ip: 1.1.1.2}, {name: z, mac: "52:54:00:00:00:02"}]}
+`;
+    expect(issues(text).map((s) => s.replace(/^x.yaml:\d+:\d+: /, ''))).toEqual(['networks[0].responders[2].ip: an IPv4 address such as 10.0.0.1']);
+    expect(issues(text.replace('256', '2')).map((s) => s.replace(/^x.yaml:\d+:\d+: /, ''))).toEqual([
+      'networks[0].responders[1].name: responder is named twice',
+      'networks[0].responders[1].mac: 52:54:00:00:00:fe is taken',
+      'networks[0].responders[1].ip: 10.0.0.1 is taken',
+      'networks[0].responders[2].mac: 52:54:00:00:00:fe is taken',
+      'networks[1].responders[2]: a wire has two ends',
+    ]);
+  });
+
   it('has a JSON Schema for editors, and the one in the docs is current', () => {
     const written = readFileSync(new URL('../../../docs/reference/lab-file.schema.json', import.meta.url), 'utf8');
     expect(JSON.parse(written)).toEqual(JSON.parse(JSON.stringify(labJsonSchema())));

@@ -97,9 +97,22 @@ const virtioBlk = z.strictObject({
   read_only: z.boolean().default(false),
 });
 
+const ipv4 = z.string().regex(/^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/, 'an IPv4 address such as 10.0.0.1');
+
+/** A host on a network that is no machine of the lab's. */
+const responder = z.strictObject({
+  name: z.string().min(1).default('responder'),
+  mac: mac.default('52:54:00:00:00:fe'),
+  ip: ipv4.default('10.0.0.1'),
+  files: z.record(z.string().min(1), z.string()).default({})
+    .describe('what its TFTP server has: host files by name, their paths relative to the lab file'),
+  capacity: size.default(64 * 1024 ** 2).describe('of all its files, those it is sent included'),
+});
+
 const network = z.strictObject({
   name: z.string().min(1),
   kind: z.enum(['switch', 'wire']).default('switch'),
+  responders: z.array(responder).default([]).describe('hosts that answer ARP and ping, and give and take files by TFTP'),
 });
 
 /** The whole lab file. */
@@ -175,6 +188,17 @@ export const labSchema = z.strictObject({
   });
   lab.networks.forEach((net, i) => {
     if (lab.networks.findIndex((n) => n.name === net.name) !== i) fail(`${net.name} is named twice`, ['networks', i, 'name']);
+    net.responders.forEach((one, j) => {
+      const path = ['networks', i, 'responders', j];
+      const earlier = net.responders.slice(0, j);
+      if ([...lab.networks.slice(0, i).flatMap((n) => n.responders), ...earlier].some((other) => other.name === one.name)) {
+        fail(`${one.name} is named twice`, [...path, 'name']);
+      }
+      for (const key of ['mac', 'ip'] as const) {
+        if (earlier.some((other) => other[key] === one[key])) fail(`${one[key]} is taken`, [...path, key]);
+      }
+      if (net.kind === 'wire' && j > 1) fail('a wire has two ends', path);
+    });
   });
 });
 

@@ -130,8 +130,14 @@ export class Lab {
       ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
       consoleSink: (line) => log.write(line),
     });
-    const pci = createPciHost(hw, config.pci, config.networks);
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
+    const pci = createPciHost(hw, config.pci, config.networks.map((net) => ({
+      ...net,
+      responders: net.responders.map((one) => ({
+        ...one,
+        files: new Map(Object.entries(one.files).map(([name, from]) => [name, readFileSync(resolve(folder, from))])),
+      })),
+    })));
     const fail = options.fail === undefined ? config.fail : [...(config.fail ?? []), ...options.fail];
     const lab = new Lab(folder, config, hw, pci, log, await selectModules(config, folder), fail, options.clock === 'paced');
     try {

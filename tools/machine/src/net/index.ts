@@ -5,5 +5,6 @@ export * from './mac-table.ts';
 export * from './pcap-reader.ts';
 export * from './pcap-writer.ts';
 export * from './port.ts';
+export * from './responder/index.ts';
 export * from './switch.ts';
 export * from './wire.ts';

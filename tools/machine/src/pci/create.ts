@@ -4,6 +4,8 @@ import { N3000Pf } from '../n3000/pf.ts';
 import type { N3000FunctionConfig } from '../n3000/config.ts';
 import { framePoolBeside } from '../net/frame-pool.ts';
 import type { FramePool } from '../net/frame-pool.ts';
+import { Responder } from '../net/responder/index.ts';
+import type { ResponderConfig } from '../net/responder/index.ts';
 import { EthernetSwitch } from '../net/switch.ts';
 import { Wire } from '../net/wire.ts';
 import { VirtioBlkFunction } from '../virtio/plain-blk.ts';
@@ -37,6 +39,8 @@ export interface PciConfig {
 export interface NetworkConfig {
   readonly name: string;
   readonly kind: 'switch' | 'wire';
+  /** Hosts on it that answer. */
+  readonly responders?: readonly ResponderConfig[];
 }
 
 /** A new model is one more line here, and one more interface in {@link ModelConfig}. */
@@ -54,6 +58,8 @@ export interface PciSystem {
   /** The function at a bdf now, bridges and virtual functions included. */
   readonly find: (bdf: string) => PciFunction | null;
   readonly networks: ReadonlyMap<string, EthernetSwitch | Wire>;
+  /** Hosts on the networks that answer, by name. */
+  readonly responders: ReadonlyMap<string, Responder>;
   /** Frames in flight. */
   readonly frames: FramePool;
 }
@@ -72,6 +78,14 @@ export function createPciHost(hw: HwMachine, pci: PciConfig, networks: readonly 
   const byName = new Map(networks.map(({ name, kind }) => [name, kind === 'wire'
     ? new Wire(name, hw.sched, frames)
     : new EthernetSwitch(name, hw.sched, frames)] as const));
+  const responders = new Map<string, Responder>();
+  for (const { name, responders: configs = [] } of networks) {
+    for (const config of configs) {
+      const port = byName.get(name)?.attach(config.name) ?? null;
+      if (port === null) throw new RangeError(`responder ${config.name}: no end of ${name} is free`);
+      responders.set(config.name, new Responder(config, port, () => hw.sched.now));
+    }
+  }
   const host = new PciBusHost(hw);
   const taken = new Set([...pci.root_ports, ...pci.functions].map((f) => f.at));
   if (!taken.has('00:00.0')) host.plug(new HostBridge({ hw, space: host, bus: 0, devfn: 0 }));
@@ -88,7 +102,7 @@ export function createPciHost(hw: HwMachine, pci: PciConfig, networks: readonly 
   }
   hw.setPci(host);
   return {
-    host, functions, networks: byName, frames,
+    host, functions, networks: byName, responders, frames,
     find(bdf) {
       const { bus, devfn } = parseBdf(bdf);
       return host.at((bus << 8) | devfn);

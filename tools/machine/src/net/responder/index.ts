@@ -1,0 +1,5 @@
+/** Hosts that answer: ARP, ping, TFTP. */
+export { readPacket, udpFrame } from './packet.ts';
+export type { Ignored, Packet, Station } from './packet.ts';
+export { Responder } from './responder.ts';
+export type { ResponderConfig, ResponderCounters } from './responder.ts';
