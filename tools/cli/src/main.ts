@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** The `vdpalab` command. */
 import { FaultRuleError, LabFileError } from '@vdpalab/lab';
+import { LauncherError } from '@vdpalab/launcher';
 import { TranscriptError } from '@vdpalab/shell';
 import { UnknownRuleError } from './commands/explain.ts';
 import { QuestionError } from './commands/questions.ts';
@@ -19,8 +20,8 @@ try {
   }).parseAsync();
 } catch (error) {
   const isInput = error instanceof LabFileError || error instanceof TranscriptError || error instanceof QuestionError
-    || error instanceof UnknownRuleError || error instanceof FaultRuleError
+    || error instanceof UnknownRuleError || error instanceof FaultRuleError || error instanceof LauncherError
     || (error as { code?: string }).code === 'ENOENT';
   err(`vdpalab: ${isInput ? (error as Error).message : (error as Error).stack ?? String(error)}\n`);
-  process.exitCode = isInput ? BAD_INPUT : BUG;
+  process.exitCode = error instanceof LauncherError ? error.status : isInput ? BAD_INPUT : BUG;
 }

@@ -3,12 +3,14 @@ import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { labJsonSchema } from '@vdpalab/lab';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { execProgram } from './commands/exec.ts';
 import { explainAll } from './commands/explain.ts';
 import { addGraph } from './commands/graph-command.ts';
 import { recordScript } from './commands/record.ts';
 import { runTranscript } from './commands/run.ts';
 import { interactive } from './commands/shell.ts';
 import { buildModule, moduleFolder, sourceChanges } from './commands/source-changes.ts';
+import { DEFAULT_NAME, down, status, up, upForeground } from './commands/up.ts';
 import { watch } from './commands/watch.ts';
 
 /** The scenario `npm start` runs. */
@@ -42,6 +44,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   const program = new Command('vdpalab')
     .description("Linux's vDPA world, from the module loader to the DMA engine, in one process")
     .version('0.1.0')
+    .enablePositionalOptions()
     .showHelpAfterError();
 
   program.command('run')
@@ -89,6 +92,36 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .action(async (options: { lab?: string; seed?: number; fail?: string[]; dmesg: boolean }) => {
       exit(await interactive({ ...options, input, out, err }));
     });
+
+  program.command('exec')
+    .description('run a program of this machine, unmodified, with the lab for its system; its exit status is the program\'s')
+    .argument('<command...>')
+    .option('--name <name>', 'a lab that is up; without, the one that is, or a lab made for this program')
+    .addOption(new Option('--lab <file>', 'a lab made for this program, from this file')).addOption(seedOption()).addOption(failOption())
+    .passThroughOptions()
+    .action(async (argv: string[], options: { name?: string; lab?: string; seed?: number; fail?: string[] }) => {
+      exit(await execProgram(argv, { ...options, err }));
+    });
+
+  program.command('up')
+    .description('start a lab in the background, for exec and shell')
+    .option('--name <name>', 'what it is called', DEFAULT_NAME)
+    .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption()).addOption(failOption())
+    .option('--foreground', 'stay, and end at SIGTERM or `vdpalab down`')
+    .addOption(new Option('--until-eof', 'end when standard input does').hideHelp())
+    .action(async ({ foreground, ...options }: { name: string; lab?: string; seed?: number; fail?: string[]; foreground?: boolean; untilEof?: boolean }) => {
+      if (foreground === true) exit(await upForeground(options, { out, err }));
+      else await up(options, { out, err });
+    });
+
+  program.command('down')
+    .description('end a lab that is up, and say what was left behind')
+    .option('--name <name>', 'which', DEFAULT_NAME)
+    .action(async (options: { name: string }) => exit(await down(options.name, { out, err })));
+
+  program.command('status')
+    .description('list the labs that are up')
+    .action(async () => exit(await status({ out, err })));
 
   program.command('watch')
     .description('load a module into a lab and, whenever its source changes, build it, load the new one and play a scenario again')

@@ -1,2 +1,9 @@
 /** Runs unmodified programs in a namespace in which the lab is the system. */
-export {};
+export { askDown, askStatus, attach, Call, runInLab } from './client.ts';
+export { ownerOf } from './claim.ts';
+export { enter, hasProgram, waitFor, type EnterOptions } from './enter.ts';
+export { LauncherError } from './errors.ts';
+export type { Answer, Entrance, LabStatus } from './protocol.ts';
+export { labNames, labPaths, removeLabDir, runtimeRoot, type LabPaths } from './runtime-dir.ts';
+export { serveLab, type RunningLab, type ServeOptions } from './serve.ts';
+export { shimNames } from './shims.ts';

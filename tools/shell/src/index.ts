@@ -1,6 +1,7 @@
 /** The lab's own shell, its applets and the transcript runner. */
 export { applets } from './applets/index.ts';
 export { readFileBytes, writeFileBytes } from './commands/pcap.ts';
+export { runHosted, type HostedOptions } from './hosted.ts';
 export { Interactive, isUnfinished, type InTask } from './interactive.ts';
 export { hostcp } from './applets/host.ts';
 export { Program, type Applet, type Launcher } from './program.ts';
@@ -13,3 +14,4 @@ export { commandNeeds, type CommandNeeds } from './transcript/needs.ts';
 export { noSetup, parseSetup, strayLines, type Setup } from './transcript/setup.ts';
 export { formatUevent, playedLines, Player, record, replay, verdictText, type Played, type Verdict } from './transcript/run.ts';
 export { errnoText, labSystem, wasTold, type System } from './system.ts';
+export { provideUsermode } from './usermode.ts';

@@ -1,0 +1,94 @@
+/** A lab that listens: boots, lets clients in, lives until it is told to end. */
+import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
+import { labSystem, provideUsermode, type AppletTable } from '@vdpalab/shell';
+import { claim } from './claim.ts';
+import { ControlServer } from './control-server.ts';
+import { LauncherError } from './errors.ts';
+import { openWorld, type World } from './world.ts';
+import { removeLabDir, type LabPaths } from './runtime-dir.ts';
+import { writePrograms } from './shims.ts';
+
+/** What a lab that listens is made from. */
+export interface ServeOptions {
+  readonly name: string;
+  readonly lab: Omit<LabOptions, 'clock'>;
+  /** Programs of the lab. */
+  readonly applets: AppletTable;
+}
+
+/** A lab that listens. */
+export interface RunningLab {
+  readonly lab: Lab;
+  readonly paths: LabPaths;
+  /** Why real programs cannot enter; `null` when they can. */
+  readonly closed: string | null;
+  /** Resolves with what was left behind once the lab has ended, whoever asked for it. */
+  readonly ended: Promise<readonly string[]>;
+  /** End it. @returns what was left behind */
+  readonly down: () => Promise<readonly string[]>;
+}
+
+/** Boot a lab and let clients in. @throws LauncherError when the name is taken; what {@link createLab} throws */
+export async function serveLab(options: ServeOptions): Promise<RunningLab> {
+  const paths = claim(options.name);
+  try {
+    const lab = await createLab({ ...options.lab, clock: 'paced' });
+    provideUsermode(lab, labSystem(lab, (proc) => lab.processOf(proc)), { applets: options.applets });
+    writePrograms(paths);
+    return await listen(lab, options, paths, await worldOf(lab, paths));
+  } catch (error) {
+    removeLabDir(paths);
+    throw error;
+  }
+}
+
+/** The lab as real programs see it; why not, where the host has not what that takes. */
+async function worldOf(lab: Lab, paths: LabPaths): Promise<World | string> {
+  try {
+    return await openWorld(lab, paths);
+  } catch (error) {
+    if (error instanceof LauncherError) return error.message;
+    await lab.close();
+    throw error;
+  }
+}
+
+async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: World | string): Promise<RunningLab> {
+  const started = Date.now();
+  const closed = typeof world === 'string' ? world : null;
+  let tellEnd: (left: readonly string[]) => void = () => {};
+  const ended = new Promise<readonly string[]>((resolve) => {
+    tellEnd = resolve;
+  });
+  let ending: Promise<readonly string[]> | null = null;
+  const down = (): Promise<readonly string[]> => {
+    ending ??= (async () => {
+      const inside = typeof world === 'string' ? [] : await world.close();
+      return [...inside, ...(await control.drain()), ...(await lab.close())];
+    })();
+    return ending;
+  };
+  const finish = async (left: readonly string[]): Promise<void> => {
+    await control.close();
+    removeLabDir(paths);
+    tellEnd(left);
+  };
+  const control = await ControlServer.listen(paths.socket, {
+    lab, applets: options.applets,
+    entrance: () => {
+      if (typeof world === 'string') throw new LauncherError(world);
+      return world.entrance;
+    },
+    status: () => ({ name: options.name, pid: process.pid, lab: options.lab.file ?? null, uptime: Date.now() - started, modules: lab.loader.modules().length, closed }),
+    down,
+    isDown: (left) => void finish(left),
+  });
+  return {
+    lab, paths, closed, ended,
+    down: async () => {
+      const left = await down();
+      await finish(left);
+      return left;
+    },
+  };
+}
