@@ -237,8 +237,13 @@ export interface FsSymbols {
   current: () => Process | null;
   /** Whether the running task may: kernel threads may all. */
   capable: (cap: number) => boolean;
-  /** A new process: own address space, standard streams closed. @param caps absent: root with all of them */
-  process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string }) => Process;
+  /**
+   * A new process: own address space, standard streams closed.
+   *
+   * @param caps absent: root with all of them
+   * @param mm its address space, of which it takes over the caller's use; a new one when absent
+   */
+  process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string; mm?: MmStruct }) => Process;
   /** A child that execs at once: the parent's open files, credentials, limits and directory, and an address space of its own. */
   ksys_fork: (proc: Process, comm?: string) => Process;
   /**

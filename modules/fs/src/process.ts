@@ -144,8 +144,8 @@ export function createProcesses(
     return { pid: child.pid, status: child.exitStatus ?? 0 };
   }
 
-  function create(comm: string, cred: Cred, cwd: string, parent: ProcessImpl | null): ProcessImpl {
-    const proc = new ProcessImpl(++lastPid, comm, cred, k.mm_alloc(), cwd, parent, k.init_waitqueue_head('children'));
+  function create(comm: string, cred: Cred, cwd: string, parent: ProcessImpl | null, mm = k.mm_alloc()): ProcessImpl {
+    const proc = new ProcessImpl(++lastPid, comm, cred, mm, cwd, parent, k.init_waitqueue_head('children'));
     alive.add(proc);
     observer.born(proc);
     return proc;
@@ -176,7 +176,7 @@ export function createProcesses(
         const uid = options.uid ?? 0;
         const all = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, cap) => cap) : [];
         const cred: Cred = { uid, gid: options.gid ?? uid, caps: new Set(options.caps ?? all) };
-        return create(comm, cred, options.cwd ?? '/', null);
+        return create(comm, cred, options.cwd ?? '/', null, options.mm);
       },
       ksys_fork,
       ksys_wait4,

@@ -3,7 +3,7 @@
  *
  * Mirrors `include/linux/{gfp,mm,mm_types,uaccess}.h` (Linux 6.1), with ranges where Linux has page lists.
  */
-import type { Atomic } from '@vdpalab/abi';
+import type { Atomic, RamRegion } from '@vdpalab/abi';
 
 /** A physically contiguous run of pages. */
 export interface PageRun {
@@ -65,6 +65,37 @@ export interface MmStruct {
   store: (va: number, size: 1 | 2 | 4, value: number) => Atomic;
 }
 
+/** One mapping of a process outside, as /proc/PID/maps tells; device registers and the kernel's own pages are left out. */
+export interface ForeignArea {
+  readonly start: number;
+  /** One past the last byte. */
+  readonly end: number;
+  /** PROT_* */
+  readonly prot: number;
+  /** MAP_SHARED or MAP_PRIVATE, MAP_ANONYMOUS. */
+  readonly flags: number;
+  /** Page offset into the mapped file. */
+  readonly pgoff: number;
+  /** Tells whether two mappings show the same bytes at the same addresses: file and offset, in any form; the same for all anonymous ones. */
+  readonly backing: string;
+}
+
+/** Memory of a process that is not the lab's, as the host reaches it. */
+export interface ForeignMemory {
+  /** @returns `null` when a byte is not mapped readable, or the process is gone */
+  readonly read: (va: number, len: number) => Uint8Array | null;
+  /** @returns false when a byte is not mapped writable, or the process is gone; bytes before it may be written */
+  readonly write: (va: number, bytes: Uint8Array) => boolean;
+  /** Mappings now, ascending. */
+  readonly areas: () => readonly ForeignArea[];
+  /** RAM at a physical address that is `size` bytes of an area from `va` on, mapped here or mirrored. */
+  readonly region: (base: number, va: number, size: number, area: ForeignArea) => RamRegion;
+  /** A region of {@link ForeignMemory.region} is not needed any more. */
+  readonly release: (region: RamRegion) => Atomic;
+  /** Nothing will be asked any more. */
+  readonly close: () => Atomic;
+}
+
 export interface MmSymbols {
   /**
    * Physically contiguous, zeroed pages.
@@ -80,6 +111,8 @@ export interface MmSymbols {
   nr_free_pages: () => number;
 
   mm_alloc: () => MmStruct;
+  /** The address space of a process outside; given back by {@link MmSymbols.mmput} like any other. */
+  mm_foreign: (memory: ForeignMemory) => MmStruct;
   /** A further user of the address space. */
   mmget: (mm: MmStruct) => Atomic;
   /** Drop one; the last tears all areas down. */

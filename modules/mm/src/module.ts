@@ -3,8 +3,10 @@ import { defineModule } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import { AddressSpace } from './address-space.ts';
 import { createAllocator } from './allocator.ts';
+import { createForeigners, ForeignMm } from './foreign.ts';
 import { createMapping } from './mapping.ts';
 import { PAGE_SIZE, rangeText } from './page.ts';
+import type { MmStruct } from './header.ts';
 import { createPinning } from './pinning.ts';
 import { createPins } from './pins.ts';
 
@@ -16,7 +18,7 @@ export default defineModule({
   imports: ['machine'],
   exports: ['alloc_pages', 'free_pages', 'phys_view', 'mmput', 'pin_user_pages', 'unpin_user_pages'],
   exportsGpl: [
-    'nr_free_pages', 'mm_alloc', 'mmget', 'mm_map', 'mm_unmap', 'account_locked_vm', 'mm_leftovers',
+    'nr_free_pages', 'mm_alloc', 'mm_foreign', 'mmget', 'mm_map', 'mm_unmap', 'account_locked_vm', 'mm_leftovers',
   ],
 
   module_init({ machine }) {
@@ -24,10 +26,16 @@ export default defineModule({
     const allocator = createAllocator(ram);
     const pins = createPins(ram);
     const { unmapAll, ...mapping } = createMapping(allocator, pins);
-    const spaces = new Set<AddressSpace>();
+    const foreigners = createForeigners(ram, pins);
+    const spaces = new Set<AddressSpace | ForeignMm>();
     /** Runs handed out by alloc_pages, with the task that asked. */
     const kernelRuns = new Map<number, { readonly pages: number; readonly owner: string }>();
     let nextId = 1;
+
+    function own(mm: MmStruct): AddressSpace | ForeignMm {
+      if (mm instanceof AddressSpace || mm instanceof ForeignMm) return mm;
+      throw new Error(`mm ${mm.id} is not of this kernel`);
+    }
 
     return {
       ksymtab: {
@@ -50,23 +58,28 @@ export default defineModule({
           spaces.add(mm);
           return mm;
         },
-        // Memory of another process stands behind a foreign MmStruct; its life is not counted here.
-        mmget: (mm): Atomic => {
-          if (!(mm instanceof AddressSpace)) return;
+        mm_foreign: (memory) => {
+          const mm = foreigners.make(nextId++, memory);
+          spaces.add(mm);
+          return mm;
+        },
+        mmget: (given): Atomic => {
+          const mm = own(given);
           if (mm.users === 0) throw new Error(`mmget of mm ${mm.id}: it is gone`);
           mm.users++;
         },
-        mmput: (mm): Atomic => {
-          if (!(mm instanceof AddressSpace)) return;
+        mmput: (given): Atomic => {
+          const mm = own(given);
           if (mm.users === 0) throw new Error(`mmput of mm ${mm.id}: it is gone`);
           if (--mm.users > 0) return;
-          unmapAll(mm);
+          if (mm instanceof ForeignMm) mm.end();
+          else unmapAll(mm);
           spaces.delete(mm);
         },
         ...mapping,
-        ...createPinning(ram, allocator, pins),
+        ...createPinning(ram, allocator, pins, foreigners),
         mm_leftovers: () => [
-          ...[...spaces].map((mm) => `mm ${mm.id}: ${mm.users} users, ${mm.areas.length} areas`),
+          ...[...spaces].map((mm) => `mm ${mm.id}: ${mm.users} users, ${mm instanceof ForeignMm ? 'of a process outside' : `${mm.areas.length} areas`}`),
           ...[...kernelRuns].map(([pa, run]) => `pages ${rangeText(pa, run.pages * PAGE_SIZE)} allocated by ${run.owner}`),
           ...pins.leftovers(),
         ],

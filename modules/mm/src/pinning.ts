@@ -3,6 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Atomic, Ram } from '@vdpalab/abi';
 import { PROT_READ, PROT_WRITE } from '@vdpalab/uapi';
 import type { PageAllocator } from './allocator.ts';
+import { ForeignMm, type Foreigners } from './foreign.ts';
 import type { MmStruct, MmSymbols, PageRun, VmArea } from './header.ts';
 import { PAGE_SIZE, appendRun, pfn, sliceRuns } from './page.ts';
 import type { Pins } from './pins.ts';
@@ -34,7 +35,7 @@ function findArea(mm: MmStruct, va: number): VmArea | undefined {
 
 /** Make the pinning symbols of one kernel; they work on any {@link MmStruct} whose areas name their pages. */
 export function createPinning(
-  ram: Ram, allocator: PageAllocator, pins: Pins,
+  ram: Ram, allocator: PageAllocator, pins: Pins, foreigners: Foreigners,
 ): Pick<MmSymbols, 'pin_user_pages' | 'unpin_user_pages' | 'account_locked_vm'> {
   /** Physical runs of the whole pages of `[start, end)`. */
   function gather(mm: MmStruct, start: number, end: number, write: boolean): PageRun[] {
@@ -62,12 +63,15 @@ export function createPinning(
     pin_user_pages: (mm, va, len, write) => {
       if (!Number.isSafeInteger(va) || !Number.isSafeInteger(len) || va < 0 || len < 0) throw fault(mm, va, `${len} bytes from there`);
       if (len === 0) return [];
-      const runs = gather(mm, pfn(va) * PAGE_SIZE, Math.ceil((va + len) / PAGE_SIZE) * PAGE_SIZE, write);
+      const [start, end] = [pfn(va) * PAGE_SIZE, Math.ceil((va + len) / PAGE_SIZE) * PAGE_SIZE];
+      if (mm instanceof ForeignMm) return mm.pin(start, end, write);
+      const runs = gather(mm, start, end, write);
       pins.pin(runs);
       return runs;
     },
     unpin_user_pages: (runs, _dirty): Atomic => {
       for (const run of pins.unpin(runs)) allocator.free(run);
+      foreigners.unpinned(runs);
     },
     account_locked_vm: (mm, pages, limit): Atomic => {
       const locked = mm.locked_vm + pages;

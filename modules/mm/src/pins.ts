@@ -19,6 +19,8 @@ export interface Pins {
   readonly anyPinned: (run: PageRun) => boolean;
   /** Give pages up. @returns those that are not pinned, to be freed now; the others are freed with their last pin */
   readonly release: (run: PageRun) => readonly PageRun[];
+  /** A region is gone for good, with nothing of it pinned. */
+  readonly forget: (region: RamRegion) => void;
   readonly leftovers: () => readonly string[];
 }
 
@@ -85,6 +87,9 @@ export function createPins(ram: Ram): Pins {
         else table[index] = (table[index] as number) | ORPHAN;
       });
       return free;
+    },
+    forget: (region) => {
+      tables.delete(region);
     },
     leftovers: () => {
       if (total === 0) return [];

@@ -4,6 +4,7 @@ import { dirname, resolve } from 'node:path';
 import { KernelError, type Atomic, type KernelSymbols, type LogLine, type RunResult, type Task } from '@vdpalab/abi';
 import type { Uevent } from '@vdpalab/driver-core';
 import type { Process } from '@vdpalab/fs';
+import type { MmStruct } from '@vdpalab/mm';
 import type { Loader, ModuleImage } from '@vdpalab/loader';
 import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
 import type { Logger } from 'pino';
@@ -46,6 +47,8 @@ export interface UserOptions {
   /** CAP_* numbers; absent: all for uid 0, none for others. */
   readonly caps?: readonly number[];
   readonly cwd?: string;
+  /** Its address space; a new one when absent. */
+  readonly mm?: MmStruct;
 }
 
 /** A task did not come to its end, because nothing in the lab can run any more. */
@@ -223,10 +226,11 @@ export class Lab {
 
   /** A process that lives on: the caller runs its tasks with {@link as} and ends it with {@link exitProcess}. Inside a task. */
   spawnProcess(comm: string, options: UserOptions = {}): UserProcess {
-    const { uid, gid, caps, cwd } = options;
+    const { uid, gid, caps, cwd, mm } = options;
     const proc = this.symbol('process_create')(comm, {
       ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }),
       ...(caps === undefined ? {} : { caps }), ...(cwd === undefined ? {} : { cwd }),
+      ...(mm === undefined ? {} : { mm }),
     });
     return this.processOf(proc);
   }

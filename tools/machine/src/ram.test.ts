@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HIGH_RAM_BASE, LOW_RAM_END } from './memory-map.ts';
-import { PhysicalMemory, mappedRegion, pcRegions, wasmRegion } from './ram.ts';
+import { PhysicalMemory, mappedRegion, pcRegions, remoteRegion, wasmRegion } from './ram.ts';
 
 const GIB = 0x4000_0000;
 
@@ -90,4 +90,19 @@ describe('PhysicalMemory', () => {
     expect(() => ram.detach(wasmRegion(4096, 8192))).toThrow('not attached');
     expect([ram.generation, ram.regions.length]).toEqual([generation, 1]);
   });
+});
+
+it('a remote region has views of a mirror, and its owner behind it', () => {
+  const owner = new Uint8Array(8192).fill(5);
+  const region = remoteRegion(4096, 8192, (mirror) => ({
+    pull: (offset, length) => void mirror.set(owner.subarray(offset, offset + length), offset) as undefined,
+    push: (offset, length) => void owner.set(mirror.subarray(offset, offset + length), offset) as undefined,
+  }));
+  expect([region.kind, region.memory, region.u8[10]]).toEqual(['remote', null, 0]);
+  region.remote?.pull(8, 4);
+  expect([region.u8[7], region.u8[8], region.u8[11], region.u8[12]]).toEqual([0, 5, 5, 0]);
+  region.u32[1024] = 0x0403_0201;
+  region.remote?.push(4096, 2);
+  expect([...owner.subarray(4096, 4099)]).toEqual([1, 2, 5]);
+  expect(() => remoteRegion(1, 8192, () => region.remote!)).toThrow(RangeError);
 });

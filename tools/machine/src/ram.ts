@@ -42,8 +42,8 @@ export function mappedRegion(base: number, size: number, buffer: ArrayBufferLike
  */
 export function remoteRegion(base: number, size: number, source: (mirror: Uint8Array) => RemoteMemory): RamRegion {
   checkRange(base, size);
-  const memory = sharedMemory(size);
-  const region = regionOf(base, size, 'remote', memory.buffer, 0, memory);
+  // No WebAssembly memory: those reserve many times their size, and there may be many regions.
+  const region = regionOf(base, size, 'remote', new SharedArrayBuffer(size), 0, null);
   return { ...region, remote: source(region.u8) };
 }
 
@@ -101,13 +101,18 @@ export class PhysicalMemory implements Ram {
   find(pa: number, len: number): RamRegion | null {
     const { last } = this;
     if (last !== null && pa >= last.base && len >= 0 && pa + len <= last.base + last.size) return last;
-    for (const region of this.sorted) {
-      if (pa >= region.base && len >= 0 && pa + len <= region.base + region.size) {
-        this.last = region;
-        return region;
-      }
+    const { sorted } = this;
+    let low = 0;
+    let high = sorted.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (sorted[middle]!.base <= pa) low = middle + 1;
+      else high = middle;
     }
-    return null;
+    const region = sorted[low - 1];
+    if (region === undefined || !(len >= 0 && pa + len <= region.base + region.size)) return null;
+    this.last = region;
+    return region;
   }
 
   view(pa: number, len: number): Uint8Array {

@@ -40,6 +40,7 @@ export const memoryRules = {
   'mm.map.space': ['The address space has no free range of that length.', 'Unmap something.', 'mm/mmap.c unmapped_area_topdown'],
   'mm.map.type': ['A mapping is MAP_SHARED or MAP_PRIVATE.', 'Give one of both.', 'mm/mmap.c do_mmap'],
   'mm.pin.page': ['A page that is pinned is mapped, and writable where the pin writes.', 'Map the memory before handing it to a device.', 'mm/gup.c __get_user_pages'],
+  'mm.pin.region': ['The pages of a process outside become a region of memory when they are pinned.', 'Pin less at once: the host has no room for a mirror of that size.', 'mm/gup.c __get_user_pages'],
   'mm.unmap.address': ['munmap takes page-aligned addresses.', 'Give a multiple of 4096.', 'mm/mmap.c do_mas_munmap'],
   'mm.unmap.length': ['munmap takes a length above 0 inside the address space.', 'Give the length of the mapping.', 'mm/mmap.c do_mas_munmap'],
 } as const satisfies RuleRows;
