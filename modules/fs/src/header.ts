@@ -100,6 +100,8 @@ export interface Node {
   readonly mode: number;
   readonly parent: Node | null;
   readonly ino: number;
+  /** Taken out of the tree; open files of it live on. */
+  readonly removed: boolean;
 }
 
 /** A directory that kernel code made. */
@@ -232,6 +234,18 @@ export interface FsSymbols {
   /** Take the count without sleeping; 0 when it is 0. */
   eventfd_ctx_do_read: (ctx: EventfdCtx) => bigint;
 
+  // ---- by node instead of by path, for file servers, as nfsd calls them ----
+  /** What `stat` tells of a node, and of a removed one told last. Does not sleep. */
+  vfs_getattr: (node: Node, proc: Process) => Stat;
+  /** Text of a symbolic link. Does not sleep. @throws EINVAL for another node */
+  vfs_get_link: (node: Node, proc: Process) => string;
+  /** What is in a directory, in Linux's order for its file system. Does not sleep. */
+  iterate_dir: (dir: DirNode) => readonly { readonly name: string; readonly node: Node }[];
+  /** Open a node. @returns a descriptor. @throws ENOENT for a removed one, EACCES EISDIR ENOTDIR ELOOP ENXIO as open(2) does */
+  dentry_open: (proc: Process, node: Node, flags: number) => Promise<number>;
+  /** Give a process a descriptor of an open file, with a reference of its own: SCM_RIGHTS. @throws EMFILE ESRCH */
+  receive_fd: (proc: Process, file: File) => number;
+
   // ---- processes ----
   /** The process the running task belongs to; `null` for a kernel thread. */
   current: () => Process | null;
@@ -328,6 +342,14 @@ export interface FsSymbols {
    * @throws ECHILD when there is no such child; ERESTARTSYS when a signal came first
    */
   ksys_wait4: (proc: Process, pid: number, options: number) => Promise<{ readonly pid: number; readonly status: number } | null>;
+  /**
+   * End the task's interruptible sleep with ERESTARTSYS, no signal being sent; kept for its next one when it is in none.
+   *
+   * @see `set_notify_signal` in include/linux/sched/signal.h
+   */
+  set_notify_signal: (task: Task) => Atomic;
+  /** Forget what set_notify_signal has set for the running task. @returns whether it was set */
+  clear_notify_signal: () => boolean;
   sock_register: (family: SocketFamily) => Atomic;
   sock_unregister: (family: number) => Atomic;
 

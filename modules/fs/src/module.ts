@@ -43,7 +43,7 @@ export default defineModule({
   ],
   exports: [
     'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'register_blkdev', 'unregister_blkdev', 'fget', 'fput', 'get_file', 'current',
-    'capable', 'sock_register', 'sock_unregister', 'proc_create',
+    'capable', 'sock_register', 'sock_unregister', 'proc_create', 'vfs_get_link', 'iterate_dir', 'dentry_open',
   ],
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',
@@ -57,7 +57,7 @@ export default defineModule({
     'ksys_readdir', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink', 'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_access',
     'ksys_chmod', 'ksys_chown', 'ksys_utimes',
     'ksys_socket', 'ksys_bind', 'ksys_sendmsg', 'ksys_recvmsg',
-    'ksys_getsockname', 'ksys_setsockopt', 'fs_leftovers',
+    'ksys_getsockname', 'ksys_setsockopt', 'vfs_getattr', 'receive_fd', 'set_notify_signal', 'clear_notify_signal', 'fs_leftovers',
   ],
 
   module_init(k) {
@@ -70,10 +70,10 @@ export default defineModule({
     const walker = createWalker(roots.root);
     const files = createOpenFiles(k);
     const fputs = createDelayedFput(k, files);
-    const { nap, isNapping } = createNaps(k, () => {
+    const { nap, isNapping, symbols: notices } = createNaps(k, () => {
       const proc = processes.symbols.current();
       return proc !== null && processImpl(proc).pending.size > 0;
-    });
+    }, (task) => machine.sched.wake(task));
     const chrdevs = createChrdevs();
     const blkdevs = createBlkdevs(BLOCK_MAJORS);
     const devtmpfs = createDevtmpfs(roots.dev, make, makeDirs);
@@ -95,13 +95,14 @@ export default defineModule({
 
     return {
       ksymtab: {
-        ...kernfs, ...proc, ...chrdevs.symbols, ...blkdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols,
+        ...kernfs, ...proc, ...chrdevs.symbols, ...blkdevs.symbols, ...devtmpfs.symbols, ...eventfds.symbols, ...sockets.symbols, ...processes.symbols, ...signals.symbols, ...notices,
         ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots, seconds),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
         wait_event_interruptible: nap,
         fget: files.fget,
         fput: files.fput,
         get_file: files.get_file,
+        receive_fd: files.receive_fd,
         fs_leftovers: () => [
           ...files.all().map((file) => `open file ${file.path}: ${file.count} references, opened by ${file.opener}`),
           ...eventfds.leftovers(),

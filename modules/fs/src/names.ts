@@ -2,6 +2,7 @@
 import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
 import type { FsSymbols, Process, Stat } from './header.ts';
+import { treeDir, treeNode } from './kernfs.ts';
 import type { NodeMaker, Roots } from './kernfs.ts';
 import { inKernfsOrder, inProcOrder, newestFirst } from './name-order.ts';
 import { isOrdinary } from './path.ts';
@@ -13,7 +14,7 @@ import type { TreeNode } from './tree.ts';
 
 type NameSymbols = Pick<FsSymbols,
   | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_mknod' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
-  | 'ksys_rename' | 'ksys_access' | 'ksys_chmod' | 'ksys_chown' | 'ksys_utimes'>;
+  | 'ksys_rename' | 'ksys_access' | 'ksys_chmod' | 'ksys_chown' | 'ksys_utimes' | 'vfs_getattr' | 'vfs_get_link' | 'iterate_dir'>;
 
 /** Make the calls on names of one kernel. */
 export function createNames(walker: Walker, make: NodeMaker, roots: Roots, seconds: () => number): NameSymbols {
@@ -53,7 +54,8 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots, secon
 
   function statOf(node: TreeNode, proc: Process): Stat {
     const isDir = node instanceof DirTreeNode;
-    const subdirs = isDir ? [...node.children.values()].filter((child) => child instanceof DirTreeNode).length : 0;
+    let subdirs = 0;
+    if (isDir) for (const child of node.children.values()) if (child instanceof DirTreeNode) subdirs++;
     return {
       ino: node.ino,
       kind: node.kind,
@@ -130,10 +132,17 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots, secon
 
   return {
     ksys_stat: async (proc, path, followLink) => statOf(walker.lookup(proc, path, followLink), proc),
-    ksys_readlink: async (proc, path) => {
-      const node = walker.lookup(proc, path, false);
-      if (!(node instanceof LinkTreeNode)) throw fail('EINVAL', 'readlink.kind', `${pathOf(node)} is no symbolic link`);
-      return node.text(proc);
+    ksys_readlink: async (proc, path) => linkText(walker.lookup(proc, path, false), proc),
+    vfs_getattr: (node, proc) => statOf(treeNode(node), proc),
+    vfs_get_link: (node, proc) => linkText(treeNode(node), proc),
+    iterate_dir: (given) => {
+      const dir = treeDir(given);
+      const entries: { name: string; node: TreeNode }[] = [];
+      for (const name of listing(dir)) {
+        const node = dir.child(name);
+        if (node !== null) entries.push({ name, node });
+      }
+      return entries;
     },
     ksys_readdir: async (proc, path) => {
       const dir = walker.lookupDir(proc, path);
@@ -177,6 +186,11 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots, secon
     ksys_rmdir: async (proc, path) => detach(rmdirTarget(proc, path)),
     ksys_rename: async (proc, from, to) => rename(proc, from, to),
   };
+}
+
+function linkText(node: TreeNode, reader: Process): string {
+  if (!(node instanceof LinkTreeNode)) throw fail('EINVAL', 'readlink.kind', `${pathOf(node)} is no symbolic link`);
+  return node.text(reader);
 }
 
 function sizeOf(node: TreeNode, proc: Process): number {

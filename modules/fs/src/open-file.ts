@@ -5,6 +5,7 @@ import {
 } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
 import type { File, FileOperations, Process } from './header.ts';
+import { processImpl } from './process.ts';
 import type { ProcessImpl } from './process.ts';
 import type { TreeNode } from './tree.ts';
 
@@ -85,6 +86,7 @@ export interface OpenFiles {
   readonly fget: (proc: Process, fd: number) => OpenFile;
   readonly fput: (file: File) => Promise<void>;
   readonly get_file: (file: File) => Atomic;
+  readonly receive_fd: (proc: Process, file: File) => number;
   readonly all: () => readonly OpenFile[];
 }
 
@@ -141,6 +143,22 @@ export function createOpenFiles(k: Pick<KernelSymbols, 'try_module_get' | 'modul
     return fd;
   }
 
+  function reserve(proc: ProcessImpl): number {
+    if (proc.exited) throw fail('ESRCH', 'process.exited', `process ${proc.pid} has exited`);
+    const limit = proc.rlimits.get(RLIMIT_NOFILE) ?? Infinity;
+    let fd = 0;
+    while (proc.files.has(fd) || proc.reserved.has(fd)) fd++;
+    if (fd >= limit) throw fail('EMFILE', 'file.limit', `process ${proc.pid}: descriptor ${fd}, RLIMIT_NOFILE ${limit}`);
+    proc.reserved.add(fd);
+    return fd;
+  }
+
+  function get_file(given: File): Atomic {
+    const file = openFile(given);
+    if (file.count <= 0) throw new Error(`get_file of ${file.path}: nobody holds it`);
+    file.count++;
+  }
+
   return {
     create: (init, proc) => {
       const file = new OpenFile(init, `process ${proc.pid} (${proc.comm})`);
@@ -149,15 +167,7 @@ export function createOpenFiles(k: Pick<KernelSymbols, 'try_module_get' | 'modul
     },
     hold,
     unhold,
-    reserve: (proc) => {
-      if (proc.exited) throw fail('ESRCH', 'process.exited', `process ${proc.pid} has exited`);
-      const limit = proc.rlimits.get(RLIMIT_NOFILE) ?? Infinity;
-      let fd = 0;
-      while (proc.files.has(fd) || proc.reserved.has(fd)) fd++;
-      if (fd >= limit) throw fail('EMFILE', 'file.limit', `process ${proc.pid}: descriptor ${fd}, RLIMIT_NOFILE ${limit}`);
-      proc.reserved.add(fd);
-      return fd;
-    },
+    reserve,
     unreserve: (proc, fd) => {
       proc.reserved.delete(fd);
     },
@@ -188,10 +198,12 @@ export function createOpenFiles(k: Pick<KernelSymbols, 'try_module_get' | 'modul
       return file;
     },
     fput,
-    get_file: (given): Atomic => {
-      const file = openFile(given);
-      if (file.count <= 0) throw new Error(`get_file of ${file.path}: nobody holds it`);
-      file.count++;
+    get_file,
+    receive_fd: (given, file) => {
+      const proc = processImpl(given);
+      const fd = reserve(proc);
+      get_file(file);
+      return installNow(proc, fd, openFile(file));
     },
     all: () => [...open],
   };

@@ -5,6 +5,7 @@ import {
 import type { Chrdevs } from './chrdev.ts';
 import { fail } from './fail.ts';
 import type { FileOperations, FsSymbols } from './header.ts';
+import { treeNode } from './kernfs.ts';
 import type { NodeMaker } from './kernfs.ts';
 import { memoryContent } from './memory-file.ts';
 import type { OpenFile, OpenFileInit, OpenFiles } from './open-file.ts';
@@ -31,7 +32,7 @@ const directoryOps: FileOperations = {
 /** Make the open call of one kernel. */
 export function createOpen(
   walker: Walker, make: NodeMaker, files: OpenFiles, chrdevs: Chrdevs, blkdevs: Pick<Chrdevs, 'find'>,
-): Pick<FsSymbols, 'ksys_open'> {
+): Pick<FsSymbols, 'ksys_open' | 'dentry_open'> {
   /** @throws ENOENT EACCES EISDIR as the directory's file system does */
   function create(found: Found, proc: ProcessImpl, mode: number): FileTreeNode {
     const { parent, name } = found;
@@ -94,6 +95,10 @@ export function createOpen(
   async function openPath(proc: ProcessImpl, path: string, flags: number, mode: number): Promise<OpenFile> {
     const { node, made } = resolve(proc, path, flags, mode);
     if (!made) checkAccess(node, proc, flags);
+    return openNode(proc, node, made ? flags & ~O_TRUNC : flags);
+  }
+
+  async function openNode(proc: ProcessImpl, node: TreeNode, flags: number): Promise<OpenFile> {
     const file = files.create(describe(node, flags), proc);
     try {
       await file.ops.open?.(file, proc);
@@ -101,19 +106,31 @@ export function createOpen(
       files.abandon(file); // not opened, so not released
       throw error;
     }
-    if ((flags & O_TRUNC) !== 0 && !made && node instanceof FileTreeNode) node.content.truncate?.();
+    if ((flags & O_TRUNC) !== 0 && node instanceof FileTreeNode) node.content.truncate?.();
     return file;
+  }
+
+  /** Give what `open` opens the lowest free descriptor. */
+  async function install(proc: ProcessImpl, open: () => Promise<OpenFile>): Promise<number> {
+    const fd = files.reserve(proc);
+    try {
+      return await files.install(proc, fd, await open());
+    } finally {
+      files.unreserve(proc, fd);
+    }
   }
 
   return {
     ksys_open: async (given, path, flags, mode = 0o666) => {
       const proc = processImpl(given);
-      const fd = files.reserve(proc);
-      try {
-        return await files.install(proc, fd, await openPath(proc, path, flags, mode));
-      } finally {
-        files.unreserve(proc, fd);
-      }
+      return install(proc, () => openPath(proc, path, flags, mode));
+    },
+    dentry_open: async (given, at, flags) => {
+      const proc = processImpl(given);
+      const node = treeNode(at);
+      if (node.removed) throw fail('ENOENT', 'open.removed', `${pathOf(node)} was removed`);
+      checkAccess(node, proc, flags);
+      return install(proc, () => openNode(proc, node, flags));
     },
   };
 }

@@ -10,6 +10,7 @@ export * from './errno.ts';
 export * from './eventfd.ts';
 export * from './fcntl.ts';
 export * from './fs.ts';
+export * from './fuse.ts';
 export * from './genetlink.ts';
 export * from './if.ts';
 export * from './if_arp.ts';

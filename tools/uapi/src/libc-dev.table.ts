@@ -11,6 +11,7 @@ import * as errno from './errno.ts';
 import * as eventfd from './eventfd.ts';
 import * as fcntl from './fcntl.ts';
 import * as fs from './fs.ts';
+import * as fuse from './fuse.ts';
 import * as genetlink from './genetlink.ts';
 import * as if_ from './if.ts';
 import * as if_arp from './if_arp.ts';
@@ -79,6 +80,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   eventfd: { exports: eventfd, includes: ['sys/eventfd.h'] },
   fcntl: linux(fcntl, 'fcntl'),
   fs: linux(fs, 'fs'),
+  fuse: linux(fuse, 'fuse'),
   genetlink: linux(genetlink, 'genetlink'),
   if: linux(if_, 'if'),
   if_arp: { exports: if_arp, includes: ['sys/socket.h', 'linux/if_arp.h'] },

@@ -56,6 +56,7 @@ export const fsRules = {
   'fs.open.missing': ['The last name of the path is not there.', 'Take a name that `ls` on the directory shows.', 'fs/namei.c lookup_open'],
   'fs.open.nofollow': ['O_NOFOLLOW opens no symbolic links.', 'Open what the link points to.', 'fs/namei.c do_open'],
   'fs.open.write': ['A directory is not opened for writing.', 'Name a file in it.', 'fs/namei.c may_open'],
+  'fs.open.removed': ['The node was taken out of the tree after it was looked up.', 'Look the name up again.', 'fs/kernfs/dir.c kernfs_dop_revalidate'],
   'fs.path.empty': ['A path has at least one character.', 'Give a path; a variable may be empty.', 'fs/namei.c getname_flags'],
   'fs.path.length': ['A path has at most 4095 bytes.', 'Change the directory first, and use a shorter path.', 'fs/namei.c getname_flags'],
   'fs.path.links': ['A path leads through at most 40 links.', 'Look for links that point to each other.', 'fs/namei.c nd_jump_link'],
