@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 /** The `vdpalab` command. */
+import { MountError } from '@vdpalab/fusefs';
 import { FaultRuleError, LabFileError } from '@vdpalab/lab';
 import { LauncherError } from '@vdpalab/launcher';
 import { TranscriptError } from '@vdpalab/shell';
@@ -21,6 +22,7 @@ try {
 } catch (error) {
   const isInput = error instanceof LabFileError || error instanceof TranscriptError || error instanceof QuestionError
     || error instanceof UnknownRuleError || error instanceof FaultRuleError || error instanceof LauncherError
+    || error instanceof MountError
     || (error as { code?: string }).code === 'ENOENT';
   err(`vdpalab: ${isInput ? (error as Error).message : (error as Error).stack ?? String(error)}\n`);
   process.exitCode = error instanceof LauncherError ? error.status : isInput ? BAD_INPUT : BUG;

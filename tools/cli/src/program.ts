@@ -6,6 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { execProgram } from './commands/exec.ts';
 import { explainAll } from './commands/explain.ts';
 import { addGraph } from './commands/graph-command.ts';
+import { mountCommand } from './commands/mount.ts';
 import { recordScript } from './commands/record.ts';
 import { runTranscript } from './commands/run.ts';
 import { interactive } from './commands/shell.ts';
@@ -122,6 +123,16 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   program.command('status')
     .description('list the labs that are up')
     .action(async () => exit(await status({ out, err })));
+
+  program.command('mount')
+    .description("show a lab's files in an empty directory of the host, until Ctrl-C or umount; needs root and /dev/fuse")
+    .argument('<dir>')
+    .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption()).addOption(failOption())
+    .addOption(new Option('--devices <kind>', 'device nodes as regular files, which take ioctls, or as devices, to be looked at').choices(['file', 'device']).default('file'))
+    .action(async (dir: string, options: { lab?: string; seed?: number; fail?: string[]; devices: 'file' | 'device' }) => {
+      const left = await mountCommand(dir, { ...options, out, err });
+      exit(left.length === 0 ? 0 : DIFFERS);
+    });
 
   program.command('watch')
     .description('load a module into a lab and, whenever its source changes, build it, load the new one and play a scenario again')

@@ -1,2 +1,9 @@
-/** The lab's files as a file system of the host, over the raw FUSE protocol. */
-export {};
+/** The lab's tree as a file system of the host, over FUSE. */
+export type { DeviceNodes } from './attributes.ts';
+export { LabFs } from './lab-fs.ts';
+export type { LabFsOptions } from './lab-fs.ts';
+export { mountLab } from './mount-lab.ts';
+export type { LabMountOptions } from './mount-lab.ts';
+export { MountError, mountFuse } from './mount.ts';
+export type { Mounted, MountOptions } from './mount.ts';
+export type { FuseHandlers, SessionEnd } from './session.ts';

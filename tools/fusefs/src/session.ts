@@ -1,0 +1,171 @@
+/** One connection to the host's kernel: reads requests, has them answered, each as it comes and none waiting for another. */
+import { read as fsRead } from 'node:fs';
+import {
+  EIO, ENOSYS, FUSE_ABORT_ERROR, FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BATCH_FORGET, FUSE_BIG_WRITES, FUSE_DESTROY, FUSE_FORGET, FUSE_INIT,
+  FUSE_INTERRUPT, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_MAX_PAGES, FUSE_PARALLEL_DIROPS, EPROTO, fuse_init_in,
+} from '@vdpalab/uapi';
+import { errnoOf } from './errno.ts';
+import { Replies } from './reply.ts';
+import { Arguments } from './request.ts';
+import type { FuseRequest } from './request.ts';
+
+/** Bytes one READ or WRITE moves at most. */
+export const MAX_TRANSFER = 128 * 1024;
+/** Bytes of a request's head and of whatever goes before the data of a WRITE. */
+const HEAD_ROOM = 4096;
+const PAGE_SIZE = 4096;
+
+/**
+ * Answers requests.
+ *
+ * A handler reads `args` before it first awaits, and answers through `reply`; what it throws becomes the answer. One
+ * that returns without having answered leaves its caller waiting, so it must not.
+ */
+export interface FuseHandlers {
+  /** By opcode; absent ones are answered with ENOSYS. */
+  readonly [opcode: number]: ((request: FuseRequest, args: Arguments, reply: Replies) => Promise<void> | undefined) | undefined;
+}
+
+/** What a session tells. */
+export interface SessionEvents {
+  /** A handler's fault, or the protocol's. */
+  readonly onBug: (text: string) => void;
+}
+
+/** How a session ended. */
+export type SessionEnd = 'unmounted' | 'aborted';
+
+/** Why read() on /dev/fuse is to be called again: it was interrupted, or the request was withdrawn. */
+const AGAIN: ReadonlySet<string> = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
+
+/** A session over one open /dev/fuse that is mounted already. */
+export class FuseSession {
+  /** Settles when the kernel has ended the connection. */
+  readonly ended: Promise<SessionEnd>;
+  readonly replies: Replies;
+  readonly #fd: number;
+  readonly #handlers: FuseHandlers;
+  readonly #events: SessionEvents;
+  readonly #buffer = Buffer.alloc(MAX_TRANSFER + HEAD_ROOM);
+  readonly #args = new Arguments(this.#buffer);
+  /** Requests that are not answered yet, by number. */
+  readonly #underWay = new Map<number, FuseRequest>();
+  #end: (how: SessionEnd) => void = () => {};
+
+  constructor(fd: number, handlers: FuseHandlers, events: SessionEvents) {
+    this.#fd = fd;
+    this.#handlers = handlers;
+    this.#events = events;
+    this.replies = new Replies(fd, MAX_TRANSFER + HEAD_ROOM, events.onBug);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+  }
+
+  /** Begin to serve. */
+  start(): void {
+    this.#next();
+  }
+
+  /** Requests that wait for an answer now. */
+  get pending(): number {
+    return this.#underWay.size;
+  }
+
+  #next(): void {
+    fsRead(this.#fd, this.#buffer, 0, this.#buffer.length, null, this.#arrived);
+  }
+
+  readonly #arrived = (error: NodeJS.ErrnoException | null, length: number): void => {
+    if (error !== null) {
+      if (AGAIN.has(error.code ?? '')) {
+        this.#next();
+        return;
+      }
+      // The kernel has dropped all requests: whoever sleeps for one need not.
+      for (const request of this.#underWay.values()) interrupt(request);
+      this.#end(error.code === 'ENODEV' ? 'unmounted' : 'aborted');
+      return;
+    }
+    this.#dispatch(length);
+    this.#next();
+  };
+
+  #dispatch(length: number): void {
+    const request = this.#args.begin(length);
+    switch (request.opcode) {
+      case FUSE_INIT: {
+        this.#init(request);
+        return;
+      }
+      case FUSE_INTERRUPT: {
+        const target = this.#underWay.get(this.#args.u64(0));
+        if (target !== undefined) interrupt(target);
+        return;
+      }
+      case FUSE_DESTROY: {
+        this.replies.error(request.unique, 0);
+        return;
+      }
+      default:
+    }
+    const silent = request.opcode === FUSE_FORGET || request.opcode === FUSE_BATCH_FORGET;
+    const handler = this.#handlers[request.opcode];
+    if (handler === undefined) {
+      if (!silent) this.replies.error(request.unique, ENOSYS);
+      return;
+    }
+    try {
+      const answered = handler(request, this.#args, this.replies);
+      if (answered !== undefined) this.#follow(request, answered);
+    } catch (thrown) {
+      this.#refuse(request, thrown);
+    }
+  }
+
+  #follow(request: FuseRequest, answered: Promise<void>): void {
+    this.#underWay.set(request.unique, request);
+    answered.then(() => {
+      this.#underWay.delete(request.unique);
+    }, (thrown: unknown) => {
+      this.#underWay.delete(request.unique);
+      this.#refuse(request, thrown);
+    });
+  }
+
+  #refuse(request: FuseRequest, thrown: unknown): void {
+    const errno = errnoOf(thrown);
+    if (errno === null) this.#events.onBug(`fuse: request of kind ${request.opcode}: ${thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown)}`);
+    this.replies.error(request.unique, errno ?? EIO);
+  }
+
+  /** Settle how to talk. What needs no flag: entries and attributes are never kept, and no page is cached. */
+  #init(request: FuseRequest): void {
+    const { offsets } = fuse_init_in;
+    const args = this.#args;
+    const major = args.u32(offsets.major);
+    if (major < FUSE_KERNEL_VERSION) {
+      this.#events.onBug(`fuse: the kernel speaks version ${major}, not ${FUSE_KERNEL_VERSION}`);
+      this.replies.error(request.unique, EPROTO);
+      return;
+    }
+    const wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_ABORT_ERROR | FUSE_MAX_PAGES;
+    this.replies.init(request.unique, {
+      major: FUSE_KERNEL_VERSION,
+      minor: FUSE_KERNEL_MINOR_VERSION,
+      max_readahead: 0,
+      // Never FUSE_DIRECT_IO_ALLOW_MMAP: a shared mapping must be refused, as it would show pages that nobody keeps up to date.
+      flags: args.u32(offsets.flags) & wanted,
+      max_background: 64,
+      congestion_threshold: 48,
+      max_write: MAX_TRANSFER,
+      time_gran: 1_000_000_000,
+      max_pages: MAX_TRANSFER / PAGE_SIZE,
+    });
+  }
+}
+
+function interrupt(request: FuseRequest): void {
+  request.interrupted = true;
+  request.onInterrupt?.();
+}
