@@ -71,7 +71,7 @@ it('gives a process with a vDPA device a host to talk to: ARP, and files in both
   const data = Uint8Array.from({ length: 20_000 }, (_, i) => (i * i) >> 3);
   await client.put('up', data);
   const responder = world.lab.pci.responders.get('responder')!;
-  expect(Buffer.compare(responder.tftp.files.get('up')!, data)).toBe(0);
+  expect(Buffer.compare(responder.files.get('up')!, data)).toBe(0);
   expect(Buffer.compare(await client.get('up'), data)).toBe(0);
   expect(responder.counters).toMatchObject({ arp: 1, foreign: 0, malformed: 0, corrupt: 0 });
 

@@ -105,14 +105,14 @@ const responder = z.strictObject({
   mac: mac.default('52:54:00:00:00:fe'),
   ip: ipv4.default('10.0.0.1'),
   files: z.record(z.string().min(1), z.string()).default({})
-    .describe('what its TFTP server has: host files by name, their paths relative to the lab file'),
+    .describe('files it has: host files by name, their paths relative to the lab file'),
   capacity: size.default(64 * 1024 ** 2).describe('of all its files, those it is sent included'),
 });
 
 const network = z.strictObject({
   name: z.string().min(1),
   kind: z.enum(['switch', 'wire']).default('switch'),
-  responders: z.array(responder).default([]).describe('hosts that answer ARP and ping, and give and take files by TFTP'),
+  responders: z.array(responder).default([]).describe('hosts that answer ARP and ping, and give and take files by TFTP and HTTP'),
 });
 
 /** The whole lab file. */

@@ -289,6 +289,7 @@ export class Lab {
   async close(): Promise<string[]> {
     if (this.#closed) return [];
     this.#closed = true;
+    for (const responder of this.pci.responders.values()) responder.stop();
     const left: string[] = [];
     const stage = async (what: string, body: () => Promise<void>): Promise<void> => {
       try {

@@ -83,7 +83,7 @@ export function createPciHost(hw: HwMachine, pci: PciConfig, networks: readonly 
     for (const config of configs) {
       const port = byName.get(name)?.attach(config.name) ?? null;
       if (port === null) throw new RangeError(`responder ${config.name}: no end of ${name} is free`);
-      responders.set(config.name, new Responder(config, port, () => hw.sched.now));
+      responders.set(config.name, new Responder(config, port, hw.sched));
     }
   }
   const host = new PciBusHost(hw);

@@ -1,4 +1,4 @@
-/** Hosts that answer: ARP, ping, TFTP. */
+/** Hosts that answer: ARP, ping, TFTP, HTTP. */
 export { readPacket, udpFrame } from './packet.ts';
 export type { Ignored, Packet, Station } from './packet.ts';
 export { Responder } from './responder.ts';

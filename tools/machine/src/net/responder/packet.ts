@@ -1,12 +1,15 @@
-/** Ethernet, ARP, IPv4, ICMP and UDP: what a responder reads and writes. Offsets are from the frame's first byte. */
+/** Ethernet, ARP, IPv4, ICMP, UDP and TCP: what a responder reads and writes. Offsets are from the frame's first byte. */
 
 export const ETHERNET_HEADER = 14;
 export const IPV4_HEADER = 20;
 export const UDP_HEADER = 8;
+/** Without options. */
+export const TCP_HEADER = 20;
 const ARP_SIZE = 28;
 const ETHERTYPE_IPV4 = 0x0800;
 const ETHERTYPE_ARP = 0x0806;
 const IPPROTO_ICMP = 1;
+const IPPROTO_TCP = 6;
 const IPPROTO_UDP = 17;
 const ARP_REQUEST = 1;
 const ARP_REPLY = 2;
@@ -24,11 +27,38 @@ export interface Station {
   readonly ip: Uint8Array;
 }
 
+export const TCP_FIN = 1;
+export const TCP_SYN = 2;
+export const TCP_RST = 4;
+export const TCP_PSH = 8;
+export const TCP_ACK = 16;
+/** Option kinds that have no length. */
+const TCPOPT_EOL = 0;
+const TCPOPT_NOP = 1;
+const TCPOPT_MSS = 2;
+
+/** A TCP segment. */
+export interface Segment {
+  readonly fromPort: number;
+  readonly toPort: number;
+  /** Sequence numbers are 32 bits, unsigned. */
+  readonly seq: number;
+  readonly ack: number;
+  /** TCP_* */
+  readonly flags: number;
+  /** Bytes. */
+  readonly window: number;
+  /** Largest segment the sender takes, in bytes; `null` when it does not say. */
+  readonly mss: number | null;
+  readonly payload: Uint8Array;
+}
+
 /** What a frame says, as far as a responder understands it. */
 export type Packet =
   | { readonly kind: 'arp'; readonly from: Station }
   | { readonly kind: 'echo'; readonly from: Station; readonly message: Uint8Array }
-  | { readonly kind: 'udp'; readonly from: Station; readonly fromPort: number; readonly toPort: number; readonly payload: Uint8Array };
+  | { readonly kind: 'udp'; readonly from: Station; readonly fromPort: number; readonly toPort: number; readonly payload: Uint8Array }
+  | { readonly kind: 'tcp'; readonly from: Station; readonly segment: Segment };
 
 /** Why a frame gets no answer. */
 export type Ignored =
@@ -76,13 +106,38 @@ function readIpv4(frame: Uint8Array, me: Station): Packet | Ignored {
     if (checksum(body) !== 0) return 'corrupt';
     return body[0] === ICMP_ECHO && body[1] === 0 ? { kind: 'echo', from, message: body } : 'foreign';
   }
+  if (ip[9] === IPPROTO_TCP) {
+    const segment = readSegment(body, from, me);
+    return typeof segment === 'string' ? segment : { kind: 'tcp', from, segment };
+  }
   if (ip[9] !== IPPROTO_UDP) return 'foreign';
   if (body.length < UDP_HEADER) return 'malformed';
   const length = be16(body, 4);
   if (length < UDP_HEADER || length > body.length) return 'malformed';
   const datagram = body.subarray(0, length);
-  if (be16(body, 6) !== 0 && checksum(datagram, pseudoHeader(from.ip, me.ip, length)) !== 0) return 'corrupt';
+  if (be16(body, 6) !== 0 && checksum(datagram, pseudoHeader(from.ip, me.ip, IPPROTO_UDP, length)) !== 0) return 'corrupt';
   return { kind: 'udp', from, fromPort: be16(body, 0), toPort: be16(body, 2), payload: datagram.subarray(UDP_HEADER) };
+}
+
+function readSegment(body: Uint8Array, from: Station, me: Station): Segment | Ignored {
+  if (body.length < TCP_HEADER) return 'malformed';
+  const header = (body[12]! >> 4) * 4;
+  if (header < TCP_HEADER || header > body.length) return 'malformed';
+  if (checksum(body, pseudoHeader(from.ip, me.ip, IPPROTO_TCP, body.length)) !== 0) return 'corrupt';
+  return {
+    fromPort: be16(body, 0), toPort: be16(body, 2), seq: be32(body, 4), ack: be32(body, 8), flags: body[13]! & 0x3f,
+    window: be16(body, 14), mss: mssOption(body.subarray(TCP_HEADER, header)), payload: body.subarray(header),
+  };
+}
+
+function mssOption(options: Uint8Array): number | null {
+  for (let i = 0; i < options.length && options[i] !== TCPOPT_EOL;) {
+    const length = options[i] === TCPOPT_NOP ? 1 : (options[i + 1] ?? 0);
+    if (options[i] === TCPOPT_MSS && length === 4 && i + 4 <= options.length) return be16(options, i + 2);
+    if (options[i] !== TCPOPT_NOP && length < 2) return null;
+    i += length;
+  }
+  return null;
 }
 
 /** Say where an address is. */
@@ -111,8 +166,29 @@ export function udpFrame(me: Station, fromPort: number, to: Station, toPort: num
   put16(body, 2, toPort);
   put16(body, 4, length);
   body.set(payload, UDP_HEADER);
-  const sum = checksum(body, pseudoHeader(me.ip, to.ip, length));
+  const sum = checksum(body, pseudoHeader(me.ip, to.ip, IPPROTO_UDP, length));
   put16(body, 6, sum === 0 ? 0xffff : sum); // 0 would mean: none
+  return frame;
+}
+
+/** A TCP segment as a frame. */
+export function tcpFrame(me: Station, to: Station, segment: Segment): Uint8Array {
+  const { mss, payload } = segment;
+  const header = TCP_HEADER + (mss === null ? 0 : 4);
+  const { frame, body } = ipv4(me, to, IPPROTO_TCP, header + payload.length);
+  put16(body, 0, segment.fromPort);
+  put16(body, 2, segment.toPort);
+  put32(body, 4, segment.seq);
+  put32(body, 8, segment.ack);
+  body[12] = (header / 4) << 4;
+  body[13] = segment.flags;
+  put16(body, 14, segment.window);
+  if (mss !== null) {
+    body.set([TCPOPT_MSS, 4], TCP_HEADER);
+    put16(body, TCP_HEADER + 2, mss);
+  }
+  body.set(payload, header);
+  put16(body, 16, checksum(body, pseudoHeader(me.ip, to.ip, IPPROTO_TCP, body.length)));
   return frame;
 }
 
@@ -136,9 +212,9 @@ function ethernet(frame: Uint8Array, me: Station, to: Station, type: number): un
   put16(frame, 12, type);
 }
 
-/** Sum of what UDP's checksum covers besides the datagram. */
-function pseudoHeader(from: Uint8Array, to: Uint8Array, length: number): number {
-  return be16(from, 0) + be16(from, 2) + be16(to, 0) + be16(to, 2) + IPPROTO_UDP + length;
+/** Sum of what the checksums of UDP and TCP cover besides the message. */
+function pseudoHeader(from: Uint8Array, to: Uint8Array, protocol: number, length: number): number {
+  return be16(from, 0) + be16(from, 2) + be16(to, 0) + be16(to, 2) + protocol + length;
 }
 
 /**
@@ -162,6 +238,15 @@ export function be16(bytes: Uint8Array, at: number): number {
 export function put16(bytes: Uint8Array, at: number, value: number): undefined {
   bytes[at] = value >> 8;
   bytes[at + 1] = value & 0xff;
+}
+
+function be32(bytes: Uint8Array, at: number): number {
+  return be16(bytes, at) * 0x1_0000 + be16(bytes, at + 2);
+}
+
+function put32(bytes: Uint8Array, at: number, value: number): undefined {
+  put16(bytes, at, value >>> 16);
+  put16(bytes, at + 2, value & 0xffff);
 }
 
 function same(a: Uint8Array, b: Uint8Array): boolean {

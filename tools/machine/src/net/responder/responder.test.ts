@@ -5,7 +5,7 @@ import { DeterministicScheduler } from '../../sched/scheduler.ts';
 import { FRAME_MEMORY, FramePool } from '../frame-pool.ts';
 import { InjectionPort } from '../injection.ts';
 import { EthernetSwitch } from '../switch.ts';
-import { checksum, put16, readPacket, udpFrame } from './packet.ts';
+import { checksum, put16, readPacket, tcpFrame, udpFrame } from './packet.ts';
 import { Responder } from './responder.ts';
 
 const ME = { mac: Uint8Array.of(0x52, 0x54, 0, 0, 0, 0xfe), ip: Uint8Array.of(10, 0, 0, 1) };
@@ -25,7 +25,7 @@ beforeEach(() => {
   const lan = new EthernetSwitch('lan', sched, pool);
   peer = new InjectionPort(lan.attach('peer'));
   responder = new Responder(
-    { name: 'host', mac: '52:54:00:00:00:fe', ip: '10.0.0.1', files: new Map(), capacity: 1024 }, lan.attach('host'), () => sched.now,
+    { name: 'host', mac: '52:54:00:00:00:fe', ip: '10.0.0.1', files: new Map(), capacity: 1024 }, lan.attach('host'), sched,
   );
 });
 
@@ -73,11 +73,11 @@ describe('Responder', () => {
       frame[at] = to;
       return frame;
     };
-    const foreign = [changed(5, 1), reheaded(changed(20, 0x20)), reheaded(changed(33, 2)), fixed(changed(34, 13)), reheaded(changed(23, 6)), changed(12, 0x86)];
+    const foreign = [changed(5, 1), reheaded(changed(20, 0x20)), reheaded(changed(33, 2)), fixed(changed(34, 13)), reheaded(changed(23, 132)), changed(12, 0x86)];
     const malformed = [good.subarray(0, 30), changed(14, 0x65), changed(14, 0x44), changed(17, 200), changed(17, 19), ARP.subarray(0, 40)];
     const corrupt = [changed(26, 1), changed(45, 0)];
     for (const frame of [...foreign, ...malformed, ...corrupt]) expect(await ask(frame)).toEqual([]);
-    expect(responder.counters).toEqual({ arp: 0, echo: 0, udp: 0, foreign: foreign.length, malformed: malformed.length, corrupt: corrupt.length });
+    expect(responder.counters).toEqual({ arp: 0, echo: 0, udp: 0, tcp: 0, foreign: foreign.length, malformed: malformed.length, corrupt: corrupt.length });
   });
 
   it('takes a datagram without a checksum, and none with a wrong one', async () => {
@@ -90,6 +90,21 @@ describe('Responder', () => {
     expect(responder.counters).toMatchObject({ udp: 2, corrupt: 1 });
   });
 
+  it('finds a segment size among other options, and takes options that make no sense for none', () => {
+    const withOptions = (options: string): Uint8Array => {
+      const frame = tcpFrame(PEER, ME, { fromPort: 1, toPort: 2, seq: 0, ack: 0, flags: 2, window: 0, mss: null, payload: bytes(options) });
+      frame[46] = (5 + options.length / 8) << 4;
+      put16(frame, 50, 0);
+      put16(frame, 50, checksum(frame.subarray(34), 2 * 0x0a00 + 10 + 6 + 20 + options.length / 2));
+      return frame;
+    };
+    const mss = (options: string): unknown => (readPacket(withOptions(options), ME) as { segment: { mss: number | null } }).segment.mss;
+    expect(mss('0101 0402 0204 05b4'.replaceAll(' ', ''))).toBe(1460);
+    expect(mss('03000204 05b40000'.replaceAll(' ', ''))).toBeNull();
+    expect(mss('0000020405b40000'.replaceAll(' ', ''))).toBeNull();
+    expect(mss('01010204')).toBeNull();
+  });
+
   it('answers no broadcast but ARP, and nobody on a port without a service', async () => {
     expect(await ask(udpFrame(PEER, 2000, BROADCAST, 69, bytes('0001 78 00 6f63746574 00')))).toEqual([]);
     expect(await ask(udpFrame(PEER, 2000, ME, 53, bytes('0001 78 00 6f63746574 00')))).toEqual([]);
@@ -98,6 +113,13 @@ describe('Responder', () => {
   it('reads what it writes, any payload, and lives through any frame', async () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 1472 }), fc.nat(0xffff), fc.nat(0xffff), (payload, fromPort, toPort) => {
       expect(readPacket(udpFrame(PEER, fromPort, ME, toPort, payload), ME)).toEqual({ kind: 'udp', from: PEER, fromPort, toPort, payload });
+    }));
+    const u32 = fc.nat(0xffff_ffff);
+    const port = fc.nat(0xffff);
+    fc.assert(fc.property(fc.record({
+      fromPort: port, toPort: port, seq: u32, ack: u32, flags: fc.nat(63), window: port, mss: fc.option(port), payload: fc.uint8Array({ maxLength: 1460 }),
+    }), (segment) => {
+      expect(readPacket(tcpFrame(PEER, ME, segment), ME)).toEqual({ kind: 'tcp', from: PEER, segment });
     }));
     await fc.assert(fc.asyncProperty(fc.uint8Array({ maxLength: 200 }), fc.boolean(), fc.constantFrom('0800', '0806'), async (noise, sums, type) => {
       const frame = Uint8Array.from([...ME.mac, ...PEER.mac, ...bytes(type), 0x45, ...noise]);

@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest';
+import { FileStore } from './file-store.ts';
 import { BLKSIZE_MAX, TFTP_PORT, TRANSFERS_MAX, TftpServer } from './tftp.ts';
 
 const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
@@ -13,12 +14,14 @@ const error = (code: number, text: string): Uint8Array => packet(5, code, `${tex
 const oack = (options: string): Uint8Array => packet(6, options);
 
 let now: number;
+let store: FileStore;
 let server: TftpServer;
 const pattern = Uint8Array.from({ length: 1300 }, (_, i) => i * 7);
 
 beforeEach(() => {
   now = 0;
-  server = new TftpServer(new Map([['file', pattern], ['even', pattern.subarray(0, 1024)]]), 10_000, () => now);
+  store = new FileStore(new Map([['file', pattern], ['even', pattern.subarray(0, 1024)]]), 10_000);
+  server = new TftpServer(store, () => now);
 });
 
 /** The client's part of a transfer. */
@@ -79,7 +82,7 @@ describe('reading a file', () => {
 
   it('counts blocks past 65535', () => {
     const big = new Uint8Array(8 * 65_540).map((_, i) => i >> 3);
-    server = new TftpServer(new Map([['big', big]]), 0, () => now);
+    server = new TftpServer(new FileStore(new Map([['big', big]]), 0), () => now);
     const client = new Client();
     client.say(rrq('big', 'blksize\x008\0'));
     let read = 0;
@@ -100,18 +103,18 @@ describe('writing a file', () => {
     expect(client.say(data(1, pattern.subarray(0, 512)))).toEqual(ack(1));
     expect(client.say(data(1, pattern.subarray(0, 512)))).toEqual(ack(1));
     expect(client.say(data(3, pattern))).toBeNull();
-    expect(server.files.has('new')).toBe(false);
+    expect(store.files.has('new')).toBe(false);
     expect(client.say(data(2, pattern.subarray(512, 600)))).toEqual(ack(2));
     expect(client.say(data(2, pattern.subarray(512, 600)))).toEqual(ack(2));
     expect(client.say(data(3, pattern.subarray(0, 5)))).toBeNull();
-    expect(server.files.get('new')).toEqual(pattern.slice(0, 600));
+    expect(store.files.get('new')).toEqual(pattern.slice(0, 600));
   });
 
   it('takes an empty file, and one that replaces another', () => {
     const client = new Client();
     client.say(wrq('file', 'blksize\x001400\0'));
     expect(client.say(data(1, new Uint8Array(0)))).toEqual(ack(1));
-    expect(server.files.get('file')).toEqual(new Uint8Array(0));
+    expect(store.files.get('file')).toEqual(new Uint8Array(0));
   });
 
   it('stops when there is no room: by the size that was said, and by what comes', () => {
@@ -126,7 +129,7 @@ describe('writing a file', () => {
     expect(two.say(data(2, new Uint8Array(512)))).toEqual(error(3, 'Disk full'));
     expect(one.say(data(6, new Uint8Array(0)))).toEqual(ack(6));
     expect(two.say(data(2, new Uint8Array(0)))).toEqual(error(5, 'unknown transfer'));
-    expect([...server.files.keys()]).toEqual(['file', 'even', 'one']);
+    expect([...store.files.keys()]).toEqual(['file', 'even', 'one']);
   });
 
   it('refuses a block that is longer than was agreed', () => {

@@ -3,6 +3,7 @@
  *
  * @see RFC 1350 (TFTP), 2347 (options), 2348 (blksize), 2349 (tsize)
  */
+import type { FileStore } from './file-store.ts';
 import { be16, put16 } from './packet.ts';
 
 /** The port requests go to. */
@@ -54,23 +55,17 @@ interface Transfer {
   sentAt: number;
 }
 
-/** Serves files from memory and keeps those it is given. */
+/** Gives files and takes them. */
 export class TftpServer {
-  /** By name: those of the lab file, and those written since. */
-  readonly files: Map<string, Uint8Array>;
-  readonly #capacity: number;
+  readonly #store: FileStore;
   readonly #now: () => number;
   /** By the server's port, oldest first. */
   readonly #transfers = new Map<number, Transfer>();
   #ports = 0;
 
-  /**
-   * @param capacity bytes of all files together
-   * @param now nanoseconds
-   */
-  constructor(files: ReadonlyMap<string, Uint8Array>, capacity: number, now: () => number) {
-    this.files = new Map(files);
-    this.#capacity = capacity;
+  /** @param now nanoseconds */
+  constructor(store: FileStore, now: () => number) {
+    this.#store = store;
     this.#now = now;
   }
 
@@ -103,7 +98,7 @@ export class TftpServer {
     const [name = '', mode = '', ...pairs] = strings(body);
     const refuse = (code: number, text: string): TftpAnswer => ({ port: TFTP_PORT, payload: errorPacket(code, text) });
     if (name === '' || mode.toLowerCase() !== 'octet') return refuse(NOT_DEFINED, `${name === '' ? 'no name' : `mode ${mode}`}`);
-    const file = this.files.get(name);
+    const file = this.#store.files.get(name);
     if (!writes && file === undefined) return refuse(NOT_FOUND, 'File not found');
     const options = new Map<string, string>();
     let blksize = BLKSIZE_DEFAULT;
@@ -113,15 +108,16 @@ export class TftpServer {
       if (!Number.isInteger(value) || value < 0) continue; // an option that makes no sense is left out of the answer
       if (option === 'blksize' && value >= BLKSIZE_MIN) options.set(option, `${(blksize = Math.min(value, BLKSIZE_MAX))}`);
       if (option === 'tsize') {
-        if (writes && this.#used(name) + value > this.#capacity) return refuse(DISK_FULL, 'Disk full');
+        if (writes && !this.#store.reserve(name, value)) return refuse(DISK_FULL, 'Disk full');
+        if (writes) this.#store.release(value); // set aside as blocks come: what was announced may never be sent
         options.set(option, `${writes ? value : file!.length}`);
       }
     }
     // The same client from the same port again: its first request found no answer.
-    for (const [port, other] of this.#transfers) if (other.peer === peer) this.#transfers.delete(port);
-    for (const port of this.#transfers.keys()) {
+    for (const [port, other] of this.#transfers) if (other.peer === peer) this.#drop(port, other);
+    for (const [port, oldest] of this.#transfers) {
       if (this.#transfers.size < TRANSFERS_MAX) break;
-      this.#transfers.delete(port);
+      this.#drop(port, oldest);
     }
     const port = FIRST_PORT + (this.#ports++ % PORTS);
     const transfer: Transfer = {
@@ -139,7 +135,7 @@ export class TftpServer {
     if (opcode === (transfer.writes ? DATA : ACK)) {
       return transfer.writes ? this.#written(port, transfer, number, payload.subarray(4)) : this.#acknowledged(port, transfer, number);
     }
-    this.#transfers.delete(port);
+    this.#drop(port, transfer);
     return opcode === ERROR ? null : errorPacket(ILLEGAL, 'Illegal operation');
   }
 
@@ -147,7 +143,7 @@ export class TftpServer {
   #acknowledged(port: number, transfer: Transfer, number: number): Uint8Array | null {
     if (number === (transfer.blocks & 0xffff)) {
       if (transfer.blocks > 0 && transfer.last.length - 4 < transfer.blksize) {
-        this.#transfers.delete(port);
+        this.#drop(port, transfer);
         return null;
       }
       transfer.blocks++;
@@ -161,14 +157,14 @@ export class TftpServer {
     if (number === (transfer.blocks & 0xffff) && (transfer.blocks > 0 || transfer.done)) return transfer.last;
     if (transfer.done || number !== ((transfer.blocks + 1) & 0xffff)) return null;
     if (block.length > transfer.blksize) {
-      this.#transfers.delete(port);
+      this.#drop(port, transfer);
       return errorPacket(ILLEGAL, 'block too long');
     }
-    const size = transfer.size + block.length;
-    if (this.#used(transfer.name) + size > this.#capacity) {
-      this.#transfers.delete(port);
+    if (!this.#store.reserve(transfer.name, block.length)) {
+      this.#drop(port, transfer);
       return errorPacket(DISK_FULL, 'Disk full');
     }
+    const size = transfer.size + block.length;
     if (size > transfer.data.length) {
       const grown = new Uint8Array(Math.max(size, 2 * transfer.data.length));
       grown.set(transfer.data.subarray(0, transfer.size));
@@ -179,7 +175,7 @@ export class TftpServer {
     transfer.blocks++;
     if (block.length < transfer.blksize) {
       // The transfer stays, without its bytes, to acknowledge the last block again.
-      this.files.set(transfer.name, transfer.data.slice(0, size));
+      this.#store.keep(transfer.name, transfer.data.slice(0, size), size);
       transfer.data = new Uint8Array(0);
       transfer.done = true;
     }
@@ -196,12 +192,9 @@ export class TftpServer {
     return packet;
   }
 
-  /** Bytes of all files but one, those that are being written included. */
-  #used(except: string): number {
-    let used = 0;
-    for (const [name, data] of this.files) if (name !== except) used += data.length;
-    for (const { name, writes, done, size } of this.#transfers.values()) if (writes && !done && name !== except) used += size;
-    return used;
+  #drop(port: number, transfer: Transfer): undefined {
+    if (transfer.writes && !transfer.done) this.#store.release(transfer.size);
+    this.#transfers.delete(port);
   }
 }
 
