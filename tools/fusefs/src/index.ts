@@ -6,4 +6,4 @@ export { mountLab } from './mount-lab.ts';
 export type { LabMountOptions } from './mount-lab.ts';
 export { MountError, mountFuse } from './mount.ts';
 export type { Mounted, MountOptions } from './mount.ts';
-export type { FuseHandlers, SessionEnd } from './session.ts';
+export type { FuseHandlers } from './session.ts';

@@ -29,10 +29,7 @@ export async function mountLab(lab: Lab, dir: string, options: LabMountOptions =
     await fs.close();
     throw error;
   }
-  const closed = mounted.closed.then(async (how) => {
-    await fs.close();
-    return how;
-  });
+  const closed = mounted.closed.then(() => fs.close());
   return {
     dir: mounted.dir,
     closed,

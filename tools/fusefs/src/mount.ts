@@ -1,9 +1,9 @@
 /** Mounting and unmounting, by mount(8) and umount(8). */
 import { spawn } from 'node:child_process';
-import { closeSync, openSync, readdirSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve, sep } from 'node:path';
 import { FuseSession } from './session.ts';
-import type { FuseHandlers, SessionEnd } from './session.ts';
+import type { FuseHandlers } from './session.ts';
 import { startWatchdog } from './watchdog.ts';
 
 /** Seconds the server's event loop may stand still before the watchdog takes the mount away. */
@@ -32,7 +32,7 @@ export interface Mounted {
   /** Absolute path. */
   readonly dir: string;
   /** Settles when the mount is gone and everything behind it is let go, whoever took it away. */
-  readonly closed: Promise<SessionEnd>;
+  readonly closed: Promise<void>;
   /** Take the mount away; callers that are inside get an error. */
   readonly unmount: () => Promise<void>;
 }
@@ -61,14 +61,19 @@ export async function mountFuse(directory: string, handlers: FuseHandlers, optio
   const session = new FuseSession(fd, handlers, { onBug: options.onBug });
   session.start();
   const watchdog = startWatchdog(dir, options.patience ?? PATIENCE);
-  const closed = session.ended.then(async (how) => {
+  const closed = session.ended.then(async () => {
+    if (isMounted(dir)) await run('umount', ['-i', '-l', '--', dir]); // the connection was aborted: the mount is still there
     await watchdog.stop();
-    if (how === 'aborted') await run('umount', ['-i', '-l', '--', dir]); // the connection is dead, the mount still there
     served.delete(dir);
     closeSync(fd);
-    return how;
   });
   return { dir, closed, unmount: () => unmount(dir, closed) };
+}
+
+/** Whether the directory is a mount, without looking at it. */
+function isMounted(dir: string): boolean {
+  const escaped = dir.replaceAll(/[\\ \t\n]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`);
+  return readFileSync('/proc/self/mounts', 'utf8').split('\n').some((line) => line.split(' ')[1] === escaped);
 }
 
 /** Politely first; then without asking who is inside. */
@@ -77,7 +82,6 @@ async function unmount(dir: string, closed: Promise<unknown>): Promise<void> {
   const polite = await run('umount', ['-i', '--', dir]);
   if (polite.status !== 0 && served.has(dir)) {
     await run('umount', ['-i', '-f', '--', dir]);
-    await run('umount', ['-i', '-l', '--', dir]);
   }
   await closed;
 }

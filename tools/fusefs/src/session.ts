@@ -1,7 +1,7 @@
 /** One connection to the host's kernel: reads requests, has them answered, each as it comes and none waiting for another. */
 import { read as fsRead } from 'node:fs';
 import {
-  EIO, ENOSYS, FUSE_ABORT_ERROR, FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BATCH_FORGET, FUSE_BIG_WRITES, FUSE_DESTROY, FUSE_FORGET, FUSE_INIT,
+  EIO, ENOSYS, FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BATCH_FORGET, FUSE_BIG_WRITES, FUSE_DESTROY, FUSE_FORGET, FUSE_INIT,
   FUSE_INTERRUPT, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_MAX_PAGES, FUSE_PARALLEL_DIROPS, EPROTO, fuse_init_in,
 } from '@vdpalab/uapi';
 import { errnoOf } from './errno.ts';
@@ -32,16 +32,13 @@ export interface SessionEvents {
   readonly onBug: (text: string) => void;
 }
 
-/** How a session ended. */
-export type SessionEnd = 'unmounted' | 'aborted';
-
 /** Why read() on /dev/fuse is to be called again: it was interrupted, or the request was withdrawn. */
 const AGAIN: ReadonlySet<string> = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
 
 /** A session over one open /dev/fuse that is mounted already. */
 export class FuseSession {
   /** Settles when the kernel has ended the connection. */
-  readonly ended: Promise<SessionEnd>;
+  readonly ended: Promise<void>;
   readonly replies: Replies;
   readonly #fd: number;
   readonly #handlers: FuseHandlers;
@@ -50,7 +47,7 @@ export class FuseSession {
   readonly #args = new Arguments(this.#buffer);
   /** Requests that are not answered yet, by number. */
   readonly #underWay = new Map<number, FuseRequest>();
-  #end: (how: SessionEnd) => void = () => {};
+  #end: () => void = () => {};
 
   constructor(fd: number, handlers: FuseHandlers, events: SessionEvents) {
     this.#fd = fd;
@@ -84,7 +81,7 @@ export class FuseSession {
       }
       // The kernel has dropped all requests: whoever sleeps for one need not.
       for (const request of this.#underWay.values()) interrupt(request);
-      this.#end(error.code === 'ENODEV' ? 'unmounted' : 'aborted');
+      this.#end();
       return;
     }
     this.#dispatch(length);
@@ -149,7 +146,7 @@ export class FuseSession {
       this.replies.error(request.unique, EPROTO);
       return;
     }
-    const wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_ABORT_ERROR | FUSE_MAX_PAGES;
+    const wanted = FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES;
     this.replies.init(request.unique, {
       major: FUSE_KERNEL_VERSION,
       minor: FUSE_KERNEL_MINOR_VERSION,

@@ -35,9 +35,8 @@ export async function mountCommand(dir: string, options: MountCommandOptions): P
     const stop = (): void => void mounted.unmount();
     for (const signal of SIGNALS) process.on(signal, stop);
     out(`${mounted.dir}: the files of a lab of Linux ${lab.config.release}, until Ctrl-C or umount ${mounted.dir}\n`);
-    const how = await mounted.closed;
+    await mounted.closed;
     for (const signal of SIGNALS) process.off(signal, stop);
-    if (how === 'aborted') err(`${mounted.dir}: the connection was aborted\n`);
   } catch (error) {
     await lab.close();
     throw error;
