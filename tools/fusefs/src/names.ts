@@ -2,7 +2,7 @@
 import type { Node, Process } from '@vdpalab/fs';
 import {
   EINVAL, EPERM, FATTR_GID, FATTR_MODE, FATTR_MTIME, FATTR_MTIME_NOW, FATTR_SIZE, FATTR_UID, FUSE_LINK, FUSE_MKDIR, FUSE_MKNOD, FUSE_RENAME,
-  FUSE_RENAME2, FUSE_RMDIR, FUSE_SETATTR, FUSE_SYMLINK, FUSE_UNLINK, O_CREAT, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY, S_IFCHR, S_IFMT, S_IFREG,
+  FUSE_RENAME2, FUSE_RMDIR, FUSE_SETATTR, FUSE_SYMLINK, FUSE_UNLINK, O_CREAT, O_EXCL, O_RDWR, O_TRUNC, O_WRONLY, S_IFCHR, S_IFDIR, S_IFLNK, S_IFMT, S_IFREG,
   fuse_mkdir_in, fuse_mknod_in, fuse_rename2_in, fuse_rename_in,
 } from '@vdpalab/uapi';
 import { Refusal } from './errno.ts';
@@ -19,13 +19,14 @@ type NameCall = (proc: Process, path: string) => Promise<void>;
 export function nameHandlers(fs: LabFs): FuseHandlers {
   const { k } = fs;
 
-  /** Make a name, and answer with its node. */
-  function make(request: FuseRequest, name: string, reply: Replies, call: NameCall): Promise<void> {
+  /** Make a name, and answer with its node, which has to be of the type that was asked for. */
+  function make(request: FuseRequest, name: string, type: number, reply: Replies, call: NameCall): Promise<void> {
     const dir = fs.directory(request.nodeid);
     return fs.caller.run(request, fs.clients.of(request), async (proc) => {
       await call(proc, fs.path(dir, name));
       const node = fs.child(dir, name);
-      reply.entry(request.unique, fs.nodes.take(node), fs.attr(node));
+      const attr = fs.attr(node);
+      reply.entry(request.unique, fs.nodes.take(node), { ...attr, mode: (attr.mode & ~S_IFMT) | type });
     });
   }
 
@@ -53,12 +54,12 @@ export function nameHandlers(fs: LabFs): FuseHandlers {
   return {
     [FUSE_MKDIR]: (request, args, reply) => {
       const mode = args.u32(at.mkdir.mode);
-      return make(request, args.name(fuse_mkdir_in.size), reply, (proc, path) => k.ksys_mkdir(proc, path, mode & 0o7777));
+      return make(request, args.name(fuse_mkdir_in.size), S_IFDIR, reply, (proc, path) => k.ksys_mkdir(proc, path, mode & 0o7777));
     },
     [FUSE_MKNOD]: (request, args, reply) => {
       const mode = args.u32(at.mknod.mode);
       const rdev = args.u32(at.mknod.rdev);
-      return make(request, args.name(fuse_mknod_in.size), reply, (proc, path) => {
+      return make(request, args.name(fuse_mknod_in.size), mode & S_IFMT, reply, (proc, path) => {
         if ((mode & S_IFMT) === S_IFREG) return makeFile(proc, path, mode);
         if ((mode & S_IFMT) !== S_IFCHR) throw new Refusal(EPERM);
         return k.ksys_mknod(proc, path, mode & 0o7777, { major: (rdev >>> 8) & 0xfff, minor: (rdev & 0xff) | ((rdev >>> 12) & 0xfff00) });
@@ -66,7 +67,7 @@ export function nameHandlers(fs: LabFs): FuseHandlers {
     },
     [FUSE_SYMLINK]: (request, args, reply) => {
       const [name, target] = args.names(0);
-      return make(request, name, reply, (proc, path) => k.ksys_symlink(proc, target, path));
+      return make(request, name, S_IFLNK, reply, (proc, path) => k.ksys_symlink(proc, target, path));
     },
     [FUSE_LINK]: () => {
       throw new Refusal(EPERM); // no file system of the lab has hard links
