@@ -3,12 +3,14 @@
  *
  * @packageDocumentation
  */
+export * from './audit.ts';
 export * from './bit.ts';
 export * from './capability.ts';
 export * from './devlink.ts';
 export * from './errno.ts';
 export * from './eventfd.ts';
 export * from './fcntl.ts';
+export * from './filter.ts';
 export * from './fs.ts';
 export * from './fuse.ts';
 export * from './genetlink.ts';
@@ -34,6 +36,7 @@ export * from './pci_regs.ts';
 export * from './poll.ts';
 export * from './resource.ts';
 export * from './rtnetlink.ts';
+export * from './seccomp.ts';
 export * from './signal.ts';
 export * from './socket.ts';
 export * from './stat.ts';
@@ -41,6 +44,7 @@ export * from './strerror.ts';
 export * from './struct.ts';
 export * from './uaccess.ts';
 export * from './unistd.ts';
+export * from './unistd_64.ts';
 export * from './vdpa.ts';
 export * from './vduse.ts';
 export * from './vfio.ts';

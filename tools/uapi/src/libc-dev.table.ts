@@ -4,12 +4,14 @@
  * Read by libc-dev.test.ts alone: everything that a file in `MIRRORS` exports must have the header's
  * value, and what is not in the header must be listed here with the reason.
  */
+import * as audit from './audit.ts';
 import * as bit from './bit.ts';
 import * as capability from './capability.ts';
 import * as devlink from './devlink.ts';
 import * as errno from './errno.ts';
 import * as eventfd from './eventfd.ts';
 import * as fcntl from './fcntl.ts';
+import * as filter from './filter.ts';
 import * as fs from './fs.ts';
 import * as fuse from './fuse.ts';
 import * as genetlink from './genetlink.ts';
@@ -35,6 +37,7 @@ import * as pci_regs from './pci_regs.ts';
 import * as poll from './poll.ts';
 import * as resource from './resource.ts';
 import * as rtnetlink from './rtnetlink.ts';
+import * as seccomp from './seccomp.ts';
 import * as signal from './signal.ts';
 import * as socket from './socket.ts';
 import * as stat from './stat.ts';
@@ -42,6 +45,7 @@ import * as strerror from './strerror.ts';
 import * as struct from './struct.ts';
 import * as uaccess from './uaccess.ts';
 import * as unistd from './unistd.ts';
+import * as unistd_64 from './unistd_64.ts';
 import * as vdpa from './vdpa.ts';
 import * as vduse from './vduse.ts';
 import * as vfio from './vfio.ts';
@@ -74,11 +78,13 @@ const linux = (exports: Mirror['exports'], ...headers: readonly string[]): Mirro
 
 /** By file name without `.ts`. */
 export const MIRRORS: Readonly<Record<string, Mirror>> = {
+  audit: linux(audit, 'audit'),
   capability: linux(capability, 'capability'),
   devlink: linux(devlink, 'devlink'),
   errno: linux(errno, 'errno'),
   eventfd: { exports: eventfd, includes: ['sys/eventfd.h'] },
   fcntl: linux(fcntl, 'fcntl'),
+  filter: linux(filter, 'filter'),
   fs: linux(fs, 'fs'),
   fuse: linux(fuse, 'fuse'),
   genetlink: linux(genetlink, 'genetlink'),
@@ -98,10 +104,12 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   poll: linux(poll, 'fcntl', 'poll', 'eventpoll'),
   resource: linux(resource, 'resource'),
   rtnetlink: linux(rtnetlink, 'rtnetlink'),
+  seccomp: linux(seccomp, 'ioctl', 'seccomp'),
   signal: { exports: signal, includes: ['signal.h', 'sys/wait.h'] },
   socket: { exports: socket, includes: ['sys/socket.h'] },
   stat: linux(stat, 'stat'),
   unistd: { exports: unistd, includes: ['unistd.h'] },
+  unistd_64: { exports: unistd_64, includes: ['asm/unistd_64.h'] },
   vdpa: linux(vdpa, 'vdpa'),
   vduse: linux(vduse, 'ioctl', 'vduse'),
   vfio: linux(vfio, 'vfio'),
