@@ -98,5 +98,8 @@ export interface ModuleSymbols {
 
 /** A module image as user space names it: an absolute path in the lab's module tree. */
 export interface ModuleImageRef {
+  /** Where user space says it is, for messages. */
   readonly path: string;
+  /** The file's contents, where user space hands them over; absent: what the path of the lab's file system holds. */
+  readonly bytes?: Uint8Array;
 }

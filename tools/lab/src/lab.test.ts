@@ -101,6 +101,18 @@ describe('a lab', () => {
     expect(await lab.close()).toEqual([]);
   });
 
+  it('loads a module from bytes that a process hands over, whatever is at the path', async () => {
+    const lab = await createLab();
+    await lab.user(async (p) => {
+      const bytes = await p.readFileBytes(`${tree}/drivers/vhost/vhost_iotlb.ko`);
+      await p.init_module('(memory)', 'max_iotlb_entries=7', 0, bytes);
+      expect(await errnoOf(p.init_module('(memory)', '', 0, bytes))).toBe('EEXIST');
+      expect(await errnoOf(p.init_module(`${tree}/drivers/vhost/vhost_iotlb.ko`, '', 0, bytes.subarray(0, 100)))).toBe('ENOEXEC');
+      expect(await p.readFile('/proc/modules')).toMatch(/^vhost_iotlb /);
+    });
+    expect(await lab.close()).toEqual([]);
+  });
+
   it('keeps two labs in one process apart', async () => {
     const [a, b] = [await createLab(), await createLab({ config: { release: '6.1.99' } })];
     await a.user(() => a.symbol('init_module')({ path: `${tree}/drivers/vhost/vhost_iotlb.ko` }, '', 0));

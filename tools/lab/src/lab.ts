@@ -113,7 +113,7 @@ export class Lab {
     this.#modules = new Map(modules.map((m) => [m.info.package, m]));
     this.refusals = new RefusalLog(() => hw.sched.now);
     this.faults = fail === undefined ? null : new FaultInjector({ current: () => hw.sched.current, seed: config.seed }, fail);
-    this.#vmlinux = new Vmlinux(hw, (path) => this.#readImage(path), this.faults, (call, error): Atomic => this.refusals.note(call, error, this.#currentProcess()));
+    this.#vmlinux = new Vmlinux(hw, (path, bytes) => this.#readImage(path, bytes), this.faults, (call, error): Atomic => this.refusals.note(call, error, this.#currentProcess()));
   }
 
   /** Build the machine, boot the kernel, lay out its file system. */
@@ -359,14 +359,22 @@ export class Lab {
   }
 
   /** What `insmod PATH` loads: the file's contents say which package it is, whatever the file's name. */
-  async #readImage(path: string): Promise<ModuleImage> {
+  async #readImage(path: string, bytes: Uint8Array | null = null): Promise<ModuleImage> {
+    return this.#openFile(bytes ?? await this.#readFile(path), path);
+  }
+
+  async #openFile(bytes: Uint8Array, path: string): Promise<ModuleImage> {
+    const file = openModuleFile(bytes, path, (level, text) => this.hw.machine.console(level, 'kern', text));
+    const module = this.#modules.get(file.package);
+    if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${file.package} is not in this lab`);
+    return file.image(await this.hw.sched.host(openImage(module, path), `module ${path}`));
+  }
+
+  async #readFile(path: string): Promise<Uint8Array> {
     const proc = this.symbol('current')();
     const reader = proc === null ? this.spawnProcess('kmod') : new UserProcess(this.#syscalls(), proc);
     try {
-      const file = openModuleFile(await reader.readFileBytes(path), path, (level, text) => this.hw.machine.console(level, 'kern', text));
-      const module = this.#modules.get(file.package);
-      if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${file.package} is not in this lab`);
-      return file.image(await this.hw.sched.host(openImage(module, path), `module ${path}`));
+      return await reader.readFileBytes(path);
     } finally {
       if (proc === null) await this.symbol('process_exit')(reader.proc);
     }

@@ -100,9 +100,9 @@ export class UserProcess {
     return this.#enter(() => this.#sys.ksys_open(this.proc, path, flags, mode));
   }
 
-  /** Load the module in a file. @param flags `MODULE_INIT_*` */
-  init_module(path: string, args: string, flags: number): Promise<void> {
-    return this.#enter(() => this.#sys.init_module({ path }, args, flags));
+  /** Load the module in a file. @param flags `MODULE_INIT_*`. @param bytes its contents, where it is no file of the lab */
+  init_module(path: string, args: string, flags: number, bytes?: Uint8Array): Promise<void> {
+    return this.#enter(() => this.#sys.init_module(bytes === undefined ? { path } : { path, bytes }, args, flags));
   }
 
   /** @param flags `O_TRUNC` forces */
@@ -236,8 +236,14 @@ export class UserProcess {
     return this.#enter(() => this.#sys.ksys_sendmsg(this.proc, fd, bytes, address));
   }
 
-  recvmsg(fd: number, len: number): Promise<{ bytes: Uint8Array; address: Uint8Array | null }> {
-    return this.#enter(() => this.#sys.ksys_recvmsg(this.proc, fd, len));
+  /** @param flags MSG_* */
+  recvmsg(fd: number, len: number, flags = 0): Promise<{ bytes: Uint8Array; address: Uint8Array | null }> {
+    return this.#enter(() => this.#sys.ksys_recvmsg(this.proc, fd, len, flags));
+  }
+
+  /** The socket's own address. */
+  getsockname(fd: number): Promise<Uint8Array> {
+    return this.#enter(() => this.#sys.ksys_getsockname(this.proc, fd));
   }
 
   setsockopt(fd: number, level: number, name: number, value: Uint8Array): Promise<void> {

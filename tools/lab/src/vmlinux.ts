@@ -36,11 +36,11 @@ export class Vmlinux {
   usermodehelper: ((argv: readonly string[]) => Promise<number>) | null = null;
 
   /**
-   * @param readImage opens what a path of the lab's file system holds
+   * @param readImage opens what a path of the lab's file system holds, or the bytes given
    * @param faults what is to fail on purpose
    * @param noteRefusal keeps refusals that no caller is handed
    */
-  constructor(hw: HwMachine, readImage: (path: string) => Promise<ModuleImage>, faults: FaultInjector | null = null, noteRefusal: VmlinuxSymbols['note_refusal'] = () => undefined) {
+  constructor(hw: HwMachine, readImage: (path: string, bytes?: Uint8Array) => Promise<ModuleImage>, faults: FaultInjector | null = null, noteRefusal: VmlinuxSymbols['note_refusal'] = () => undefined) {
     this.#hw = hw;
     this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {

@@ -41,8 +41,8 @@ export interface LoaderHost {
   readonly modprobePath?: () => string;
   /** Run a program of user space to its end, for `request_module`. @returns its exit status; @throws ENOENT when there is no such program */
   readonly usermodehelper?: (argv: readonly string[]) => Promise<number>;
-  /** The image behind a path, for the `init_module` symbol. @throws KernelError ENOENT, ENOEXEC */
-  readonly readImage?: (path: string) => Promise<ModuleImage>;
+  /** The image behind a path, or in the bytes given, for the `init_module` symbol. @throws KernelError ENOENT, ENOEXEC */
+  readonly readImage?: (path: string, bytes?: Uint8Array) => Promise<ModuleImage>;
   /** Called before each step; a KernelError it throws is the step's failure. For traces and failure injection. */
   readonly onStep?: (step: LoadStep, module: string) => Atomic;
   /** What `module_init` is handed in place of the symbols it was linked with; for failure injection. */

@@ -18,10 +18,10 @@ export function ownSymbols(loader: Loader, host: LoaderHost): ModuleSymbols {
     add_taint: (bit) => loader.addTaint(bit),
     request_module: (name) => loader.request_module(name),
     delete_module: (name, flags) => loader.unload(name, flags),
-    init_module: async ({ path }, args, flags) => {
+    init_module: async ({ path, bytes }, args, flags) => {
       if (host.capable?.() === false) throw new KernelError('EPERM', 'module.capable', `${path}: CAP_SYS_MODULE is missing, or modules are disabled`);
       if (host.readImage === undefined) throw new KernelError('ENOENT', 'module.load.path', `${path}: this kernel has no module tree`);
-      await loader.load(await host.readImage(path), args, flags);
+      await loader.load(await host.readImage(path, bytes), args, flags);
     },
   };
 }
