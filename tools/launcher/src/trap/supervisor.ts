@@ -1,0 +1,77 @@
+/** Answers the trapped calls of a command and of all it starts. */
+import { isKernelError } from '@vdpalab/abi';
+import type { Lab } from '@vdpalab/lab';
+import { HostError, SeccompListener } from '@vdpalab/libc';
+import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
+import { TrappedCall, type Answer, type CallFamily } from './call.ts';
+import { CallError } from './call-error.ts';
+import { callFamilies, type FamilyName } from './families.ts';
+import { HostProcesses } from './host-process.ts';
+
+/** What a supervisor is made from. */
+export interface SupervisorOptions {
+  readonly lab: Lab;
+  readonly families: readonly FamilyName[];
+  /** Told of what should not happen; the call fails with EIO then. */
+  readonly report: (text: string) => void;
+}
+
+/** One filter's supervisor: it lives as long as any process has the filter. */
+export class TrapSupervisor {
+  readonly #listener: SeccompListener;
+  readonly #processes: HostProcesses;
+  readonly #families: readonly CallFamily[];
+  readonly #byNumber = new Map<number, CallFamily>();
+  readonly #report: (text: string) => void;
+  readonly #underWay = new Set<Promise<void>>();
+  /** Resolved when nobody has the filter any more, or this was closed. */
+  readonly ended: Promise<void>;
+  #end: () => void = () => undefined;
+
+  /** @param listener its descriptor, owned from now on */
+  constructor(listener: number, { lab, families, report }: SupervisorOptions) {
+    this.#listener = new SeccompListener(listener);
+    this.#report = report;
+    this.#processes = new HostProcesses(lab);
+    this.#families = callFamilies(lab, this.#processes, families);
+    for (const family of this.#families) for (const { nr } of family.rules) this.#byNumber.set(nr, family);
+    this.ended = new Promise((resolve) => {
+      this.#end = resolve;
+    });
+    this.#listener.listen((notif) => this.#take(notif), this.#end);
+  }
+
+  #take(notif: SeccompNotif): void {
+    const call = new TrappedCall(this.#listener, notif);
+    const work = this.#handle(call).finally(() => this.#underWay.delete(work));
+    this.#underWay.add(work);
+  }
+
+  async #handle(call: TrappedCall): Promise<void> {
+    try {
+      this.#reply(call, await (this.#byNumber.get(call.nr)?.answer(call) ?? 'host'));
+    } catch (error) {
+      if (error instanceof CallError) call.fail(error.errno);
+      else if (isKernelError(error)) call.fail(ERRNO[error.errno]);
+      else if (error instanceof HostError) call.fail(ERRNO[error.errno as keyof typeof ERRNO] ?? EIO);
+      else {
+        this.#report(`trapped call ${call.nr} of thread ${call.tid}: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
+        call.fail(EIO);
+      }
+    }
+  }
+
+  #reply(call: TrappedCall, answer: Answer): void {
+    if (answer === 'host') call.proceed();
+    else if (answer !== 'answered') call.succeed(answer.value);
+  }
+
+  /** Stop answering: trapped calls fail with ENOSYS from now on. What the callers held in the lab is given back. */
+  async close(): Promise<void> {
+    this.#listener.close();
+    for (const family of this.#families) await family.close();
+    await this.#processes.close();
+    await Promise.all(this.#underWay);
+    this.#end();
+  }
+}
