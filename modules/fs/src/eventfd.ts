@@ -5,7 +5,7 @@ import {
   EFD_CLOEXEC, EFD_NONBLOCK, EFD_SEMAPHORE, EVENTFD_COUNT_MAX, O_NONBLOCK, O_RDWR, POLLERR, POLLIN, POLLOUT,
 } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
-import type { EventfdCtx, File, FileOperations, FsSymbols } from './header.ts';
+import type { EventfdCtx, File, FileOperations, ForeignEventfd, FsSymbols } from './header.ts';
 import type { Nap } from './nap.ts';
 import type { OpenFileInit, OpenFiles } from './open-file.ts';
 import { processImpl } from './process.ts';
@@ -35,6 +35,68 @@ class Eventfd implements EventfdCtx {
   }
 }
 
+/** Watchers of a queue that somebody wants to know of. */
+class Watchers extends Set<() => Atomic> {
+  /** Called when the first comes (true) and when the last goes (false). */
+  onChange: ((watched: boolean) => Atomic) | null = null;
+
+  override add(watcher: () => Atomic): this {
+    super.add(watcher);
+    if (this.size === 1) this.onChange?.(true);
+    return this;
+  }
+
+  override delete(watcher: () => Atomic): boolean {
+    const deleted = super.delete(watcher);
+    if (deleted && this.size === 0) this.onChange?.(false);
+    return deleted;
+  }
+}
+
+/**
+ * An eventfd of a process outside. It is taken from only while somebody watches: an eventfd that the kernel signals is
+ * the process's to read.
+ */
+class OutsideEventfd implements EventfdCtx {
+  readonly id: number;
+  readonly wq: WaitQueue;
+  count = 0n;
+  refs = 1;
+  readonly #outside: ForeignEventfd;
+  #stop: (() => Atomic) | null = null;
+
+  constructor(id: number, outside: ForeignEventfd, wake: (wq: WaitQueue) => Atomic) {
+    this.id = id;
+    this.#outside = outside;
+    const watchers = new Watchers();
+    this.wq = { name: 'eventfd', waiters: new Set(), watchers };
+    const arrived = (count: bigint): Atomic => {
+      this.count += count;
+      return wake(this.wq);
+    };
+    watchers.onChange = (watched): Atomic => {
+      this.#stop?.();
+      this.#stop = watched ? outside.watch(arrived) : null;
+    };
+  }
+
+  signal(n: number): Atomic {
+    return this.#outside.signal(n);
+  }
+
+  take(): bigint {
+    const value = this.count + this.#outside.take();
+    this.count = 0n;
+    return value;
+  }
+
+  close(): Atomic {
+    this.#stop?.();
+    this.#stop = null;
+    return this.#outside.close();
+  }
+}
+
 /** Eventfds of one kernel. */
 export interface Eventfds {
   readonly symbols: Pick<FsSymbols,
@@ -46,11 +108,11 @@ export interface Eventfds {
 export function createEventfds(
   k: Pick<KernelSymbols, 'init_waitqueue_head' | 'wake_up'>, nap: Nap, files: OpenFiles,
 ): Eventfds {
-  const alive = new Set<Eventfd>();
+  const alive = new Set<Eventfd | OutsideEventfd>();
   let lastId = 0;
 
-  function impl(ctx: EventfdCtx): Eventfd {
-    if (ctx instanceof Eventfd) return ctx;
+  function impl(ctx: EventfdCtx): Eventfd | OutsideEventfd {
+    if (ctx instanceof Eventfd || ctx instanceof OutsideEventfd) return ctx;
     throw new Error(`eventfd ${ctx.id} is not of this kernel`);
   }
 
@@ -58,9 +120,11 @@ export function createEventfds(
     return file.private_data as Eventfd; // only eventfd files have these ops
   }
 
-  function put(ctx: Eventfd): Atomic {
+  function put(ctx: Eventfd | OutsideEventfd): Atomic {
     if (ctx.refs <= 0) throw new Error(`eventfd ${ctx.id} is put more often than it was got`);
-    if (--ctx.refs === 0) alive.delete(ctx);
+    if (--ctx.refs > 0) return;
+    alive.delete(ctx);
+    if (ctx instanceof OutsideEventfd) ctx.close();
   }
 
   function wouldBlock(file: File): void {
@@ -120,6 +184,11 @@ export function createEventfds(
         return files.installNow(proc, fd, files.create(init, proc));
       },
       eventfd_ctx_fdget: (proc, fd) => {
+        if (proc.outside !== null) {
+          const ctx = new OutsideEventfd(++lastId, proc.outside.eventfd(fd), k.wake_up);
+          alive.add(ctx);
+          return ctx;
+        }
         const file = files.peek(proc, fd);
         if (file.ops !== ops) throw fail('EINVAL', 'eventfd.kind', `descriptor ${fd}: ${file.path} is no eventfd`);
         const ctx = ofFile(file);
@@ -129,6 +198,7 @@ export function createEventfds(
       eventfd_ctx_put: (ctx) => put(impl(ctx)),
       eventfd_signal: (given, n): Atomic => {
         const ctx = impl(given);
+        if (ctx instanceof OutsideEventfd) return ctx.signal(n);
         const room = ULLONG_MAX - ctx.count;
         ctx.count += BigInt(n) < room ? BigInt(n) : room; // saturates, and POLLERR tells
         return k.wake_up(ctx.wq);

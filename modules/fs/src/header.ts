@@ -15,6 +15,8 @@ export interface Process {
   readonly cred: Cred;
   readonly mm: MmStruct;
   readonly files: ReadonlyMap<number, File>;
+  /** Set for a process outside: kernel code that is given a descriptor number means these. */
+  readonly outside: ForeignFiles | null;
   cwd: string;
   readonly rlimits: Map<number, number>;
   /** Permission bits its new files do not get. */
@@ -137,6 +139,41 @@ export interface EventfdCtx {
   readonly wq: WaitQueue;
 }
 
+/** An eventfd of a process outside, as the host has it. */
+export interface ForeignEventfd {
+  /** Add to its counter. */
+  readonly signal: (n: number) => Atomic;
+  /** Take its count without waiting; 0 when it is 0. */
+  readonly take: () => bigint;
+  /** From now on, take what arrives and tell, in atomic context. @returns what ends that */
+  readonly watch: (arrived: (count: bigint) => Atomic) => () => Atomic;
+  /** Nobody uses it any more. */
+  readonly close: () => Atomic;
+}
+
+/** Descriptors of a process outside: its numbers mean files of the host. */
+export interface ForeignFiles {
+  /** @throws EBADF when the descriptor is not open, EINVAL when it is no eventfd */
+  readonly eventfd: (fd: number) => ForeignEventfd;
+  /** The lab's file that a descriptor leads to, through a front door. @returns `null` when it leads elsewhere. @throws EBADF */
+  readonly file: (fd: number) => File | null;
+}
+
+/** How a process is made. */
+export interface ProcessInit {
+  readonly uid?: number;
+  readonly gid?: number;
+  /** CAP_* numbers; absent: root has all, others none. */
+  readonly caps?: readonly number[];
+  readonly cwd?: string;
+  /** Its address space, of which it takes over the caller's use; a new one when absent. */
+  readonly mm?: MmStruct;
+  /** Its limits, RLIMIT_*, in bytes or units; those of a new process when absent. */
+  readonly rlimits?: Map<number, number>;
+  /** For a process outside: what its own descriptor numbers mean where an ioctl names one. */
+  readonly outside?: ForeignFiles;
+}
+
 /** What `stat` tells. */
 export interface Stat {
   readonly ino: number;
@@ -251,13 +288,8 @@ export interface FsSymbols {
   current: () => Process | null;
   /** Whether the running task may: kernel threads may all. */
   capable: (cap: number) => boolean;
-  /**
-   * A new process: own address space, standard streams closed.
-   *
-   * @param caps absent: root with all of them
-   * @param mm its address space, of which it takes over the caller's use; a new one when absent
-   */
-  process_create: (comm: string, options?: { uid?: number; gid?: number; caps?: readonly number[]; cwd?: string; mm?: MmStruct }) => Process;
+  /** A new process: own address space, standard streams closed. */
+  process_create: (comm: string, options?: ProcessInit) => Process;
   /** A child that execs at once: the parent's open files, credentials, limits and directory, and an address space of its own. */
   ksys_fork: (proc: Process, comm?: string) => Process;
   /**

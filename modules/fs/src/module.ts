@@ -8,6 +8,7 @@ import { BLOCK_MAJORS } from './builtin-majors.ts';
 import { createChrdevs } from './chrdev.ts';
 import { createDevtmpfs } from './devtmpfs.ts';
 import { createEventfds } from './eventfd.ts';
+import { fail } from './fail.ts';
 import { createIo } from './io.ts';
 import { createKernfs, createNodeMaker, createRoots } from './kernfs.ts';
 import { createMemDevices } from './mem-devices.ts';
@@ -99,7 +100,13 @@ export default defineModule({
         ...createOpen(walker, make, files, chrdevs, blkdevs), ...createIo(files), ...createNames(walker, make, roots, seconds),
         ...createMmap(k, files, fputs), ...createPoll(k, nap, files), ...createPipes(k, nap, files), ...createAnonInodes(files),
         wait_event_interruptible: nap,
-        fget: files.fget,
+        fget: (proc, fd) => {
+          if (proc.outside === null) return files.fget(proc, fd);
+          const file = proc.outside.file(fd);
+          if (file === null) throw fail('EINVAL', 'file.outside', `process ${proc.pid}: descriptor ${fd} leads to no file of the lab`);
+          files.get_file(file);
+          return file;
+        },
         fput: files.fput,
         get_file: files.get_file,
         receive_fd: files.receive_fd,

@@ -4,7 +4,7 @@ import type { MmStruct } from '@vdpalab/mm';
 import type { WaitQueue } from '@vdpalab/sched';
 import { CAP_LAST_CAP, RLIMIT_MEMLOCK, RLIMIT_NOFILE, SIGCHLD, WNOHANG } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
-import type { Cred, File, FsSymbols, Process, SignalAction } from './header.ts';
+import type { Cred, File, ForeignFiles, FsSymbols, Process, ProcessInit, SignalAction } from './header.ts';
 import type { DelayedFput } from './mmap.ts';
 import type { Nap } from './nap.ts';
 import type { OpenFiles } from './open-file.ts';
@@ -21,11 +21,12 @@ export class ProcessImpl implements Process {
   comm: string;
   readonly cred: Cred;
   readonly mm: MmStruct;
+  readonly outside: ForeignFiles | null;
   readonly files = new Map<number, File>();
   /** Descriptors promised to opens under way. */
   readonly reserved = new Set<number>();
   cwd: string;
-  readonly rlimits = new Map<number, number>([[RLIMIT_NOFILE, NOFILE_DEFAULT], [RLIMIT_MEMLOCK, MEMLOCK_DEFAULT]]);
+  readonly rlimits: Map<number, number>;
   exited = false;
   umask = 0o022;
   argv: readonly string[];
@@ -38,7 +39,9 @@ export class ProcessImpl implements Process {
   readonly pending = new Set<number>();
   readonly actions = new Map<number, SignalAction>();
 
-  constructor(pid: number, comm: string, cred: Cred, mm: MmStruct, cwd: string, parent: ProcessImpl | null, children: WaitQueue) {
+  constructor(pid: number, comm: string, cred: Cred, mm: MmStruct, cwd: string, parent: ProcessImpl | null, children: WaitQueue, { outside, rlimits }: ProcessInit) {
+    this.outside = outside ?? null;
+    this.rlimits = rlimits ?? new Map<number, number>([[RLIMIT_NOFILE, NOFILE_DEFAULT], [RLIMIT_MEMLOCK, MEMLOCK_DEFAULT]]);
     this.pid = pid;
     this.argv = [comm];
     this.parent = parent;
@@ -144,8 +147,8 @@ export function createProcesses(
     return { pid: child.pid, status: child.exitStatus ?? 0 };
   }
 
-  function create(comm: string, cred: Cred, cwd: string, parent: ProcessImpl | null, mm = k.mm_alloc()): ProcessImpl {
-    const proc = new ProcessImpl(++lastPid, comm, cred, mm, cwd, parent, k.init_waitqueue_head('children'));
+  function create(comm: string, cred: Cred, cwd: string, parent: ProcessImpl | null, init: ProcessInit = {}): ProcessImpl {
+    const proc = new ProcessImpl(++lastPid, comm, cred, init.mm ?? k.mm_alloc(), cwd, parent, k.init_waitqueue_head('children'), init);
     alive.add(proc);
     observer.born(proc);
     return proc;
@@ -176,7 +179,7 @@ export function createProcesses(
         const uid = options.uid ?? 0;
         const all = uid === 0 ? Array.from({ length: CAP_LAST_CAP + 1 }, (_, cap) => cap) : [];
         const cred: Cred = { uid, gid: options.gid ?? uid, caps: new Set(options.caps ?? all) };
-        return create(comm, cred, options.cwd ?? '/', null, options.mm);
+        return create(comm, cred, options.cwd ?? '/', null, options);
       },
       ksys_fork,
       ksys_wait4,

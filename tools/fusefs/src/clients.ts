@@ -1,15 +1,18 @@
 /** Processes of the host that use the mount, each as a process of the lab. */
 import { closeSync, openSync, readFileSync, readSync } from 'node:fs';
+import type { File } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { CAP_LAST_CAP, RLIMIT_NOFILE } from '@vdpalab/uapi';
+import { CAP_LAST_CAP } from '@vdpalab/uapi';
+import { HostFiles } from './outside/descriptors.ts';
+import type { FindFile } from './outside/descriptors.ts';
+import { HostLimits } from './outside/limits.ts';
+import { HostMemory } from './outside/memory.ts';
 import type { FuseRequest } from './request.ts';
 
 /** How long what /proc says of a thread is believed, in milliseconds. A pid comes round far more slowly. */
 const BELIEVED_MS = 500;
 /** Milliseconds between two looks for processes that are gone. */
 const SWEEP_MS = 250;
-/** The host's kernel has limited the caller's descriptors already. */
-const NO_LIMIT = 1 << 20;
 
 /** A process of the host, and the lab's process that stands for it. */
 export interface Client {
@@ -23,6 +26,8 @@ export interface Client {
 interface Tracked extends Client {
   /** Descriptor of /proc/TGID/stat: it stays with this process, whoever gets the number next; -1 without. */
   readonly stat: number;
+  /** What its descriptors lead to; `null` for callers that have no process id here. */
+  readonly files: HostFiles | null;
 }
 
 /** The clients of one mount. */
@@ -36,8 +41,12 @@ export class Clients {
   readonly #line = Buffer.alloc(512);
   readonly #onBug: (text: string) => void;
 
-  constructor(lab: Lab, onBug: (text: string) => void) {
+  readonly #find: (client: Client, fd: number) => File | null;
+
+  /** @param find the lab's file that a descriptor of a client leads to, through the mount */
+  constructor(lab: Lab, onBug: (text: string) => void, find: (client: Client, fd: number) => File | null) {
     this.#lab = lab;
+    this.#find = find;
     this.#onBug = onBug;
     this.#sweeper = setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
@@ -85,10 +94,12 @@ export class Clients {
       stat = tgid === 0 ? -1 : openSync(`/proc/${tgid}/stat`, 'r');
       if (stat >= 0) comm = this.#read(stat)?.comm ?? comm;
     } catch { /* gone already, or not shown to us */ }
-    const process = this.#lab.spawnProcess(comm, { uid, gid });
+    const find: FindFile = (fd) => this.#find(client, fd);
+    const files = tgid === 0 ? null : new HostFiles(tgid, this.#lab.hw.sched, find);
+    const outside = files === null ? {} : { mm: this.#lab.symbol('mm_foreign')(new HostMemory(tgid)), outside: files };
+    const process = this.#lab.spawnProcess(comm, { uid, gid, rlimits: new HostLimits(tgid), ...outside });
     process.proc.umask = 0; // the host's kernel has taken the caller's off
-    process.proc.rlimits.set(RLIMIT_NOFILE, NO_LIMIT);
-    const client: Tracked = { tgid, process, stat, ended: false };
+    const client: Tracked = { tgid, process, stat, files, ended: false };
     this.#byTgid.set(tgid, client);
     return client;
   }
@@ -127,6 +138,7 @@ export class Clients {
     client.ended = true;
     if (this.#byTgid.get(client.tgid) === client) this.#byTgid.delete(client.tgid);
     if (client.stat >= 0) closeSync(client.stat);
+    client.files?.close();
     const exit = this.#lab.exitProcess(client.process).catch((error: unknown) => {
       this.#onBug(`fuse: process ${client.tgid} does not exit in the lab: ${String(error)}`);
     }).finally(() => {

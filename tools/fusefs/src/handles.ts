@@ -8,7 +8,7 @@ import { Refusal } from './errno.ts';
 /** Flags of an open file that fcntl(2) changes; the host's kernel sends them with each read and write. */
 const CHANGEABLE = O_APPEND | O_NONBLOCK;
 
-type Needs = Pick<KernelSymbols, 'fget' | 'fput' | 'receive_fd' | 'ksys_close'>;
+type Needs = Pick<KernelSymbols, 'get_file' | 'fput' | 'receive_fd' | 'ksys_close'>;
 
 /** One open file. */
 export class Handle {
@@ -23,9 +23,13 @@ export class Handle {
   constructor(k: Needs, opener: Client, fd: number, node: Node) {
     this.#k = k;
     this.node = node;
-    this.file = k.fget(opener.process.proc, fd);
+    this.file = opener.process.proc.files.get(fd)!; // just opened
+    k.get_file(this.file);
     this.#descriptors.set(opener, fd);
   }
+
+  /** Whether the client has opened or used it. */
+  readonly isUsedBy = (client: Client): boolean => this.#descriptors.has(client);
 
   /** The client's descriptor of the file. */
   descriptor(client: Client): number {
@@ -67,6 +71,11 @@ export class Numbered<T> {
   add(thing: T): number {
     this.#all.set(++this.#last, thing);
     return this.#last;
+  }
+
+  /** The oldest first. */
+  all(): IterableIterator<T> {
+    return this.#all.values();
   }
 
   /** @throws Refusal EBADF */

@@ -1,5 +1,6 @@
 /** Requests of the mount, answered by the lab. What needs no sleep is answered at once; the rest runs as tasks of the caller's process. */
-import type { DirNode, Node, Process } from '@vdpalab/fs';
+import { readFileSync, readlinkSync } from 'node:fs';
+import type { DirNode, File, Node, Process } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import {
   ENOENT, ENOTDIR, FOPEN_DIRECT_IO, FOPEN_NONSEEKABLE, FOPEN_STREAM, FUSE_BATCH_FORGET, FUSE_CREATE, FUSE_FORGET, FUSE_FSYNC, FUSE_GETATTR,
@@ -55,7 +56,7 @@ export class LabFs {
     this.#onBug = options.onBug;
     this.k = fsCalls(lab);
     this.nodes = new NodeTable(this.k.root_dir);
-    this.clients = new Clients(lab, options.onBug);
+    this.clients = new Clients(lab, options.onBug, (client, fd) => this.#fileOf(client, fd));
     this.caller = new Caller(lab, this.k);
     this.#attributes = new Attributes(options.devices ?? 'file');
   }
@@ -135,6 +136,19 @@ export class LabFs {
     } catch (error) {
       this.#onBug(`fuse: taking the mount down: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
     }
+  }
+
+  /**
+   * The file behind a client's descriptor. The host tells of it only the inode, so of a node that the client has open
+   * more than once it is taken for the one opened last.
+   */
+  #fileOf(client: Client, fd: number): File | null {
+    const { ino, path } = describe(client.tgid, fd);
+    let found: File | null = null;
+    for (const { node, file, isUsedBy } of this.handles.all()) {
+      if (node.ino === ino && path.endsWith(this.k.kernfs_path(node)) && isUsedBy(client)) found = file;
+    }
+    return found;
   }
 
   /** Run a call that gives nothing back. */
@@ -232,4 +246,14 @@ export class LabFs {
 function openFlags({ file, node }: Handle): number {
   const isStream = node.kind === 'chr' && file.ops.llseek === undefined;
   return FOPEN_DIRECT_IO | (isStream ? FOPEN_STREAM | FOPEN_NONSEEKABLE : 0);
+}
+
+/** What is known of a descriptor without touching the file. */
+function describe(pid: number, fd: number): { readonly ino: number; readonly path: string } {
+  try {
+    const ino = /^ino:\s*(\d+)$/m.exec(readFileSync(`/proc/${pid}/fdinfo/${fd}`, 'latin1'))?.[1];
+    return { ino: Number(ino ?? -1), path: readlinkSync(`/proc/${pid}/fd/${fd}`) };
+  } catch {
+    return { ino: -1, path: '' };
+  }
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { KernelError, type Atomic, type KernelSymbols, type LogLine, type RunResult, type Task } from '@vdpalab/abi';
 import type { Uevent } from '@vdpalab/driver-core';
-import type { Process } from '@vdpalab/fs';
+import type { ForeignFiles, Process } from '@vdpalab/fs';
 import type { MmStruct } from '@vdpalab/mm';
 import type { Loader, ModuleImage } from '@vdpalab/loader';
 import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
@@ -49,6 +49,10 @@ export interface UserOptions {
   readonly cwd?: string;
   /** Its address space; a new one when absent. */
   readonly mm?: MmStruct;
+  /** Its limits; those of a new process when absent. */
+  readonly rlimits?: Map<number, number>;
+  /** For a process outside: what its descriptor numbers mean. */
+  readonly outside?: ForeignFiles;
 }
 
 /** A task did not come to its end, because nothing in the lab can run any more. */
@@ -226,11 +230,11 @@ export class Lab {
 
   /** A process that lives on: the caller runs its tasks with {@link as} and ends it with {@link exitProcess}. Inside a task. */
   spawnProcess(comm: string, options: UserOptions = {}): UserProcess {
-    const { uid, gid, caps, cwd, mm } = options;
+    const { uid, gid, caps, cwd, mm, rlimits, outside } = options;
     const proc = this.symbol('process_create')(comm, {
       ...(uid === undefined ? {} : { uid }), ...(gid === undefined ? {} : { gid }),
       ...(caps === undefined ? {} : { caps }), ...(cwd === undefined ? {} : { cwd }),
-      ...(mm === undefined ? {} : { mm }),
+      ...(mm === undefined ? {} : { mm }), ...(rlimits === undefined ? {} : { rlimits }), ...(outside === undefined ? {} : { outside }),
     });
     return this.processOf(proc);
   }

@@ -13,3 +13,4 @@ export * from './ram.ts';
 export * from './sched/index.ts';
 export * from './trace.ts';
 export * from './virtio/index.ts';
+export { sharedMemory } from './wasm.ts';

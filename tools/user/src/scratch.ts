@@ -1,20 +1,24 @@
 /** Memory of a process for ioctl arguments: a page that structs are laid into, as a C program's stack is. */
 import type { UserProcess } from '@vdpalab/lab';
+import type { MmStruct } from '@vdpalab/mm';
 import { MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@vdpalab/uapi';
 
 const SIZE = 8192;
 
+/** What is needed of the process. */
+export type ScratchProcess = Pick<UserProcess, 'ioctl' | 'mmap' | 'munmap'> & { readonly proc: { readonly mm: Pick<MmStruct, 'read' | 'write'> } };
+
 /** One process's scratch memory. */
 export class Scratch {
-  readonly #p: UserProcess;
+  readonly #p: ScratchProcess;
   readonly #at: number;
 
-  private constructor(p: UserProcess, at: number) {
+  private constructor(p: ScratchProcess, at: number) {
     this.#p = p;
     this.#at = at;
   }
 
-  static async create(p: UserProcess): Promise<Scratch> {
+  static async create(p: ScratchProcess): Promise<Scratch> {
     return new Scratch(p, await p.mmap(SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS));
   }
 

@@ -1,6 +1,6 @@
 /** `vhosttest DEVICE`: ask a vhost-vdpa device everything its interface has, one line for each answer. */
 import type { Applet } from '@vdpalab/shell';
-import { vhostTest } from '@vdpalab/user';
+import { vhostTest, type VhostTestProcess } from '@vdpalab/user';
 
 /** The program. */
 export const vhosttest: Applet = async (c) => {
@@ -12,7 +12,7 @@ export const vhosttest: Applet = async (c) => {
   const host = {
     p: c.p,
     out: (text: string) => c.out(text),
-    inChild: async (body: (child: typeof c.p) => Promise<void>) => {
+    inChild: async (body: (child: VhostTestProcess) => Promise<void>) => {
       const child = c.system.fork(c.p, c.name);
       c.system.start(child, c.name, async () => {
         try {

@@ -1,6 +1,7 @@
 /** The calls of `vhosttest`, each with the line it prints. */
 import { isKernelError } from '@vdpalab/abi';
 import type { UserProcess } from '@vdpalab/lab';
+import type { MmStruct } from '@vdpalab/mm';
 import {
   MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE, VHOST_GET_FEATURES, VHOST_IOTLB_MSG_V2, VHOST_SET_BACKEND_FEATURES,
   VHOST_SET_FEATURES, VHOST_VDPA_GET_CONFIG, VHOST_VDPA_GET_STATUS, VHOST_VDPA_SET_CONFIG, VHOST_VDPA_SET_STATUS, vhost_msg_v2,
@@ -13,12 +14,20 @@ const LABEL = 70;
 /** Bytes of a configuration that are shown. */
 const SHOWN = 16;
 
+/** A process the program runs in, of the lab or of the host. */
+export type VhostTestProcess =
+  & Pick<UserProcess, 'open' | 'close' | 'read' | 'write' | 'lseek' | 'ioctl' | 'mmap' | 'munmap' | 'readFile'>
+  & {
+    eventfd(): number | Promise<number>;
+    readonly proc: { readonly rlimits: Pick<Map<number, number>, 'get' | 'set'>; readonly mm: Pick<MmStruct, 'read' | 'write'> };
+  };
+
 /** What the program needs of whoever runs it. */
 export interface VhostTestHost {
-  readonly p: UserProcess;
+  readonly p: VhostTestProcess;
   readonly out: (text: string) => void;
   /** Run a body in a forked child, and wait for the child's end. */
-  readonly inChild: (body: (child: UserProcess) => Promise<void>) => Promise<void>;
+  readonly inChild: (body: (child: VhostTestProcess) => Promise<void>) => Promise<void>;
 }
 
 /** The fields of an IOTLB message. */
@@ -49,7 +58,7 @@ export function errnoText(errno: string): string {
 
 /** One process that makes calls on one file, and says what came of them. */
 export class Caller {
-  readonly p: UserProcess;
+  readonly p: VhostTestProcess;
   fd: number;
   readonly #out: (text: string) => void;
   readonly #scratch: Scratch;

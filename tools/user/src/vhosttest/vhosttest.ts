@@ -6,7 +6,7 @@ import { backendFeatures, beforeOwner, closeResets, config, features, openChecks
 import { doorbell, messages } from './memory.ts';
 import { groups, vrings } from './vring.ts';
 
-export type { VhostTestHost } from './caller.ts';
+export type { VhostTestHost, VhostTestProcess } from './caller.ts';
 
 /** Run it on one device. @returns the exit status: 1 when the device cannot be opened */
 export async function vhostTest(host: VhostTestHost, path: string): Promise<number> {

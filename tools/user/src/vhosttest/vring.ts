@@ -45,7 +45,7 @@ async function addresses(c: Caller, nvqs: number): Promise<void> {
 }
 
 async function eventfds(c: Caller, nvqs: number): Promise<void> {
-  const [kick, call] = [c.p.eventfd(), c.p.eventfd()];
+  const [kick, call] = [await c.p.eventfd(), await c.p.eventfd()];
   await c.vringFile('SET_VRING_KICK fd -1', VHOST_SET_VRING_KICK, 0, -1);
   await c.vringFile('SET_VRING_CALL fd -1', VHOST_SET_VRING_CALL, 0, -1);
   await c.vringFile('SET_VRING_KICK fd not an eventfd', VHOST_SET_VRING_KICK, 0, c.fd);
