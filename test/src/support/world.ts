@@ -46,6 +46,8 @@ export interface WorldOptions {
   /** Hosts on the switch that answer. */
   readonly responders?: NonNullable<LabConfigInput['networks']>[number]['responders'];
   readonly memory?: string;
+  /** `paced` for front doors. */
+  readonly clock?: 'virtual' | 'paced';
 }
 
 const two = (n: number): string => n.toString(16).padStart(2, '0');
@@ -99,6 +101,7 @@ export class World {
       config: worldConfig(options),
       ...(options.seed === undefined ? {} : { seed: options.seed }),
       ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
     });
     const world = new World(lab, siteOf(options));
     await lab.user(async (p) => {

@@ -18,7 +18,7 @@ export interface RamRegion {
    * another process that cannot be mapped, with a mirror here.
    */
   readonly kind: 'wasm' | 'mapped' | 'remote';
-  /** Set for `wasm`. Never grown, never transferred. */
+  /** The WebAssembly memory the bytes are in, if they are in one: copies inside it are quick. Never grown, never transferred. */
   readonly memory: WebAssemblyMemory | null;
   readonly buffer: ArrayBufferLike;
   /** Offset of the first byte in `buffer`. */

@@ -13,6 +13,7 @@ import { ringRules } from './rules/ring.ts';
 import { vdpaRules } from './rules/vdpa.ts';
 import { vduseRules } from './rules/vduse.ts';
 import { vhostRules } from './rules/vhost.ts';
+import { vhostUserRules } from './rules/vhost-user.ts';
 import { virtioPciRules } from './rules/virtio-pci.ts';
 
 /** A part of the table, as the page of errors has it. */
@@ -33,6 +34,7 @@ export const ruleParts: readonly RulePart[] = [
   part('vDPA and virtio', vdpaRules),
   part('virtio on PCI', virtioPciRules),
   part('vhost', vhostRules),
+  part('vhost-user', vhostUserRules),
   part('VDUSE', vduseRules),
   part('Mediated devices', mdevRules),
   part('Block devices', blockRules),

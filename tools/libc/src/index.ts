@@ -4,7 +4,7 @@ export { addressOf, checked, HostError, hostAvailable, HostUnavailableError, lib
 export { addSeals, F_SEAL_SHRINK, fileShape, mapBeside, mapInside, memfd, sealsOf } from './mapping.ts';
 export type { Mapping } from './mapping.ts';
 export { pidfdGetfd, pidfdOpen, takeFd } from './pidfd.ts';
-export { isReadable, isWritable, watchReadable } from './poll.ts';
+export { isHungUp, isReadable, isWritable, watchReadable } from './poll.ts';
 export type { Watch } from './poll.ts';
 export { readMemory, writeMemory } from './process-memory.ts';
 export { installTrap, SeccompListener, whyNoSeccomp } from './seccomp.ts';

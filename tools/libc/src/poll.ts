@@ -49,3 +49,11 @@ export function isReadable(fd: number): boolean {
 export function isWritable(fd: number): boolean {
   return ready(fd, POLLOUT);
 }
+
+/** `POLLRDHUP` of asm-generic/poll.h: the other side writes no more. */
+const POLLRDHUP = 0x2000;
+
+/** Whether the other side of a socket is gone. */
+export function isHungUp(fd: number): boolean {
+  return ready(fd, POLLRDHUP);
+}

@@ -1,6 +1,7 @@
 /** Simulated hardware and the deterministic scheduler. */
 export * from './counters.ts';
 export * from './dma.ts';
+export * from './foreign.ts';
 export * from './iommu/index.ts';
 export * from './irqchip.ts';
 export * from './machine.ts';

@@ -8,6 +8,7 @@ import { requester, PlatformIommu } from './iommu/unit.ts';
 import { MessageIrqChip } from './irqchip.ts';
 import { MmioBus } from './mmio.ts';
 import type { MmioHandler, MmioRange } from './mmio.ts';
+import { ForeignMemory } from './foreign.ts';
 import { PhysicalMemory, pcRegions } from './ram.ts';
 import { hostPacer } from './sched/pacer.ts';
 import { DeterministicScheduler } from './sched/scheduler.ts';
@@ -51,6 +52,8 @@ export interface HwMachine {
   readonly machine: Machine;
   readonly sched: DeterministicScheduler;
   readonly ram: PhysicalMemory;
+  /** Where memory of other processes can be put; on a paced clock beside RAM, in the same WebAssembly memory. */
+  readonly foreign: ForeignMemory;
   readonly mmio: MmioBus;
   readonly iommu: PlatformIommu | null;
   readonly irqchip: MessageIrqChip;
@@ -86,7 +89,7 @@ export function createMachine(options: MachineOptions): HwMachine {
   const counters = newCounters();
   const trace = new EventTrace(sched);
   trace.to(options.traceSink ?? null);
-  const ram = new PhysicalMemory(pcRegions(options.ramBytes));
+  const ram = new PhysicalMemory(pcRegions(options.ramBytes, options.clock === 'paced'));
   const mmio = new MmioBus(sched, counters);
   const iommu = options.iommu ? new PlatformIommu(sched, options.iommuBits) : null;
   const irqchip = new MessageIrqChip(sched, trace, counters, options.iommu, options.vectors ?? 0x1_0000);
@@ -111,6 +114,7 @@ export function createMachine(options: MachineOptions): HwMachine {
 
   return {
     machine, sched, ram, mmio, iommu, irqchip, trace, counters,
+    foreign: new ForeignMemory(ram),
     addMmio: (base, size, handler) => mmio.add(base, size, handler),
     removeMmio: (range) => mmio.remove(range),
     dmaPort(rid, pasid = null, bypass = false) {

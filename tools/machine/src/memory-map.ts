@@ -18,3 +18,5 @@ export const PCI_MEM64 = { base: 0x3800_0000_0000, size: 0x100_0000_0000 } as co
 export const MSI_BASE = 0xfee0_0000;
 /** Last address of the interrupt message window. */
 export const MSI_END = 0xfeef_ffff;
+/** Where memory of other processes is put: above all RAM and devices' windows below, under the 46 address bits of a page table. */
+export const FOREIGN_BASE = 0x1000_0000_0000;

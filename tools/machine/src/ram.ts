@@ -26,12 +26,15 @@ export function wasmRegion(base: number, size: number, spare = 0): RamRegion {
  * RAM in somebody else's buffer, for instance another process's memory mapped here.
  *
  * @param byteOffset where in `buffer` the region starts, a multiple of 4
+ * @param memory the WebAssembly memory that `buffer` is of, when it is of one
  * @throws RangeError when base or size are not page-aligned, or the buffer is too short
  */
-export function mappedRegion(base: number, size: number, buffer: ArrayBufferLike, byteOffset = 0): RamRegion {
+export function mappedRegion(
+  base: number, size: number, buffer: ArrayBufferLike, byteOffset = 0, memory: RamRegion['memory'] = null,
+): RamRegion {
   checkRange(base, size);
   if (byteOffset % 4 !== 0) throw new RangeError(`RAM region at offset ${byteOffset}: not 4-byte aligned`);
-  return regionOf(base, size, 'mapped', buffer, byteOffset, null);
+  return regionOf(base, size, 'mapped', buffer, byteOffset, memory);
 }
 
 /**
@@ -51,11 +54,12 @@ export function remoteRegion(base: number, size: number, source: (mirror: Uint8A
  * The regions of a PC: up to 3 GiB below 4 GiB, the rest from 4 GiB on.
  *
  * @param bytes a multiple of the page size
+ * @param window whether the memory of low RAM has room for other processes' memory behind it
  * @throws RangeError when it is not
  */
-export function pcRegions(bytes: number): RamRegion[] {
+export function pcRegions(bytes: number, window = false): RamRegion[] {
   checkRange(0, Math.min(bytes, LOW_RAM_END));
-  const regions = [wasmRegion(0, Math.min(bytes, LOW_RAM_END), DEVICE_MEMORY)];
+  const regions = [wasmRegion(0, Math.min(bytes, LOW_RAM_END), window ? REGION_MAX : DEVICE_MEMORY)];
   for (let base = HIGH_RAM_BASE, left = bytes - LOW_RAM_END; left > 0; left -= REGION_MAX, base += REGION_MAX) {
     regions.push(wasmRegion(base, Math.min(left, REGION_MAX)));
   }

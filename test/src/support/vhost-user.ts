@@ -1,0 +1,104 @@
+/** A vDPA device of a world behind a vhost-user socket, for front-ends in tests. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { UserProcess } from '@vdpalab/lab';
+import { EthernetSwitch, InjectionPort } from '@vdpalab/machine';
+import { RteVhost, VdpaRegistry, VhostVdpaDriver, type VhostOptions } from '@vdpalab/vhost-user';
+import { World, type WorldOptions } from './world.ts';
+
+/** A running back-end. */
+export interface BackEnd {
+  readonly world: World;
+  readonly path: string;
+  readonly p: UserProcess;
+  readonly vhost: RteVhost;
+  /** A port of the device's switch. */
+  readonly outside: InjectionPort;
+  /** What the library has logged. */
+  readonly log: readonly string[];
+  /** Run something in the serving process. */
+  readonly inside: <T>(body: () => Promise<T> | T) => Promise<T>;
+  /** Wait until the library has logged a line like this. */
+  readonly said: (pattern: RegExp) => Promise<void>;
+  /** Take all down. @returns what was left behind */
+  readonly close: () => Promise<string[]>;
+}
+
+/** Put `vdpa0`, of virtual function 0, behind a socket. */
+export async function startBackEnd(options: VhostOptions & { readonly world?: WorldOptions } = {}): Promise<BackEnd> {
+  const world = await World.create({ modules: ['vhost_vdpa', 'ifcvf', 'pci_pf_stub'], mtu: 1500, queueSize: 1024, ...options.world, clock: 'paced' });
+  await world.addDevice('vdpa0', 0, 'vhost_vdpa');
+  const { lab } = world;
+  const p = await lab.process('vhost-user');
+  const folder = mkdtempSync(join(tmpdir(), 'vhost-user-'));
+  const path = join(folder, 's');
+  const log: string[] = [];
+  const listeners = new Set<() => void>();
+  const inside = <T>(body: () => Promise<T> | T): Promise<T> => lab.as(p, async () => body());
+  const { vhost, driver } = await inside(async () => {
+    const library = new RteVhost(lab, p, {
+      ...options,
+      log: (text) => {
+        log.push(text);
+        for (const listener of listeners) listener();
+      },
+    });
+    const of = await VhostVdpaDriver.probe(library, 'vdpa0');
+    const dev = new VdpaRegistry().rte_vdpa_register_device(of.name, of.ops);
+    if (dev === null) throw new Error('vdpa0 is not registered');
+    library.rte_vhost_driver_register(path);
+    library.rte_vhost_driver_attach_vdpa_device(path, dev);
+    library.rte_vhost_driver_start(path);
+    return { vhost: library, driver: of };
+  });
+  const events = lab.start(p, 'vhost-events', () => vhost.run());
+  const sw0 = lab.pci.networks.get('sw0');
+  if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
+  const outside = new InjectionPort(sw0.attach('outside'));
+  return {
+    world, path, p, vhost, outside, log, inside,
+    said: (pattern) => new Promise((resolve) => {
+      const look = (): void => {
+        if (!log.some((line) => pattern.test(line))) return;
+        listeners.delete(look);
+        resolve();
+      };
+      listeners.add(look);
+      look();
+    }),
+    close: async () => {
+      vhost.close();
+      await inside(() => lab.hw.sched.join(events));
+      await inside(() => driver.close());
+      await lab.exitProcess(p);
+      outside.port.unplug();
+      rmSync(folder, { recursive: true });
+      await world.delDevice('vdpa0');
+      return await world.close();
+    },
+  };
+}
+
+/** Wait for frames that come out of the network. */
+export async function framesOutside({ outside, world }: BackEnd, count: number): Promise<Uint8Array[]> {
+  const all = outside.take();
+  while (all.length < count) {
+    await new Promise<void>((resolve) => {
+      outside.onReceive = () => {
+        resolve();
+        return undefined;
+      };
+      world.lab.hw.sched.post('look', () => undefined);
+    });
+    all.push(...outside.take());
+  }
+  return all;
+}
+
+/** Send frames into the network from outside. */
+export function injectOutside({ outside, world }: BackEnd, frames: readonly Uint8Array[]): Promise<void> {
+  return world.lab.kernel(async () => {
+    for (const frame of frames) if (!outside.inject(frame)) throw new Error('no room for a frame');
+  });
+}
