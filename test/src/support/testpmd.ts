@@ -7,6 +7,8 @@ export const testpmdPresent = spawnSync('sh', ['-c', 'command -v dpdk-testpmd'])
 /** Memory in files, no huge pages, no PCI, nothing left in shared places. */
 const EAL = ['--no-huge', '--no-shconf', '--no-telemetry', '-m', '256', '--no-pci', '--lcores', '0@0,1@0'];
 
+let runs = 0;
+
 /** One run. */
 export class Testpmd {
   /** Resolves with the exit status, `null` after a signal. */
@@ -19,7 +21,7 @@ export class Testpmd {
 
   /** @param eal instead of a front-end on the socket `path` */
   constructor(path: string, args: readonly string[], eal: readonly string[] = ['--vdev', `net_virtio_user0,path=${path}`]) {
-    this.#child = spawn('dpdk-testpmd', [...EAL, '--file-prefix', `vdpalab-${process.pid}-${Math.random().toString(36).slice(2)}`, ...eal, '--', '--total-num-mbufs=8192', ...args]);
+    this.#child = spawn('dpdk-testpmd', [...EAL, '--file-prefix', `vdpalab-${process.pid}-${++runs}`, ...eal, '--', '--total-num-mbufs=8192', ...args]);
     const take = (chunk: Buffer): void => {
       this.#output += chunk.toString();
       for (const listener of this.#listeners) listener();

@@ -4,7 +4,7 @@
  * @see DPDK lib/vhost/rte_vhost.h
  */
 import { closeSync, unlinkSync } from 'node:fs';
-import { KernelError, isKernelError, type Atomic } from '@vdpalab/abi';
+import { isKernelError, type Atomic, type KernelError } from '@vdpalab/abi';
 import type { EventfdCtx } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { acceptUnix, connectUnix, HostError, isHungUp, listenUnix, watchReadable, type Watch } from '@vdpalab/libc';
