@@ -6,4 +6,5 @@ export { mountLab } from './mount-lab.ts';
 export type { LabMountOptions } from './mount-lab.ts';
 export { MountError, mountFuse } from './mount.ts';
 export type { Mounted, MountOptions } from './mount.ts';
+export { FuseSession } from './session.ts';
 export type { FuseHandlers } from './session.ts';

@@ -109,6 +109,11 @@ export class LabFs {
     return this.#attributes.of(node, this.k.vfs_getattr(node, this.door.proc));
   }
 
+  /** DT_* of a directory's entry. */
+  direntType(kind: Node['kind']): number {
+    return this.#attributes.direntType(kind);
+  }
+
   /** @throws Refusal ENOTDIR ENOENT */
   directory(id: number): DirNode {
     const node = this.nodes.get(id);

@@ -39,7 +39,7 @@ export function claim(name: string): LabPaths {
     const made = mkdtempSync(join(root, '.new-'));
     try {
       writeFileSync(join(made, 'owner'), `${process.pid} ${startOf(process.pid)}\n`);
-      mkdirSync(join(made, 'mnt'));
+      for (const name of ['mnt', 'points']) mkdirSync(join(made, name));
       renameSync(made, paths.dir); // only onto nothing: the directory of another is not empty
       return paths;
     } catch (error) {

@@ -48,11 +48,16 @@ export class Call {
 
   /** The next thing it says; `null` once the lab is gone. @throws LauncherError when it refuses */
   async next(): Promise<Answer | null> {
-    const answer = this.#answers.shift() ?? (this.#ended ? null : await new Promise<Answer | null>((resolve) => {
-      this.#take = resolve;
-    }));
+    const answer = await this.answer();
     if (answer !== null && 'error' in answer) throw new LauncherError(answer.error, 1);
     return answer;
+  }
+
+  /** As {@link next}, refusals included. */
+  async answer(): Promise<Answer | null> {
+    return this.#answers.shift() ?? (this.#ended ? null : await new Promise<Answer | null>((resolve) => {
+      this.#take = resolve;
+    }));
   }
 
   say(message: Followup): void {
@@ -99,7 +104,8 @@ export async function askDown(path: string): Promise<readonly string[] | null> {
 /** Enter a lab for as long as the call is open. @returns `null` when it does not run. @throws LauncherError when nobody can enter */
 export async function attach(path: string, argv: readonly string[]): Promise<{ readonly entrance: Entrance; readonly call: Call } | null> {
   const call = await Call.open(path, { op: 'attach', pid: process.pid, argv });
-  const answer = (await call?.next()) ?? null;
+  const answer = (await call?.answer()) ?? null;
+  if (answer !== null && 'error' in answer) throw new LauncherError(answer.error);
   return call !== null && answer !== null && 'attached' in answer ? { entrance: answer.attached, call } : null;
 }
 

@@ -20,17 +20,21 @@ const PATIENCE = 20;
 /** Arguments: how long to wait, the lab's directory, then the script that mounts. The working directory is the host's /proc, whatever is mounted over it. */
 const SCRIPT = `
 cd /proc || exit
+exec 4<>/dev/null || exit
 patience=$1 dir=$2
-eval "$3" || exit
+set -e
+eval "$3"
+set +e
 exec 3<&-
 echo ready
+exec >&4 2>&4
 while read -t "$patience" -r line && [ "$line" != end ]; do :; done
 others() { pids=; for p in [0-9]*; do [ "$p" != $$ ] && [ "$p/ns/mnt" -ef "$$/ns/mnt" ] && pids="$pids $p"; done; [ -n "$pids" ]; }
-trap '' HUP TERM
-[ "$line" = end ] || { umount -f "$dir/mnt"; umount -l "$dir/mnt"; } 2>/dev/null
-others && kill -HUP $pids 2>/dev/null
+trap '' HUP TERM PIPE
+[ "$line" = end ] || { umount -f "$dir/mnt"; umount -l "$dir/mnt"; }
+others && kill -HUP $pids
 for i in 1 2 3 4 5; do others || break; sleep 0.02; done
-for i in 1 2 3 4 5; do others || break; kill -KILL $pids 2>/dev/null; sleep 0.02; done
+for i in 1 2 3 4 5; do others || break; kill -KILL $pids; sleep 0.02; done
 [ "$line" = end ] || rm -rf --one-file-system "$dir"
 `;
 
@@ -40,6 +44,8 @@ export interface KeeperOptions {
   readonly mounts: string;
   /** An open /dev/fuse. */
   readonly fuse?: number;
+  /** Called when the script says `mounted`: the file system may be served. */
+  readonly onMounted?: () => void;
   /** Whether programs are to enter a user namespace too: this process is in it already. */
   readonly user?: boolean;
 }
@@ -60,7 +66,7 @@ export class Keeper {
   }
 
   /** Make a namespace. @throws LauncherError when it cannot be: the programs, the rights or the file system are not there */
-  static async start(paths: LabPaths, { mounts, fuse, user = false }: KeeperOptions): Promise<Keeper> {
+  static async start(paths: LabPaths, { mounts, fuse, user = false, onMounted }: KeeperOptions): Promise<Keeper> {
     const child = spawn('unshare', ['-m', '--propagation', 'private', '--', 'bash', '-c', SCRIPT, 'vdpalab-keeper', String(PATIENCE), paths.dir, mounts], {
       stdio: ['pipe', 'pipe', 'pipe', fuse ?? 'ignore'], env: { ...process.env, PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin:/usr/bin:/bin`, LC_ALL: 'C' }, detached: true,
     });
@@ -69,14 +75,17 @@ export class Keeper {
     child.stderr?.on('data', (chunk: Buffer) => {
       said = (said + chunk.toString()).slice(-4096);
     });
-    const ready = await Promise.race([
-      once(child.stdout as NodeJS.ReadableStream, 'data').then(() => true),
-      once(child, 'exit').then(() => false),
-      once(child, 'error').then(([error]) => {
-        said = (error as Error).message;
-        return false;
-      }),
-    ]);
+    const ready = await new Promise<boolean>((resolve) => {
+      child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+        if (text.includes('mounted\n')) onMounted?.();
+        if (text.includes('ready\n')) resolve(true);
+      });
+      child.once('exit', () => resolve(false));
+      child.once('error', ({ message }) => {
+        said = message;
+        resolve(false);
+      });
+    });
     const namespace = ready ? await mountNamespace(child.pid ?? 0) : null;
     if (namespace === null) throw new LauncherError(`no namespace for programs: ${said.trim().replaceAll('\n', '; ') || 'its keeper ended'}`);
     child.unref();

@@ -1,18 +1,80 @@
 /** The lab as real programs see it: its files over the host's, in a namespace of their own. */
+import { closeSync, openSync } from 'node:fs';
+import { release as hostRelease } from 'node:os';
+import { FuseSession, LabFs } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
+import { LauncherError } from './errors.ts';
+import { HOST_DIR, withHostNames, type SharedDirectory } from './host-names.ts';
 import { Keeper } from './keeper.ts';
+import { mountScript } from './mount-script.ts';
 import type { Entrance } from './protocol.ts';
 import type { LabPaths } from './runtime-dir.ts';
 
 /** A namespace with the lab in it. */
 export interface World {
   readonly entrance: Entrance;
-  /** End it, with the programs in it. @returns what was still there */
+  /** End it, with the programs in it. @returns what was still there, and what went wrong */
   readonly close: () => Promise<string[]>;
 }
 
+/** Devices that every kernel has, and that the lab's own programs use: real ones use the host's. */
+const HOSTS_DEVICES: ReadonlySet<string> = new Set(['null', 'zero', 'full', 'random', 'urandom', HOST_DIR]);
+/** Files of /proc that tell of what the lab models. */
+const LABS_PROC: ReadonlySet<string> = new Set(['modules', 'cmdline', 'interrupts', 'devices', 'partitions', 'sys']);
+/** Of /proc/sys/kernel. */
+const LABS_SYSCTLS: ReadonlySet<string> = new Set(['tainted', 'modules_disabled', 'modprobe']);
+
+/** What is whose. @param host the host's `uname -r` */
+export function sharedDirectories(lab: Lab, host = hostRelease()): SharedDirectory[] {
+  const { release } = lab.config;
+  return [
+    { path: '/dev', isLabs: (name) => !HOSTS_DEVICES.has(name), host: HOST_DIR },
+    { path: '/proc', isLabs: (name) => LABS_PROC.has(name), host: HOST_DIR },
+    { path: '/proc/sys', isLabs: (name) => name === 'kernel', host: `../${HOST_DIR}/sys` },
+    { path: '/proc/sys/kernel', isLabs: (name) => LABS_SYSCTLS.has(name), host: `../../${HOST_DIR}/sys/kernel` },
+    { path: '/lib/modules', isLabs: (name) => name !== host || name === release, links: new Map(host === release ? [] : [[host, release]]) },
+  ];
+}
+
 /** Mount the lab in a new namespace. @throws LauncherError when the host has not what it takes */
-export async function openWorld(_lab: Lab, paths: LabPaths): Promise<World> {
-  const keeper = await Keeper.start(paths, { mounts: 'true' });
-  return { get entrance() { return keeper.entrance; }, close: () => keeper.stop() };
+export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
+  const bugs: string[] = [];
+  const onBug = (text: string): void => void bugs.push(text);
+  const fuse = openFuse();
+  const fs = await LabFs.create(lab, { onBug });
+  const session = new FuseSession(fuse, withHostNames(fs, sharedDirectories(lab)), { onBug });
+  let mounted = false;
+  let keeper: Keeper;
+  try {
+    keeper = await Keeper.start(paths, {
+      mounts: mountScript(paths), fuse, user: process.env['VDPALAB_USER_NAMESPACE'] === '1',
+      onMounted: () => {
+        mounted = true;
+        session.start();
+      },
+    });
+  } catch (error) {
+    if (mounted) await session.ended;
+    await fs.close();
+    closeSync(fuse);
+    throw error;
+  }
+  return {
+    get entrance() { return keeper.entrance; },
+    close: async () => {
+      const inside = await keeper.stop();
+      await session.ended; // the namespace's last process took the mount with it
+      await fs.close();
+      closeSync(fuse);
+      return [...inside, ...bugs];
+    },
+  };
+}
+
+function openFuse(): number {
+  try {
+    return openSync('/dev/fuse', 'r+');
+  } catch (error) {
+    throw new LauncherError(`/dev/fuse: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not there: load the fuse module, or give the container the device' : (error as Error).message}`);
+  }
 }

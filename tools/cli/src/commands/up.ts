@@ -77,13 +77,14 @@ function userNamespace(): string[] {
  * @throws LauncherError with what the process said when it did not come up
  */
 export async function startLab(options: UpOptions): Promise<StartedLab> {
+  const outside = userNamespace();
   const words = [
-    ...userNamespace(), process.execPath, program, 'up', '--foreground', '--name', options.name,
+    ...outside, process.execPath, program, 'up', '--foreground', '--name', options.name,
     ...(options.lab === undefined ? [] : ['--lab', options.lab]), ...(options.seed === undefined ? [] : ['--seed', String(options.seed)]),
     ...(options.fail ?? []).flatMap((rule) => ['--fail', rule]), ...(options.untilEof === true ? ['--until-eof'] : []),
   ];
   const child = spawn(words[0] as string, words.slice(1), {
-    detached: true, stdio: [options.untilEof === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], env: { ...process.env, VDPALAB_RUNTIME_DIR: runtimeRoot() },
+    detached: true, stdio: [options.untilEof === true ? 'pipe' : 'ignore', 'pipe', 'pipe'], env: { ...process.env, VDPALAB_RUNTIME_DIR: runtimeRoot(), VDPALAB_USER_NAMESPACE: outside.length > 0 ? '1' : '' },
   });
   let said = '';
   child.stderr?.on('data', (chunk: Buffer) => void (said += chunk.toString()));
