@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { createTrap, requireTrap, type FamilyName } from '@vdpalab/launcher';
+import { familyNames, installedTrap, letBegin, requireTrap, TrapSupervisor, trapWords } from '@vdpalab/launcher';
 import { labSystem, Session } from '@vdpalab/shell';
 
 /** What a program did. */
@@ -38,11 +38,10 @@ export interface Running {
   readonly forsake: () => Promise<void>;
 }
 
-/** Start a program. @param report told of what should not happen; absent: the outcome fails */
-export async function start(lab: Lab, argv: readonly string[], families?: readonly FamilyName[]): Promise<Running> {
+/** Start a program. */
+export async function start(lab: Lab, argv: readonly string[]): Promise<Running> {
   const bugs: string[] = [];
-  const trap = createTrap({ lab, channel: 3, report: (text) => void bugs.push(text), ...(families === undefined ? {} : { families }) });
-  const [node = '', ...words] = trap.words;
+  const [node = '', ...words] = trapWords(3);
   const child = spawn(node, [...words, ...argv], { stdio: ['ignore', 'pipe', 'pipe', 'pipe'], env: { PATH, LC_ALL: 'C', HOME: '/root' } });
   const out = { stdout: '', stderr: '' };
   child.stdout?.setEncoding('utf8').on('data', (text: string) => void (out.stdout += text));
@@ -50,7 +49,10 @@ export async function start(lab: Lab, argv: readonly string[], families?: readon
   const ended = new Promise<number | string>((resolve, reject) => {
     child.on('error', reject).on('close', (code, signal) => resolve(code ?? signal ?? -1));
   });
-  const supervisor = await trap.supervise(child.stdio[3] as Duplex); // a pipe, as asked for
+  const channel = child.stdio[3] as Duplex; // a pipe, as asked for
+  const installed = await installedTrap(channel);
+  const supervisor = installed === null ? null : TrapSupervisor.of(installed, { lab, families: familyNames, report: (text) => void bugs.push(text) });
+  letBegin(channel);
   const outcome = ended.then(async (status) => {
     if (supervisor !== null) {
       await supervisor.ended;

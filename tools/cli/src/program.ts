@@ -2,6 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { labJsonSchema } from '@vdpalab/lab';
+import { familyNames, isFamilyName, type FamilyName } from '@vdpalab/launcher';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { execProgram } from './commands/exec.ts';
 import { explainAll } from './commands/explain.ts';
@@ -26,6 +27,12 @@ export interface CommandIo {
   readonly err: (text: string) => void;
   readonly input: NodeJS.ReadableStream & { readonly isTTY?: boolean };
   readonly exit: (status: number) => void;
+}
+
+function trapKinds(text: string): readonly FamilyName[] {
+  const names = text.split(',');
+  if (!names.every(isFamilyName)) throw new InvalidArgumentError(`must be of ${familyNames.join(', ')}.`);
+  return names;
 }
 
 function wholeNumber(text: string): number {
@@ -99,9 +106,12 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .argument('<command...>')
     .option('--name <name>', 'a lab that is up; without, the one that is, or a lab made for this program')
     .addOption(new Option('--lab <file>', 'a lab made for this program, from this file')).addOption(seedOption()).addOption(failOption())
+    .option('--trap', 'let the lab answer the netlink, module and log calls of real programs')
+    .option('--trap-only <kinds>', `of these kinds alone: ${familyNames.join(',')}`, trapKinds)
     .passThroughOptions()
-    .action(async (argv: string[], options: { name?: string; lab?: string; seed?: number; fail?: string[] }) => {
-      exit(await execProgram(argv, { ...options, err }));
+    .action(async (argv: string[], options: { name?: string; lab?: string; seed?: number; fail?: string[]; trap?: true; trapOnly?: readonly FamilyName[] }) => {
+      const { trap, trapOnly, ...others } = options;
+      exit(await execProgram(argv, { ...others, trap: trapOnly ?? (trap === true ? familyNames : []), err }));
     });
 
   program.command('up')

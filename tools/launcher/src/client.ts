@@ -3,6 +3,8 @@ import { read, readFileSync, statSync, writeSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { LauncherError } from './errors.ts';
 import { CHUNK, encode, LineSplitter, MAX_FILE, parseAnswer, toBytes, toText, type Answer, type Entrance, type Followup, type LabStatus, type Request } from './protocol.ts';
+import type { FamilyName } from './trap/family-names.ts';
+import type { Installed } from './trap/trap.ts';
 
 /** Something that listens is gone, or was never there. */
 const NOBODY: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'ENOTSOCK']);
@@ -107,6 +109,11 @@ export async function attach(path: string, argv: readonly string[]): Promise<{ r
   const answer = (await call?.answer()) ?? null;
   if (answer !== null && 'error' in answer) throw new LauncherError(answer.error);
   return call !== null && answer !== null && 'attached' in answer ? { entrance: answer.attached, call } : null;
+}
+
+/** Have a lab answer the calls of a filter. @throws LauncherError when it cannot, or is gone */
+export async function askTrap(path: string, installed: Installed, families: readonly FamilyName[]): Promise<void> {
+  if ((await ask(path, { op: 'trap', ...installed, families })) === null) throw new LauncherError('the lab went away', 1);
 }
 
 /** Signals that are the lab's program's, not the caller's. */

@@ -6,6 +6,7 @@ import type { AppletTable } from '@vdpalab/shell';
 import { Connection } from './connection.ts';
 import { runForClient } from './lab-command.ts';
 import { shellForClient } from './lab-shell.ts';
+import { TrapSupervisor } from './trap/supervisor.ts';
 import { parseRequest, ProtocolError, type Entrance, type LabStatus, type Request } from './protocol.ts';
 
 /** Milliseconds that programs have to end once they are killed; what waits in state D does not. */
@@ -15,6 +16,8 @@ const DRAIN_MS = 2000;
 export interface Controlled {
   readonly lab: Lab;
   readonly applets: AppletTable;
+  /** Told of what should not happen. */
+  readonly report: (text: string) => void;
   /** Where programs enter. @throws Error why they cannot */
   readonly entrance: () => Entrance;
   readonly status: () => Omit<LabStatus, 'attached'>;
@@ -36,6 +39,7 @@ export class ControlServer {
   readonly #controlled: Controlled;
   readonly #connections = new Set<Connection>();
   readonly #attached = new Map<Connection, Attached>();
+  readonly #supervisors = new Set<TrapSupervisor>();
   /** What is served, and what for. */
   readonly #served = new Map<Promise<void>, { readonly connection: Connection; what: string | null }>();
 
@@ -71,6 +75,7 @@ export class ControlServer {
 
   /** End the programs and shells of clients that are there. @returns which were */
   async drain(): Promise<string[]> {
+    await Promise.all([...this.#supervisors].map((supervisor) => supervisor.close()));
     const running = [...this.#served].filter(([, { what }]) => what !== null);
     for (const [, { connection }] of running) connection.destroy();
     await Promise.race([Promise.all(running.map(([end]) => end)), new Promise((resolve) => setTimeout(resolve, DRAIN_MS).unref())]);
@@ -112,9 +117,19 @@ export class ControlServer {
           throw new ProtocolError('an attached program says nothing');
         });
         return undefined;
+      case 'trap': return this.#trap(connection, request);
       case 'down': return this.#down(connection);
       default: return request satisfies never;
     }
+  }
+
+  /** Answer the calls of a filter for as long as anybody has it. */
+  #trap(connection: Connection, { pid, listener, families }: Request & { readonly op: 'trap' }): void {
+    const { lab, report } = this.#controlled;
+    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, report });
+    this.#supervisors.add(supervisor);
+    void supervisor.ended.then(() => supervisor.close()).finally(() => this.#supervisors.delete(supervisor));
+    connection.end({ trapped: true });
   }
 
   async #down(connection: Connection): Promise<void> {

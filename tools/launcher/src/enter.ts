@@ -4,6 +4,8 @@ import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { delimiter, join } from 'node:path';
 import type { Entrance } from './protocol.ts';
+import { programDirs } from './shims.ts';
+import type { FamilyName } from './trap/family-names.ts';
 
 /** Directories of the programs needed here, which not everybody has in PATH. */
 const SYSTEM_PATH = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'];
@@ -19,20 +21,23 @@ const BECOME = 'cd -- "$1" 2>/dev/null || cd /; shift; exec "$@"';
 /** How a program is started. */
 export interface EnterOptions {
   readonly cwd?: string;
-  /** The lab's programs stand in front of PATH. */
+  /** Where the lab's programs are. */
   readonly bin: string;
+  /** Kinds of calls that are trapped: the host's own programs that make them are preferred to the lab's. */
+  readonly trapped?: readonly FamilyName[];
   readonly env?: NodeJS.ProcessEnv;
   readonly stdio?: StdioOptions;
 }
 
 /** Start a program in a namespace. It ends with this process, by SIGKILL. */
-export function enter(entrance: Entrance, argv: readonly string[], { cwd = process.cwd(), bin, env = process.env, stdio = 'inherit' }: EnterOptions): ChildProcess {
+export function enter(entrance: Entrance, argv: readonly string[], { cwd = process.cwd(), bin, trapped = [], env = process.env, stdio = 'inherit' }: EnterOptions): ChildProcess {
   const words = [
     'nsenter', '-t', String(entrance.pid), '-m', ...(entrance.user ? ['-U', '--preserve-credentials'] : []), '--',
     ...(hasProgram('setpriv') ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),
     'sh', '-c', BECOME, 'vdpalab', cwd, ...argv,
   ];
-  const path = [bin, env['PATH'] ?? SYSTEM_PATH.join(delimiter)].join(delimiter);
+  const { front, back } = programDirs(bin, trapped);
+  const path = [...front, env['PATH'] ?? SYSTEM_PATH.join(delimiter), ...(back.length === 0 ? [] : SYSTEM_PATH), ...back].join(delimiter);
   return spawn(words[0] as string, words.slice(1), { stdio, env: { ...env, PATH: path } });
 }
 

@@ -6,6 +6,8 @@ it('takes a request apart and puts it together', () => {
   expect(parseRequest(encode(run))).toEqual(run);
   expect(parseRequest('{"op":"attach","pid":7,"argv":["bash"],"more":1}')).toEqual({ op: 'attach', pid: 7, argv: ['bash'] });
   expect(parseRequest('{"op":"down"}')).toEqual({ op: 'down' });
+  const trap = { op: 'trap', pid: 7, listener: 19, families: ['netlink', 'log'] } as const;
+  expect(parseRequest(encode(trap))).toEqual(trap);
 });
 
 it.each([
@@ -14,6 +16,7 @@ it.each([
   ['{"op":"run","argv":["a\\u0000b"],"cwd":"/","env":{}}', 'argv'], ['{"op":"run","argv":[1],"cwd":"/","env":{}}', 'argv'],
   ['{"op":"run","argv":["x"],"cwd":"rel","env":{}}', 'cwd'], ['{"op":"run","argv":["x"],"env":{}}', 'cwd'],
   ['{"op":"run","argv":["x"],"cwd":"/","env":{"A=B":"x"}}', 'env'], ['{"op":"run","argv":["x"],"cwd":"/","env":{"A":1}}', 'env'], ['{"op":"run","argv":["x"],"cwd":"/"}', 'env'],
+  ['{"op":"trap","pid":7,"families":[]}', 'listener'], ['{"op":"trap","pid":7,"listener":3}', 'families'], ['{"op":"trap","pid":7,"listener":3,"families":["all"]}', 'families'],
   ['{"op":"attach","argv":["x"],"pid":-1}', 'pid'], ['{"op":"attach","argv":["x"],"pid":1.5}', 'pid'],
 ])('refuses the request %s', (line, reason) => {
   expect(() => parseRequest(line)).toThrow(ProtocolError);

@@ -8,16 +8,21 @@
  * | `{"op":"run","argv":[...],"cwd":"/","env":{}}` | `out`, `err`, `want`, `fetch`, in the end `exit` |
  * | `{"op":"shell"}` | `out`, `err`, and per line `prompt`, in the end `exit` |
  * | `{"op":"attach","pid":N,"argv":[...]}` | `attached`; lasts until the connection ends |
+ * | `{"op":"trap","pid":N,"listener":FD,"families":[...]}` | `trapped`, once calls of the filter are answered |
  * | `{"op":"status"}` | `status` |
  * | `{"op":"down"}` | `left` |
  *
  * Anything else is answered by `error`, and the connection ends.
  */
 
+import { isFamilyName, type FamilyName } from './trap/family-names.ts';
+
 /** Characters a line may have. */
 export const MAX_LINE = 1 << 20;
 /** Bytes of a file that a caller may hand over, as `insmod ./x.ko` does. */
 export const MAX_FILE = 64 << 20;
+/** Largest number of a process or a descriptor. */
+const MAX_NUMBER = 0x7fffffff;
 /** Bytes in one message. */
 export const CHUNK = 1 << 16;
 
@@ -26,6 +31,8 @@ export type Request =
   | { readonly op: 'run'; readonly argv: readonly string[]; readonly cwd: string; readonly env: Readonly<Record<string, string>> }
   | { readonly op: 'shell' }
   | { readonly op: 'attach'; readonly pid: number; readonly argv: readonly string[] }
+  /** A process has installed a filter whose calls the lab is to answer. */
+  | { readonly op: 'trap'; readonly pid: number; readonly listener: number; readonly families: readonly FamilyName[] }
   | { readonly op: 'status' }
   | { readonly op: 'down' };
 
@@ -75,6 +82,7 @@ export type Answer =
   | { readonly prompt: string; readonly last: number }
   | { readonly completions: readonly string[]; readonly word: string }
   | { readonly attached: Entrance }
+  | { readonly trapped: true }
   | { readonly status: LabStatus }
   | { readonly left: readonly string[] }
   | { readonly error: string };
@@ -125,11 +133,16 @@ const isNumber = (value: unknown, max: number): value is number => typeof value 
 
 /** The first line of a client. @throws ProtocolError */
 export function parseRequest(line: string): Request {
-  const { op, argv, cwd, env, pid } = objectOf(line);
+  const { op, argv, cwd, env, pid, listener, families } = objectOf(line);
   if (op === 'status' || op === 'down' || op === 'shell') return { op };
+  if (op === 'trap') {
+    if (!isNumber(pid, MAX_NUMBER) || !isNumber(listener, MAX_NUMBER)) throw new ProtocolError('pid and listener are no numbers of a process and its descriptor');
+    if (!isTexts(families) || !families.every(isFamilyName)) throw new ProtocolError('families is no list of kinds of calls');
+    return { op, pid, listener, families };
+  }
   if (!isTexts(argv) || argv.length === 0) throw new ProtocolError('argv is no list of words');
   if (op === 'attach') {
-    if (!isNumber(pid, 0x7fffffff)) throw new ProtocolError('pid is no number of a process');
+    if (!isNumber(pid, MAX_NUMBER)) throw new ProtocolError('pid is no number of a process');
     return { op, pid, argv };
   }
   if (op !== 'run') throw new ProtocolError('no such request');

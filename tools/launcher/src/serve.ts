@@ -1,4 +1,5 @@
 /** A lab that listens: boots, lets clients in, lives until it is told to end. */
+import { appendFileSync } from 'node:fs';
 import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { labSystem, provideUsermode, type AppletTable } from '@vdpalab/shell';
 import { claim } from './claim.ts';
@@ -74,7 +75,7 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
     tellEnd(left);
   };
   const control = await ControlServer.listen(paths.socket, {
-    lab, applets: options.applets,
+    lab, applets: options.applets, report: (text) => appendFileSync(paths.log, `${text}\n`),
     entrance: () => {
       if (typeof world === 'string') throw new LauncherError(world);
       return world.entrance;

@@ -3,22 +3,46 @@ import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { LabPaths } from './runtime-dir.ts';
-
-/** Names of the programs: those that talk to the kernel by other ways than files. */
-export const shimNames: readonly string[] = ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod', 'vdpa', 'devlink', 'dmesg'];
+import type { FamilyName } from './trap/family-names.ts';
 
 /** Runs any program of the lab by name: `lab ip link`. */
 const ANY = 'lab';
 
+/** The programs, by the kind of calls through which the host's own of that name reach the lab once they are trapped; `files` have none. */
+const kinds = {
+  modules: ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'],
+  netlink: ['vdpa', 'devlink'],
+  files: ['dmesg', ANY], // dmesg prefers /dev/kmsg to the call
+} as const;
+
+/** Names of the programs: those that talk to the kernel by other ways than files. */
+export const shimNames: readonly string[] = Object.values(kinds).flat().filter((name) => name !== ANY);
+
+/**
+ * Directories for PATH: those in front of the caller's, and those behind it, where the host's own programs are preferred.
+ *
+ * @param trapped kinds of calls that the lab answers
+ */
+export function programDirs(bin: string, trapped: readonly FamilyName[]): { readonly front: readonly string[]; readonly back: readonly string[] } {
+  if (trapped.length === 0) return { front: [bin], back: [] };
+  const isTrapped = (kind: string): boolean => (trapped as readonly string[]).includes(kind);
+  const dirs = (wanted: boolean): string[] => Object.keys(kinds).filter((kind) => isTrapped(kind) === wanted).map((kind) => join(bin, kind));
+  return { front: dirs(false), back: dirs(true) };
+}
+
 const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
-/** Write the programs of a lab. @param names besides `lab` */
-export function writePrograms(paths: LabPaths, names: readonly string[] = shimNames): void {
+/** Write the programs of a lab, all in one directory and each kind in one of its own. */
+export function writePrograms(paths: LabPaths): void {
   const shim = fileURLToPath(new URL('../dist/shim.js', import.meta.url));
-  mkdirSync(paths.bin, { recursive: true, mode: 0o755 });
-  for (const name of [...names, ANY]) {
-    const file = join(paths.bin, name);
-    writeFileSync(file, `#!/bin/sh\nexec ${[process.execPath, shim, paths.socket, ...(name === ANY ? [] : [name])].map(quoted).join(' ')} "$@"\n`);
-    chmodSync(file, 0o755);
+  for (const [kind, names] of Object.entries(kinds)) {
+    mkdirSync(join(paths.bin, kind), { recursive: true, mode: 0o755 });
+    for (const name of names) {
+      const text = `#!/bin/sh\nexec ${[process.execPath, shim, paths.socket, ...(name === ANY ? [] : [name])].map(quoted).join(' ')} "$@"\n`;
+      for (const file of [join(paths.bin, name), join(paths.bin, kind, name)]) {
+        writeFileSync(file, text);
+        chmodSync(file, 0o755);
+      }
+    }
   }
 }

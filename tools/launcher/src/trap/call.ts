@@ -1,5 +1,5 @@
 /** A system call that was trapped, and what is answered. */
-import type { SeccompListener, TrapRule } from '@vdpalab/libc';
+import type { SeccompListener } from '@vdpalab/libc';
 import type { SeccompNotif } from '@vdpalab/uapi';
 import { CallerMemory } from './caller-memory.ts';
 
@@ -8,8 +8,6 @@ export type Answer = { readonly value: number } | 'host' | 'answered';
 
 /** A kind of call that the lab answers. */
 export interface CallFamily {
-  /** Which calls wait. */
-  readonly rules: readonly TrapRule[];
   /** @throws CallError or KernelError: the errno the call fails with */
   readonly answer: (call: TrappedCall) => Promise<Answer>;
   /** Give up what is held. */

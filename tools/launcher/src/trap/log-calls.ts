@@ -1,5 +1,6 @@
 /** `syslog(2)`: the kernel log that `dmesg -S` reads, answered by the lab. */
 import { levelNames, type Lab } from '@vdpalab/lab';
+import type { TrapRule } from '@vdpalab/libc';
 import { CAP_SYS_ADMIN, CAP_SYSLOG, EINVAL, EPERM, __NR_syslog } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
 import { CallError } from './call-error.ts';
@@ -16,9 +17,10 @@ const SYSLOG_ACTION_SIZE_BUFFER = 10;
 /** What SYSLOG_ACTION_SIZE_BUFFER says, in bytes: `CONFIG_LOG_BUF_SHIFT=17`. */
 const LOG_BUF_LEN = 1 << 17;
 
+export const logRules: readonly TrapRule[] = [{ nr: __NR_syslog }];
+
 /** Reading and clearing; the console's level is nothing the lab has. */
 export class LogCalls implements CallFamily {
-  readonly rules = [{ nr: __NR_syslog }];
   readonly #lab: Lab;
   readonly #processes: HostProcesses;
 

@@ -1,6 +1,7 @@
 /** Loading and removing modules: what kmod's tools call, answered by the lab. */
 import { execFile } from 'node:child_process';
 import type { Lab } from '@vdpalab/lab';
+import type { TrapRule } from '@vdpalab/libc';
 import { EBADF, EFBIG, EIO, ENOEXEC, ENOMEM, __NR_delete_module, __NR_finit_module, __NR_init_module } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
 import { CallError } from './call-error.ts';
@@ -17,8 +18,10 @@ const PARAMETERS_MAX = 1 << 16;
 const NAME_MAX = 55;
 
 /** The three calls. */
+export const moduleRules: readonly TrapRule[] = [{ nr: __NR_init_module }, { nr: __NR_finit_module }, { nr: __NR_delete_module }];
+
+/** Loads from the caller's file or memory. */
 export class ModuleCalls implements CallFamily {
-  readonly rules = [{ nr: __NR_init_module }, { nr: __NR_finit_module }, { nr: __NR_delete_module }];
   readonly #lab: Lab;
   readonly #processes: HostProcesses;
 

@@ -1,6 +1,7 @@
 /** Netlink sockets: what iproute2 and its like call, answered by the lab. */
 import { readFileSync } from 'node:fs';
 import type { Lab } from '@vdpalab/lab';
+import type { TrapRule } from '@vdpalab/libc';
 import {
   AF_NETLINK, EFAULT, EINVAL, ENODEV, MSG_DONTWAIT, MSG_TRUNC, NETLINK_GENERIC, NETLINK_ROUTE, O_CLOEXEC, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_NETLINK, SOL_SOCKET,
   __NR_bind, __NR_getsockname, __NR_ioctl, __NR_recvfrom, __NR_recvmsg, __NR_sendmsg, __NR_sendto, __NR_setsockopt, __NR_socket,
@@ -22,19 +23,21 @@ const IFNAMSIZ = 16;
 /** Largest `struct sockaddr_nl` or socket option that is looked at. */
 const OPTION_MAX = 4096;
 
+/** Sockets of the protocols that the lab serves, whatever is done with sockets, and names of interfaces. */
+export const netlinkRules: readonly TrapRule[] = [
+  { nr: __NR_socket, when: [[{ arg: 0, in: [AF_NETLINK] }, { arg: 2, in: [NETLINK_ROUTE, NETLINK_GENERIC] }]] },
+  { nr: __NR_bind },
+  { nr: __NR_getsockname },
+  { nr: __NR_setsockopt, when: [[{ arg: 1, in: [SOL_NETLINK] }], [{ arg: 1, in: [SOL_SOCKET] }, { arg: 2, in: SO_RCVTIMEO }]] },
+  { nr: __NR_sendto },
+  { nr: __NR_sendmsg },
+  { nr: __NR_recvfrom },
+  { nr: __NR_recvmsg },
+  { nr: __NR_ioctl, when: [[{ arg: 1, in: [SIOCGIFINDEX, SIOCGIFNAME] }]] },
+];
+
 /** Sockets of the protocols that the lab serves; all others stay the host's. */
 export class NetlinkCalls implements CallFamily {
-  readonly rules = [
-    { nr: __NR_socket, when: [[{ arg: 0, in: [AF_NETLINK] }, { arg: 2, in: [NETLINK_ROUTE, NETLINK_GENERIC] }]] },
-    { nr: __NR_bind },
-    { nr: __NR_getsockname },
-    { nr: __NR_setsockopt, when: [[{ arg: 1, in: [SOL_NETLINK] }], [{ arg: 1, in: [SOL_SOCKET] }, { arg: 2, in: SO_RCVTIMEO }]] },
-    { nr: __NR_sendto },
-    { nr: __NR_sendmsg },
-    { nr: __NR_recvfrom },
-    { nr: __NR_recvmsg },
-    { nr: __NR_ioctl, when: [[{ arg: 1, in: [SIOCGIFINDEX, SIOCGIFNAME] }]] },
-  ];
   readonly #lab: Lab;
   readonly #processes: HostProcesses;
   /** By what /proc/PID/fd shows. */

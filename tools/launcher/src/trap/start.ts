@@ -27,7 +27,7 @@ function trap(): void {
   const listener = installTrap(Buffer.from(filter, 'base64'));
   writeSync(channel, `${process.pid} ${listener}\n`);
   const answer = Buffer.alloc(1);
-  if (readSync(channel, answer) !== 1) complain('the supervisor has gone', CANNOT_TRAP);
+  if (readSync(channel, answer) !== 1) process.exit(CANNOT_TRAP); // whoever started this has said why
 }
 
 function execute(): never {

@@ -1,12 +1,14 @@
 /** Answers the trapped calls of a command and of all it starts. */
 import { isKernelError } from '@vdpalab/abi';
 import type { Lab } from '@vdpalab/lab';
-import { HostError, SeccompListener } from '@vdpalab/libc';
+import { HostError, SeccompListener, takeFd } from '@vdpalab/libc';
 import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
 import { TrappedCall, type Answer, type CallFamily } from './call.ts';
 import { CallError } from './call-error.ts';
-import { callFamilies, type FamilyName } from './families.ts';
+import { callFamilies } from './families.ts';
+import type { FamilyName } from './family-names.ts';
 import { HostProcesses } from './host-process.ts';
+import { TrapUnavailableError, type Installed } from './trap.ts';
 
 /** What a supervisor is made from. */
 export interface SupervisorOptions {
@@ -21,20 +23,34 @@ export class TrapSupervisor {
   readonly #listener: SeccompListener;
   readonly #processes: HostProcesses;
   readonly #families: readonly CallFamily[];
-  readonly #byNumber = new Map<number, CallFamily>();
+  readonly #byNumber: ReadonlyMap<number, CallFamily>;
   readonly #report: (text: string) => void;
   readonly #underWay = new Set<Promise<void>>();
   /** Resolved when nobody has the filter any more, or this was closed. */
   readonly ended: Promise<void>;
   #end: () => void = () => undefined;
 
+  /**
+   * Supervise the filter of a process that has just installed it.
+   *
+   * @throws TrapUnavailableError when this process may not trace that one, or it has no such descriptor
+   */
+  static of({ pid, listener }: Installed, options: SupervisorOptions): TrapSupervisor {
+    let fd: number;
+    try {
+      fd = takeFd(pid, listener);
+    } catch (error) {
+      throw new TrapUnavailableError(`the listener of process ${pid} cannot be had, which needs the right to trace it: ${(error as Error).message}`);
+    }
+    return new TrapSupervisor(fd, options);
+  }
+
   /** @param listener its descriptor, owned from now on */
   constructor(listener: number, { lab, families, report }: SupervisorOptions) {
     this.#listener = new SeccompListener(listener);
     this.#report = report;
     this.#processes = new HostProcesses(lab);
-    this.#families = callFamilies(lab, this.#processes, families);
-    for (const family of this.#families) for (const { nr } of family.rules) this.#byNumber.set(nr, family);
+    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies(lab, this.#processes, families));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
