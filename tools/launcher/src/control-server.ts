@@ -128,7 +128,12 @@ export class ControlServer {
     const { lab, report } = this.#controlled;
     const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, report });
     this.#supervisors.add(supervisor);
-    void supervisor.ended.then(() => supervisor.close()).finally(() => this.#supervisors.delete(supervisor));
+    const gone = async (): Promise<void> => {
+      await supervisor.ended;
+      await supervisor.close();
+      this.#supervisors.delete(supervisor);
+    };
+    gone().catch((error: unknown) => report(`trap of process ${pid}: ${String(error)}`));
     connection.end({ trapped: true });
   }
 
