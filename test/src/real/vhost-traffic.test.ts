@@ -1,0 +1,102 @@
+/** Frames of a C program whose rings are its own memory: through IFCVF, and through the simulator. */
+import { execFile, spawn } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { worldConfig } from '../support/index.ts';
+import { mountedLab, needsReal, type MountedLab } from './mounted-lab.ts';
+
+interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly status: number;
+}
+
+/** Run the driver to its end. */
+function run(program: string, ...argv: readonly string[]): Promise<Outcome> {
+  return new Promise((resolve) => {
+    execFile('timeout', ['-s', 'KILL', '30', program, ...argv], { encoding: 'utf8' }, (error, stdout, stderr) => {
+      resolve({ stdout, stderr, status: error === null ? 0 : typeof error.code === 'number' ? error.code : 128 });
+    });
+  });
+}
+
+/** Run the driver on and on, and kill it once it has passed two rounds of frames. */
+function killInTraffic(program: string, ...argv: readonly string[]): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, argv, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let text = '';
+    child.stderr.setEncoding('utf8').on('data', (stderr: string) => reject(new Error(stderr)));
+    child.stdout.setEncoding('utf8').on('data', (stdout: string) => {
+      text += stdout;
+      if (text.split('\n').length > 2) child.kill('SIGKILL');
+    });
+    child.on('exit', () => resolve());
+  });
+}
+
+const PF = '/sys/bus/pci/devices/0000:07:00.0';
+
+/** A lab with devices to drive. */
+interface Devices extends MountedLab {
+  /** Device files of the sender and the receiver. */
+  readonly files: readonly [string, string];
+  /** Delete the devices, and close. */
+  readonly end: () => Promise<string[]>;
+}
+
+/** Two IFCVF virtual functions on one switch. */
+async function ifcvf(): Promise<Devices> {
+  const mounted = await mountedLab({ config: worldConfig() }, ['pci_pf_stub', 'ifcvf', 'vhost_vdpa']);
+  const { sh, dir, close } = mounted;
+  await sh(`echo pci-pf-stub > ${PF}/driver_override; echo 0000:07:00.0 > /sys/bus/pci/drivers/pci-pf-stub/bind; echo 2 > ${PF}/sriov_numvfs`);
+  for (const n of [0, 1]) await sh(`vdpa dev add name vdpa${n} mgmtdev pci/0000:07:00.${n + 2}`);
+  return {
+    ...mounted, files: [`${dir}/dev/vhost-vdpa-0`, `${dir}/dev/vhost-vdpa-1`],
+    end: async () => {
+      await sh(`vdpa dev del vdpa0; vdpa dev del vdpa1; echo 0 > ${PF}/sriov_numvfs`);
+      return close();
+    },
+  };
+}
+
+/** The simulator, which sends what it gets back to whom it is for: itself. */
+async function simulator(): Promise<Devices> {
+  const mounted = await mountedLab({ config: { memory: '64M', iommu: false } }, ['vdpa_sim_net', 'vhost_vdpa']);
+  const { sh, dir, close } = mounted;
+  await sh('vdpa dev add name vdpa0 mgmtdev vdpasim_net mac 52:54:00:12:34:56');
+  const file = `${dir}/dev/vhost-vdpa-0`;
+  return {
+    ...mounted, files: [file, file],
+    end: async () => {
+      await sh('vdpa dev del vdpa0');
+      return close();
+    },
+  };
+}
+
+describe.each([['two IFCVF functions', ifcvf], ['the simulator', simulator]])('a driver of %s in a process of the host', (_name, devices) => {
+  test('gets every frame whole, from rings in memory that is its own or shared, with and without event index', async (context) => {
+    needsReal(context);
+    const { program, files, end, lab } = await devices();
+    const binary = program('vhost-net.c');
+    for (const flags of [[], ['-e'], ['-m'], ['-m', '-e']]) {
+      for (const length of ['64', '1500']) {
+        expect(await run(binary, ...flags, ...files, '600', length)).toEqual({ stdout: expect.stringMatching(/^600 frames/), stderr: '', status: 0 });
+      }
+    }
+    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
+    expect(await end()).toEqual([]);
+  }, 60_000);
+
+  test('that is killed in the middle leaves nothing, and the next one runs', async (context) => {
+    needsReal(context);
+    const { program, files, end, lab } = await devices();
+    const binary = program('vhost-net.c');
+    for (const flags of [[], ['-m']]) {
+      await killInTraffic(binary, '-f', ...flags, ...files, '64', '300');
+      // Opening waits until the last close is through.
+      expect(await run(binary, ...files, '64', '300')).toMatchObject({ status: 0, stderr: '' });
+    }
+    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
+    expect(await end()).toEqual([]);
+  }, 60_000);
+});
