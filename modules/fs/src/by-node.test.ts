@@ -1,5 +1,5 @@
 /** Calls on nodes instead of paths, and sleeps that are ended without a signal. */
-import { O_DIRECTORY, O_RDONLY, O_TRUNC, O_WRONLY, RLIMIT_NOFILE } from '@vdpalab/uapi';
+import { O_DIRECTORY, O_RDONLY, O_TRUNC, O_WRONLY, R_OK, RLIMIT_NOFILE, W_OK } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { decodeText } from './text.ts';
 import { bootFs, refusal } from './testing/kernel.ts';
@@ -27,6 +27,8 @@ test('a node is opened as its path is, until it is removed', async () => {
   await expect(open(attr, O_WRONLY)).rejects.toMatchObject(refusal('EACCES'));
   await expect(open(attr, O_DIRECTORY)).rejects.toMatchObject(refusal('ENOTDIR'));
   await expect(open(memory, O_RDONLY, user)).rejects.toMatchObject(refusal('EACCES', 'permission'));
+  expect(() => k.inode_permission(memory, user, R_OK)).toThrow(expect.objectContaining(refusal('EACCES', 'permission')));
+  k.inode_permission(memory, root, R_OK | W_OK);
   await inTask(async () => k.ksys_close(root, await k.dentry_open(root, memory, O_WRONLY | O_TRUNC)));
   expect(k.vfs_getattr(memory, root).size).toBe(0);
   k.kernfs_remove(attr);

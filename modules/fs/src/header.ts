@@ -276,6 +276,8 @@ export interface FsSymbols {
   vfs_getattr: (node: Node, proc: Process) => Stat;
   /** Text of a symbolic link. Does not sleep. @throws EINVAL for another node */
   vfs_get_link: (node: Node, proc: Process) => string;
+  /** Whether a process may access a node. Does not sleep. @param mask of R_OK, W_OK, X_OK. @throws EACCES */
+  inode_permission: (node: Node, proc: Process, mask: number) => Atomic;
   /** What is in a directory, in Linux's order for its file system. Does not sleep. */
   iterate_dir: (dir: DirNode) => readonly { readonly name: string; readonly node: Node }[];
   /** Open a node. @returns a descriptor. @throws ENOENT for a removed one, EACCES EISDIR ENOTDIR ELOOP ENXIO as open(2) does */

@@ -44,7 +44,7 @@ export default defineModule({
   ],
   exports: [
     'alloc_chrdev_region', 'unregister_chrdev_region', 'cdev_add', 'cdev_del', 'register_blkdev', 'unregister_blkdev', 'fget', 'fput', 'get_file', 'current',
-    'capable', 'sock_register', 'sock_unregister', 'proc_create', 'vfs_get_link', 'iterate_dir', 'dentry_open',
+    'capable', 'sock_register', 'sock_unregister', 'proc_create', 'vfs_get_link', 'inode_permission', 'iterate_dir', 'dentry_open',
   ],
   exportsGpl: [
     'sysfs_root', 'proc_root', 'dev_root', 'root_dir', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_bin_file',

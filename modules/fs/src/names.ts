@@ -1,4 +1,5 @@
 /** Making, removing and asking about names. Mirrors `fs/namei.c`, `fs/stat.c` and `fs/readdir.c` (Linux 6.1). */
+import type { Atomic } from '@vdpalab/abi';
 import { CAP_CHOWN, CAP_FOWNER, CAP_MKNOD, F_OK, R_OK, W_OK, X_OK } from '@vdpalab/uapi';
 import { fail } from './fail.ts';
 import type { FsSymbols, Process, Stat } from './header.ts';
@@ -14,7 +15,7 @@ import type { TreeNode } from './tree.ts';
 
 type NameSymbols = Pick<FsSymbols,
   | 'ksys_stat' | 'ksys_readlink' | 'ksys_readdir' | 'ksys_mkdir' | 'ksys_mknod' | 'ksys_unlink' | 'ksys_rmdir' | 'ksys_symlink'
-  | 'ksys_rename' | 'ksys_access' | 'ksys_chmod' | 'ksys_chown' | 'ksys_utimes' | 'vfs_getattr' | 'vfs_get_link' | 'iterate_dir'>;
+  | 'ksys_rename' | 'ksys_access' | 'ksys_chmod' | 'ksys_chown' | 'ksys_utimes' | 'vfs_getattr' | 'vfs_get_link' | 'inode_permission' | 'iterate_dir'>;
 
 /** Make the calls on names of one kernel. */
 export function createNames(walker: Walker, make: NodeMaker, roots: Roots, seconds: () => number): NameSymbols {
@@ -135,6 +136,9 @@ export function createNames(walker: Walker, make: NodeMaker, roots: Roots, secon
     ksys_readlink: async (proc, path) => linkText(walker.lookup(proc, path, false), proc),
     vfs_getattr: (node, proc) => statOf(treeNode(node), proc),
     vfs_get_link: (node, proc) => linkText(treeNode(node), proc),
+    inode_permission: (node, proc, mask): Atomic => {
+      checkPermission(treeNode(node), proc, mask);
+    },
     iterate_dir: (given) => {
       const dir = treeDir(given);
       const entries: { name: string; node: TreeNode }[] = [];

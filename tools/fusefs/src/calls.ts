@@ -13,7 +13,7 @@ const NOTED = [
 ] as const;
 /** What neither sleeps nor is refused in a way that anybody asks about. */
 const PLAIN = [
-  'root_dir', 'kernfs_find', 'kernfs_path', 'vfs_getattr', 'vfs_get_link', 'iterate_dir', 'get_file', 'fput', 'receive_fd', 'set_notify_signal',
+  'root_dir', 'kernfs_find', 'kernfs_path', 'vfs_getattr', 'vfs_get_link', 'inode_permission', 'iterate_dir', 'get_file', 'fput', 'receive_fd', 'set_notify_signal',
 ] as const;
 
 /** The kernel's symbols the mount uses. */

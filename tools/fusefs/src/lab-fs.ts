@@ -3,9 +3,9 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import type { DirNode, File, Node, Process } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import {
-  ENOENT, ENOTDIR, FOPEN_DIRECT_IO, FOPEN_NONSEEKABLE, FOPEN_STREAM, FUSE_BATCH_FORGET, FUSE_CREATE, FUSE_FORGET, FUSE_FSYNC, FUSE_GETATTR,
+  ENOENT, ENOTDIR, FOPEN_DIRECT_IO, FOPEN_NONSEEKABLE, FOPEN_STREAM, FUSE_ACCESS, FUSE_BATCH_FORGET, FUSE_CREATE, FUSE_FORGET, FUSE_FSYNC, FUSE_GETATTR,
   FUSE_IOCTL, FUSE_LOOKUP, FUSE_OPEN, FUSE_OPENDIR, FUSE_POLL, FUSE_READ, FUSE_READDIR, FUSE_READLINK, FUSE_RELEASE, FUSE_RELEASEDIR, FUSE_STATFS,
-  FUSE_WRITE, O_CREAT, O_EXCL, fuse_batch_forget_in, fuse_create_in, fuse_forget_one, fuse_write_in,
+  FUSE_WRITE, O_CREAT, O_EXCL, R_OK, W_OK, X_OK, fuse_batch_forget_in, fuse_create_in, fuse_forget_one, fuse_write_in,
 } from '@vdpalab/uapi';
 import { Attributes } from './attributes.ts';
 import type { DeviceNodes } from './attributes.ts';
@@ -83,11 +83,17 @@ export class LabFs {
       },
       [FUSE_STATFS]: (request, _args, reply) => reply.statfs(request.unique) as undefined,
       [FUSE_OPENDIR]: (request, _args, reply) => {
-        reply.open(request.unique, this.#directories.add({ dir: this.directory(request.nodeid), entries: null }), 0);
+        const dir = this.directory(request.nodeid);
+        this.#check(request, dir, R_OK);
+        reply.open(request.unique, this.#directories.add({ dir, entries: null }), 0);
       },
       [FUSE_READDIR]: (request, args, reply) => this.#readdir(request, args, reply),
       [FUSE_RELEASEDIR]: (request, args, reply) => {
         this.#directories.take(args.u64(at.release.fh));
+        reply.error(request.unique, 0);
+      },
+      [FUSE_ACCESS]: (request, args, reply) => {
+        this.#check(request, this.nodes.get(request.nodeid), args.u32(at.access.mask) & (R_OK | W_OK | X_OK));
         reply.error(request.unique, 0);
       },
       [FUSE_OPEN]: (request, args, reply) => this.#open(request, args.u32(at.open.flags) & ~NOT_OURS, reply),
@@ -163,10 +169,17 @@ export class LabFs {
 
   #lookup(request: FuseRequest, args: Arguments, reply: Replies): undefined {
     const dir = this.directory(request.nodeid);
+    this.#check(request, dir, X_OK);
     const name = args.name(0);
     const node = dir.removed ? null : this.k.kernfs_find(dir, name);
     if (node === null) reply.error(request.unique, ENOENT); // far too frequent to throw
     else reply.entry(request.unique, this.nodes.take(node), this.attr(node));
+  }
+
+  /** The lab's word on access counts: the host's kernel does not ask its own. @throws EACCES */
+  #check(request: FuseRequest, node: Node, mask: number): void {
+    if ((node.mode & mask * 0o111) === mask * 0o111) return; // everybody may, which is the rule
+    this.k.inode_permission(node, this.clients.of(request).process.proc, mask);
   }
 
   #readdir(request: FuseRequest, args: Arguments, reply: Replies): undefined {

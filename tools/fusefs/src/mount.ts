@@ -117,7 +117,7 @@ function openDevice(): number {
 /** Connect an open /dev/fuse with a directory. mount(8) inherits the open file, which is what the kernel attaches. */
 async function attach(fd: number, dir: string, source: string): Promise<void> {
   const ids = `user_id=${process.getuid?.() ?? 0},group_id=${process.getgid?.() ?? 0}`;
-  const options = `fd=3,rootmode=40000,${ids},allow_other,default_permissions,nosuid,nodev`;
+  const options = `fd=3,rootmode=40000,${ids},allow_other,nosuid,nodev`;
   const { status, stderr } = await run('mount', ['-i', '-n', '-t', 'fuse', '-o', options, '--', source, dir], fd);
   if (status === 0) return;
   const reason = stderr.trim().split('\n')[0] ?? '';
