@@ -11,13 +11,14 @@ import { createLab } from '@vdpalab/lab';
 import { expect, test } from 'vitest';
 import { mountLab } from './mount-lab.ts';
 import { MountError, mountFuse } from './mount.ts';
+import { bestReader } from './reader.ts';
 import { bash, emptyDirectory, isMounted, needsFuse, removeDirectory } from './testing/real.ts';
 
 const program = fileURLToPath(new URL('../dist/testing/server.js', import.meta.url));
 
 /** A server in a process of its own, which serves already. */
-async function startServer(dir: string, patience: number, what = ''): Promise<{ child: ChildProcess; lines: AsyncIterator<string> }> {
-  const child = spawn('timeout', ['-s', 'KILL', '60', process.execPath, program, dir, `${patience}`, what], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
+async function startServer(dir: string, patience: number, what = '', ...reader: readonly string[]): Promise<{ child: ChildProcess; lines: AsyncIterator<string> }> {
+  const child = spawn('timeout', ['-s', 'KILL', '60', process.execPath, program, dir, `${patience}`, what, ...reader], { stdio: ['ignore', 'pipe', 'inherit'], detached: true });
   const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator](); // stdout is a pipe
   expect((await lines.next()).value).toBe('serving');
   return { child, lines };
@@ -66,12 +67,13 @@ test('a place inside a mount of this process is refused without looking there', 
   expect(await lab.close()).toEqual([]);
 });
 
-test('umount from outside ends the service, and the directory can be mounted again', async (context) => {
+test.for(['watching', 'waiting'] as const)('umount from outside ends the service (%s), and the directory can be mounted again', async (reader, context) => {
   needsFuse(context);
+  if (reader === 'watching' && bestReader() !== reader) context.skip('koffi is not installed');
   const lab = await createLab({ clock: 'paced' });
   const dir = emptyDirectory();
   for (let round = 0; round < 3; round++) {
-    const mounted = await mountLab(lab, dir);
+    const mounted = await mountLab(lab, dir, { reader });
     expect(await bash('cat "$1/proc/sys/kernel/ostype"; umount "$1"', dir)).toEqual({ stdout: 'Linux\n', stderr: '', status: 0 });
     await mounted.closed;
   }
@@ -118,10 +120,11 @@ test('after kill -9 of the server nothing is left, with callers inside or withou
   removeDirectory(dir);
 });
 
-test.for(['stat', 'spin'])('a server that comes to a standstill (%s) is unmounted, and its callers are let go', async (what, context) => {
+test.for([['watching', 'stat'], ['watching', 'spin'], ['waiting', 'stat'], ['waiting', 'spin']] as const)('a %s server that comes to a standstill (%s) is unmounted, and its callers are let go', async ([reader, what], context) => {
   needsFuse(context);
+  if (reader === 'watching' && bestReader() !== reader) context.skip('koffi is not installed');
   const dir = emptyDirectory();
-  const { child, lines } = await startServer(dir, 1, what);
+  const { child, lines } = await startServer(dir, 1, what, reader);
   const gone = once(child, 'exit');
   await signal(child, 'USR2');
   const looker = await bash('ls "$1/sys"', dir);

@@ -2,6 +2,8 @@
 import { spawn } from 'node:child_process';
 import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { resolve, sep } from 'node:path';
+import { bestReader, deviceFlags } from './reader.ts';
+import type { ReaderKind } from './reader.ts';
 import { FuseSession } from './session.ts';
 import type { FuseHandlers } from './session.ts';
 import { startWatchdog } from './watchdog.ts';
@@ -15,6 +17,8 @@ export interface MountOptions {
   readonly source?: string;
   /** Seconds the server may stand still; 10 when absent. */
   readonly patience?: number;
+  /** How requests are waited for; when absent by the event loop, where koffi is installed. */
+  readonly reader?: ReaderKind;
   /** Hears of faults. */
   readonly onBug: (text: string) => void;
 }
@@ -50,15 +54,17 @@ const served = new Set<string>();
 export async function mountFuse(directory: string, handlers: FuseHandlers, options: MountOptions): Promise<Mounted> {
   const dir = resolve(directory);
   checkDirectory(dir);
-  const fd = openDevice();
+  const reader = options.reader ?? bestReader();
+  const fd = openDevice(reader);
+  let session: FuseSession;
   try {
+    session = new FuseSession(fd, reader, handlers, { onBug: options.onBug });
     await attach(fd, dir, options.source ?? 'vdpalab');
   } catch (error) {
     closeSync(fd);
     throw error;
   }
   served.add(dir);
-  const session = new FuseSession(fd, handlers, { onBug: options.onBug });
   session.start();
   const watchdog = startWatchdog(dir, options.patience ?? PATIENCE);
   const closed = session.ended.then(async () => {
@@ -103,9 +109,9 @@ function checkDirectory(dir: string): void {
   if (names.length > 0) throw new MountError(`${dir}: not empty`);
 }
 
-function openDevice(): number {
+function openDevice(reader: ReaderKind): number {
   try {
-    return openSync('/dev/fuse', 'r+');
+    return openSync('/dev/fuse', deviceFlags(reader));
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') throw new MountError('/dev/fuse is missing: load the fuse module, or give the container the device');

@@ -1,10 +1,11 @@
 /** One connection to the host's kernel: reads requests, has them answered, each as it comes and none waiting for another. */
-import { read as fsRead } from 'node:fs';
 import {
   EIO, ENOSYS, FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BATCH_FORGET, FUSE_BIG_WRITES, FUSE_DESTROY, FUSE_FORGET, FUSE_INIT,
   FUSE_INTERRUPT, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_MAX_PAGES, FUSE_PARALLEL_DIROPS, EPROTO, fuse_init_in,
 } from '@vdpalab/uapi';
 import { errnoOf } from './errno.ts';
+import { createReader } from './reader.ts';
+import type { DeviceReader, ReaderKind } from './reader.ts';
 import { Replies } from './reply.ts';
 import { Arguments } from './request.ts';
 import type { FuseRequest } from './request.ts';
@@ -32,61 +33,47 @@ export interface SessionEvents {
   readonly onBug: (text: string) => void;
 }
 
-/** Why read() on /dev/fuse is to be called again: it was interrupted, or the request was withdrawn. */
-const AGAIN: ReadonlySet<string> = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
-
-/** A session over one open /dev/fuse that is mounted already. */
+/** A session over one open /dev/fuse. */
 export class FuseSession {
   /** Settles when the kernel has ended the connection. */
   readonly ended: Promise<void>;
   readonly replies: Replies;
-  readonly #fd: number;
   readonly #handlers: FuseHandlers;
   readonly #events: SessionEvents;
   readonly #buffer = Buffer.alloc(MAX_TRANSFER + HEAD_ROOM);
   readonly #args = new Arguments(this.#buffer);
+  readonly #reader: DeviceReader;
   /** Requests that are not answered yet, by number. */
   readonly #underWay = new Map<number, FuseRequest>();
-  #end: () => void = () => {};
 
-  constructor(fd: number, handlers: FuseHandlers, events: SessionEvents) {
-    this.#fd = fd;
+  /** @param fd of /dev/fuse, opened as the reader needs it */
+  constructor(fd: number, reader: ReaderKind, handlers: FuseHandlers, events: SessionEvents) {
     this.#handlers = handlers;
     this.#events = events;
     this.replies = new Replies(fd, MAX_TRANSFER + HEAD_ROOM, events.onBug);
+    let end = (): void => {};
     this.ended = new Promise((resolve) => {
-      this.#end = resolve;
+      end = resolve;
+    });
+    this.#reader = createReader(reader, fd, this.#buffer, {
+      onRequest: (length) => this.#dispatch(length),
+      onEnd: () => {
+        // The kernel has dropped all requests: whoever sleeps for one need not.
+        for (const request of this.#underWay.values()) interrupt(request);
+        end();
+      },
     });
   }
 
   /** Begin to serve. */
   start(): void {
-    this.#next();
+    this.#reader.start();
   }
 
   /** Requests that wait for an answer now. */
   get pending(): number {
     return this.#underWay.size;
   }
-
-  #next(): void {
-    fsRead(this.#fd, this.#buffer, 0, this.#buffer.length, null, this.#arrived);
-  }
-
-  readonly #arrived = (error: NodeJS.ErrnoException | null, length: number): void => {
-    if (error !== null) {
-      if (AGAIN.has(error.code ?? '')) {
-        this.#next();
-        return;
-      }
-      // The kernel has dropped all requests: whoever sleeps for one need not.
-      for (const request of this.#underWay.values()) interrupt(request);
-      this.#end();
-      return;
-    }
-    this.#dispatch(length);
-    this.#next();
-  };
 
   #dispatch(length: number): void {
     const request = this.#args.begin(length);

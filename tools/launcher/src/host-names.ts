@@ -9,7 +9,7 @@ import { lstatSync, readdirSync } from 'node:fs';
 import type { Node } from '@vdpalab/fs';
 import type { FuseHandlers, LabFs } from '@vdpalab/fusefs';
 import {
-  EPERM, FUSE_BATCH_FORGET, FUSE_FORGET, FUSE_GETATTR, FUSE_LOOKUP, FUSE_OPENDIR, FUSE_READDIR, FUSE_READLINK, FUSE_RELEASEDIR, FUSE_SETATTR, S_IFDIR, S_IFLNK,
+  EPERM, FUSE_ACCESS, FUSE_BATCH_FORGET, FUSE_FORGET, FUSE_GETATTR, FUSE_LOOKUP, FUSE_OPENDIR, FUSE_READDIR, FUSE_READLINK, FUSE_RELEASEDIR, FUSE_SETATTR, S_IFDIR, S_IFLNK,
   fuse_batch_forget_in, fuse_forget_one, fuse_read_in, fuse_release_in,
 } from '@vdpalab/uapi';
 
@@ -124,6 +124,10 @@ export function withHostNames(fs: LabFs, shared: readonly SharedDirectory[]): Fu
     [FUSE_GETATTR]: (request, args, reply) => {
       const node = byId.get(request.nodeid);
       return node === undefined ? inner[FUSE_GETATTR]?.(request, args, reply) : reply.attr(request.unique, attr(node)) as undefined;
+    },
+    [FUSE_ACCESS]: (request, args, reply) => {
+      if (byId.has(request.nodeid)) return reply.error(request.unique, 0) as undefined; // the host's own files have their own say
+      return inner[FUSE_ACCESS]?.(request, args, reply);
     },
     [FUSE_SETATTR]: (request, args, reply) => {
       if (byId.has(request.nodeid)) return reply.error(request.unique, EPERM) as undefined;

@@ -18,7 +18,7 @@ export function mountScript(paths: LabPaths, directories: readonly string[] = LA
   return `
 set -e
 dir=${quoted(paths.dir)} mnt=${quoted(paths.mount)}
-mount -i -n -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions,nosuid,nodev vdpalab "$mnt"
+mount -i -n -t fuse -o fd=3,rootmode=40000,user_id=0,group_id=0,allow_other,nosuid,nodev vdpalab "$mnt"
 echo mounted
 count=0
 point() {

@@ -1,7 +1,7 @@
 /** The lab as real programs see it: its files over the host's, in a namespace of their own. */
 import { closeSync, openSync } from 'node:fs';
 import { release as hostRelease } from 'node:os';
-import { FuseSession, LabFs } from '@vdpalab/fusefs';
+import { bestReader, deviceFlags, FuseSession, LabFs, type ReaderKind } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { LauncherError } from './errors.ts';
 import { HOST_DIR, withHostNames, type SharedDirectory } from './host-names.ts';
@@ -40,9 +40,10 @@ export function sharedDirectories(lab: Lab, host = hostRelease()): SharedDirecto
 export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
   const bugs: string[] = [];
   const onBug = (text: string): void => void bugs.push(text);
-  const fuse = openFuse();
+  const reader = bestReader();
+  const fuse = openFuse(reader);
   const fs = await LabFs.create(lab, { onBug });
-  const session = new FuseSession(fuse, withHostNames(fs, sharedDirectories(lab)), { onBug });
+  const session = new FuseSession(fuse, reader, withHostNames(fs, sharedDirectories(lab)), { onBug });
   let mounted = false;
   let keeper: Keeper;
   try {
@@ -71,9 +72,9 @@ export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
   };
 }
 
-function openFuse(): number {
+function openFuse(reader: ReaderKind): number {
   try {
-    return openSync('/dev/fuse', 'r+');
+    return openSync('/dev/fuse', deviceFlags(reader));
   } catch (error) {
     throw new LauncherError(`/dev/fuse: ${(error as NodeJS.ErrnoException).code === 'ENOENT' ? 'not there: load the fuse module, or give the container the device' : (error as Error).message}`);
   }
