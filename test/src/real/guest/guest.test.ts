@@ -3,7 +3,9 @@ import { existsSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cpioArchive } from './cpio.ts';
 import { Guest, GuestError } from './guest.ts';
+import { startHttpPeer } from './http-peer.ts';
 import { GuestImage, missing, required } from './image.ts';
+import { httpBothWays, linkUp, ping } from './traffic.ts';
 
 const absent = missing();
 
@@ -30,20 +32,24 @@ describe.skipIf(absent !== null && !required)(`a guest in QEMU${absent === null 
   });
 
   it('boots, runs commands, reaches QEMU\'s own network over virtio-net, restarts, and switches off', async () => {
+    const { peer, close } = await startHttpPeer();
     const guest = await Guest.start(image, { args: ['-netdev', 'user,id=n0', '-device', 'virtio-net-pci,netdev=n0,romfile='], restarts: true });
     try {
       expect(await guest.run('uname -r; echo problem >&2; exit 3')).toEqual({ stdout: `${image.release}\nproblem\n`, status: 3 });
       expect(await guest.run('printf "no newline"')).toEqual({ stdout: 'no newline', status: 0 });
       await expect(guest.ok('false')).rejects.toThrow('false: exit status 1');
       await expect(guest.run('a\nb')).rejects.toThrow(RangeError);
-      await guest.ok('ip addr add 10.0.2.15/24 dev eth0 && ip link set eth0 up');
-      expect(await guest.ok('ping -c 5 -i 0.1 10.0.2.2')).toContain('5 packets transmitted, 5 packets received, 0% packet loss');
+      await linkUp(guest, '10.0.2.15');
+      expect(await ping(guest, peer, 5)).toMatchObject({ sent: 5, received: 5 });
+      expect(await ping(guest, { ip: '10.0.2.77' }, 1)).toMatchObject({ sent: 1, received: 0, least: NaN });
+      expect(await httpBothWays(guest, peer, 100_000)).toMatchObject({ bytes: 100_000, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) });
       await guest.ok('touch /tmp/before');
       await guest.restart();
       expect(await guest.run('ls /tmp')).toEqual({ stdout: '', status: 0 });
       expect(guest.console).not.toContain('init:');
     } finally {
       await guest.poweroff();
+      await close();
     }
     await expect(guest.run('true')).rejects.toThrow(GuestError);
     expect(existsSync(`/proc/${guest.pid}`)).toBe(false);
