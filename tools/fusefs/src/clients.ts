@@ -97,7 +97,7 @@ export class Clients {
     const find: FindFile = (fd) => this.#find(client, fd);
     const files = tgid === 0 ? null : new HostFiles(tgid, this.#lab.hw.sched, find);
     const outside = files === null ? {} : { mm: this.#lab.symbol('mm_foreign')(new HostMemory(tgid)), outside: files };
-    const process = this.#lab.spawnProcess(comm, { uid, gid, rlimits: new HostLimits(tgid), ...outside });
+    const process = this.#lab.spawnProcess(comm, { uid, gid, rlimits: new HostLimits(tgid, () => client.process.proc.cred.uid === 0), ...outside });
     process.proc.umask = 0; // the host's kernel has taken the caller's off
     const client: Tracked = { tgid, process, stat, files, ended: false };
     this.#byTgid.set(tgid, client);
