@@ -1,5 +1,6 @@
 /** The lab file: what machine to build. Checked by zod; every refusal names file, line and column. */
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
+import { OPTIONAL_FEATURES, type OptionalFeature } from '@vdpalab/machine';
 import * as z from 'zod';
 import { FaultRuleError, parseFaultRule } from './faults/rule.ts';
 
@@ -49,6 +50,7 @@ const n3000 = z.strictObject({
   mac: mac.optional().describe('of the physical function; virtual function n has this plus n + 1'),
   link: z.string().optional().describe('network the functions are plugged into'),
   promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
+  without: z.array(z.enum(Object.keys(OPTIONAL_FEATURES) as OptionalFeature[])).default([]).describe('features the functions do not offer'),
   lm_profile: z.enum(['pairs', 'linear']).default('pairs').describe('how ring state is addressed: by Linux 6.1 and DPDK, or by Linux since 6.3'),
   vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
 });

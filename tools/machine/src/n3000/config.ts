@@ -1,5 +1,6 @@
 /** What the lab file says of an N3000. */
 import type { MigrationProfile } from './lm-region.ts';
+import type { OptionalFeature } from './settings.ts';
 
 /** One physical function; keys are the lab file's. */
 export interface N3000FunctionConfig {
@@ -30,6 +31,8 @@ export interface N3000FunctionConfig {
   }>>;
   /** Take frames for any address; true when absent. */
   readonly promisc?: boolean | undefined;
+  /** Features the functions do not offer. */
+  readonly without?: readonly OptionalFeature[] | undefined;
   /** How ring state is addressed; `pairs` when absent. */
   readonly lm_profile?: MigrationProfile | undefined;
 }

@@ -28,7 +28,7 @@ export class N3000Function extends NetFunction<N3000Counters> {
 
   constructor(site: FunctionSite, parts: FunctionParts, settings: N3000Settings) {
     super(site, parts, {
-      counters: newN3000Counters(), features: offeredFeatures(settings.queuePairs),
+      counters: newN3000Counters(), features: offeredFeatures(settings),
       queues: queueCount(settings.queuePairs), queueSize: settings.queueSize,
     }, settings);
     this.settings = settings;

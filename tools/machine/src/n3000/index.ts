@@ -4,4 +4,5 @@ export type { N3000Counters } from './counters.ts';
 export { N3000Function } from './function.ts';
 export * from './lm-region.ts';
 export { N3000Pf, N3000Vf } from './pf.ts';
-export type { N3000Settings } from './settings.ts';
+export { OPTIONAL_FEATURES } from './settings.ts';
+export type { N3000Settings, OptionalFeature } from './settings.ts';

@@ -66,7 +66,7 @@ export class N3000Pf extends N3000Function {
     const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
     const settings: N3000Settings = {
       queuePairs, queueSize: config.queue_size, mtu: config.mtu, mac,
-      promisc: config.promisc ?? true, profile: config.lm_profile ?? 'pairs',
+      promisc: config.promisc ?? true, profile: config.lm_profile ?? 'pairs', without: config.without ?? [],
     };
     super(site, parts, settings);
     this.plug(plugInto(context, config.link, this.bdf, true));
