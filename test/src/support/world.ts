@@ -2,7 +2,7 @@
 import type { LogLine, RunResult } from '@vdpalab/abi';
 import { createLab, type Lab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
 import { N3000Vf } from '@vdpalab/machine';
-import type { TraceSink } from '@vdpalab/machine';
+import type { OptionalFeature, TraceSink } from '@vdpalab/machine';
 import { O_WRONLY } from '@vdpalab/uapi';
 import { vdpaDevAdd, vdpaDevDel } from '@vdpalab/user';
 import { insmod, moduleFile, modprobe } from './modprobe.ts';
@@ -36,6 +36,10 @@ export interface WorldOptions {
   /** MAC addresses of virtual functions, by number. */
   readonly macs?: readonly string[];
   readonly queueSize?: number;
+  /** Per virtual function; 1 when absent. */
+  readonly queuePairs?: number;
+  /** Features the virtual functions do not offer. */
+  readonly without?: readonly OptionalFeature[];
   /** Largest MTU the functions offer; 65535 when absent. */
   readonly mtu?: number;
   /** For modprobe, in this order; the whole chain's when absent. */
@@ -67,7 +71,8 @@ export function worldConfig(options: WorldOptions = {}): LabConfigInput {
       root_ports: [{ at: `00:${two(site.port)}.0`, bus: site.bus, buses: site.buses }],
       functions: [{
         at: bdfOf(pfRid(site)), model: 'n3000', link: 'sw0', mtu: options.mtu ?? 65535, mac: options.mac ?? '52:54:00:00:00:09',
-        queue_size: options.queueSize ?? 256, sriov: { total: site.totalVfs, offset: site.offset, stride: site.stride }, vfs,
+        queue_size: options.queueSize ?? 256, queue_pairs: options.queuePairs ?? 1, without: [...(options.without ?? [])],
+        sriov: { total: site.totalVfs, offset: site.offset, stride: site.stride }, vfs,
       }],
     },
     networks: [{ name: 'sw0', ...(options.responders === undefined ? {} : { responders: options.responders }) }],

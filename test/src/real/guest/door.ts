@@ -1,0 +1,87 @@
+/** A lab whose vhost-vdpa device a QEMU of the host opens: the machine behind a guest's network card. */
+import { mkdtempSync, rmdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { mountLab, type Mounted } from '@vdpalab/fusefs';
+import type { Responder } from '@vdpalab/machine';
+import { vdpaDevAdd, vdpaDevDel } from '@vdpalab/user';
+import { bindTo, vhostPath, World } from '../../support/index.ts';
+import type { Peer } from './traffic.ts';
+
+/** What stands behind the device file. */
+export interface DoorOptions {
+  /** A virtual function of the N3000 on a switch with a responder, or the simulator that sends frames back. */
+  readonly parent: 'ifcvf' | 'vdpasim_net';
+  /** Of the virtual function; 1 when absent. */
+  readonly queuePairs?: number;
+  /** Without the features that QEMU 7.2 does not take for its shadow rings. */
+  readonly shadowable?: boolean;
+}
+
+const DEVICE = 'vdpa0';
+/** MAC address of a simulated device. */
+const SIM_MAC = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x51);
+
+/** A lab on a mount, with one vDPA device bound to vhost_vdpa. */
+export class LabDoor {
+  readonly world: World;
+  /** Of the device file, on the host. */
+  readonly path: string;
+  /** Where the responder is, for guests. */
+  readonly peer: Peer = { ip: '10.0.0.1' };
+  readonly #mounted: Mounted;
+  /** What the mount complained about. */
+  readonly #bugs: string[];
+
+  private constructor(world: World, mounted: Mounted, path: string, bugs: string[]) {
+    this.world = world;
+    this.#mounted = mounted;
+    this.path = path;
+    this.#bugs = bugs;
+  }
+
+  /** Boot, load, make the device, mount. */
+  static async open(options: DoorOptions): Promise<LabDoor> {
+    const sim = options.parent === 'vdpasim_net';
+    const world = await World.create({
+      clock: 'paced', mtu: 1500, responders: [{}], modules: ['vhost_vdpa', 'pci_pf_stub', sim ? 'vdpa_sim_net' : 'ifcvf'],
+      ...(options.queuePairs === undefined ? {} : { queuePairs: options.queuePairs }),
+      ...(options.shadowable === true ? { without: ['VIRTIO_F_ORDER_PLATFORM', 'VIRTIO_RING_F_INDIRECT_DESC'] as const } : {}),
+    });
+    const { lab } = world;
+    if (sim) {
+      await lab.user(async (p) => {
+        await vdpaDevAdd(p, DEVICE, 'vdpasim_net', { mac: SIM_MAC });
+        await bindTo(p, DEVICE, 'vhost_vdpa');
+      });
+    } else {
+      await world.addDevice(DEVICE, 1, 'vhost_vdpa');
+    }
+    const bugs: string[] = [];
+    const mounted = await mountLab(lab, mkdtempSync(join(tmpdir(), 'door-')), { onBug: (text) => bugs.push(text) });
+    return new LabDoor(world, mounted, join(mounted.dir, await lab.user((p) => vhostPath(p, DEVICE))), bugs);
+  }
+
+  get responder(): Responder {
+    const found = this.world.lab.pci.responders.get('responder');
+    if (found === undefined) throw new Error('no responder');
+    return found;
+  }
+
+  /** QEMU's arguments for a card on the device. @param device more properties of virtio-net-pci; @param netdev of the back-end */
+  args(netdev = '', device = ''): readonly string[] {
+    const more = (text: string): string => (text === '' ? '' : `,${text}`);
+    return [
+      '-netdev', `type=vhost-vdpa,vhostdev=${this.path},id=n0${more(netdev)}`,
+      '-device', `virtio-net-pci,netdev=n0,romfile=${more(device)}`,
+    ];
+  }
+
+  /** Unmount, take the device away, shut down. @returns what was left behind, and what went wrong meanwhile */
+  async close(): Promise<string[]> {
+    await this.#mounted.unmount();
+    rmdirSync(this.#mounted.dir);
+    await this.world.lab.user((p) => vdpaDevDel(p, DEVICE));
+    return [...await this.world.close(), ...this.#bugs];
+  }
+}
