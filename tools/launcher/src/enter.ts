@@ -38,7 +38,7 @@ export function enter(entrance: Entrance, argv: readonly string[], { cwd = proce
   ];
   const { front, back } = programDirs(bin, trapped);
   const path = [...front, env['PATH'] ?? SYSTEM_PATH.join(delimiter), ...(back.length === 0 ? [] : SYSTEM_PATH), ...back].join(delimiter);
-  return spawn(words[0] as string, words.slice(1), { stdio, env: { ...env, PATH: path } });
+  return spawn(words[0] as string, words.slice(1), { stdio, env: { ...env, PATH: path, SYSTEMD_DEVICE_VERIFY_SYSFS: '0' } }); // udevadm else refuses a /sys that is no sysfs
 }
 
 /** Signals that a launcher hands on. */

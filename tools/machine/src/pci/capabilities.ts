@@ -1,10 +1,10 @@
 /** Capabilities as bytes in a configuration image. */
 import {
   PCI_ACS_CAP, PCI_ACS_CR, PCI_ARI_CAP, PCI_ACS_CTRL, PCI_ACS_RR, PCI_ACS_SV, PCI_ACS_UF,
-  PCI_CAP_EXP_ENDPOINT_SIZEOF_V2, PCI_CAP_ID_EXP, PCI_CAP_ID_MSIX, PCI_CAP_ID_VNDR, PCI_CAP_MSIX_SIZEOF,
+  PCI_CAP_ID_EXP, PCI_CAP_ID_MSIX, PCI_CAP_ID_VNDR, PCI_CAP_MSIX_SIZEOF,
   PCI_EXP_DEVCAP, PCI_EXP_DEVCAP2, PCI_EXP_DEVCAP2_ARI, PCI_EXP_DEVCAP_FLR, PCI_EXP_DEVCAP_RBER, PCI_EXP_DEVCTL,
   PCI_EXP_DEVCTL2, PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVSTA, PCI_EXP_FLAGS, PCI_EXP_LNKCAP, PCI_EXP_LNKCAP2,
-  PCI_EXP_LNKCTL, PCI_EXP_LNKSTA, PCI_EXP_RTCTL, PCI_EXP_TYPE_ENDPOINT, PCI_EXP_TYPE_ROOT_PORT,
+  PCI_EXP_LNKCTL, PCI_EXP_LNKCTL2, PCI_EXP_LNKSTA, PCI_EXP_RTCTL, PCI_EXP_SLTCAP2, PCI_EXP_SLTSTA2, PCI_EXP_TYPE_ENDPOINT, PCI_EXP_TYPE_ROOT_PORT,
   PCI_EXT_CAP_ARI_SIZEOF, PCI_EXT_CAP_ID_ACS, PCI_EXT_CAP_ID_ARI,
   PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, PCI_MSIX_FLAGS_MASKALL, PCI_MSIX_PBA, PCI_MSIX_TABLE,
   VIRTIO_PCI_CAP_BAR, VIRTIO_PCI_CAP_CFG_TYPE, VIRTIO_PCI_CAP_LEN, VIRTIO_PCI_CAP_LENGTH, VIRTIO_PCI_CAP_NOTIFY_CFG,
@@ -30,7 +30,7 @@ const ACS_PORT = PCI_ACS_SV | PCI_ACS_RR | PCI_ACS_CR | PCI_ACS_UF;
  * @returns the capability's offset
  */
 export function endpointCapability(image: ConfigImage): number {
-  const at = expressCapability(image, PCI_EXP_TYPE_ENDPOINT, PCI_CAP_EXP_ENDPOINT_SIZEOF_V2 + 2);
+  const at = expressCapability(image, PCI_EXP_TYPE_ENDPOINT, PCI_EXP_SLTCAP2);
   image.put(at + PCI_EXP_DEVCAP, 4, PAYLOAD_256 | PCI_EXP_DEVCAP_RBER | PCI_EXP_DEVCAP_FLR);
   image.put(at + PCI_EXP_DEVCTL, 2, 0x2810, 0x7fff | PCI_EXP_DEVCTL_BCR_FLR);
   return at;
@@ -42,7 +42,7 @@ export function endpointCapability(image: ConfigImage): number {
  * @returns the capability's offset
  */
 export function rootPortCapability(image: ConfigImage): number {
-  const at = expressCapability(image, PCI_EXP_TYPE_ROOT_PORT, PCI_CAP_EXP_ENDPOINT_SIZEOF_V2 + 10);
+  const at = expressCapability(image, PCI_EXP_TYPE_ROOT_PORT, PCI_EXP_SLTSTA2 + 2);
   image.put(at + PCI_EXP_DEVCAP, 4, PAYLOAD_256 | PCI_EXP_DEVCAP_RBER);
   image.put(at + PCI_EXP_DEVCTL, 2, 0x2810, 0x7fff);
   image.put(at + PCI_EXP_RTCTL, 2, 0, 0x1f);
@@ -59,6 +59,7 @@ function expressCapability(image: ConfigImage, type: number, length: number): nu
   image.put(at + PCI_EXP_LNKCTL, 2, 0, 0x0fff);
   image.put(at + PCI_EXP_LNKSTA, 2, SPEED_8GT | WIDTH_16);
   image.put(at + PCI_EXP_LNKCAP2, 4, SPEEDS);
+  image.put(at + PCI_EXP_LNKCTL2, 2, SPEED_8GT, 0x000f); // a target speed at reset is the highest there is
   return at;
 }
 

@@ -40,6 +40,15 @@ describe('the host bridge', () => {
     expect(bench.read(bench.pf, 0, 4)).toBe(0x1041_1af4);
   });
 
+  it('leads over links of 8 GT/s by 16, whose target is that speed until it is set', () => {
+    for (const [fn, at] of [[bench.system.find('00:01.0')!, 0x40], [bench.pf, 0x90]] as const) {
+      expect(bench.read(fn, at, 1)).toBe(0x10);
+      expect([bench.read(fn, at + 0x0c, 4), bench.read(fn, at + 0x12, 2), bench.read(fn, at + 0x2c, 4), bench.read(fn, at + 0x30, 2)]).toEqual([0x103, 0x103, 0x0e, 3]);
+      bench.write(fn, at + 0x30, 2, 0xffff);
+      expect(bench.read(fn, at + 0x30, 2)).toBe(0x000f);
+    }
+  });
+
   it('shows itself and the root port with the bus numbers of the lab file', () => {
     const { host } = bench.system;
     expect(host.configRead(0, 0, 0x08, 4) >>> 16).toBe(0x0600);
