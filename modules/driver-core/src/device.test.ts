@@ -41,25 +41,42 @@ test('a device without parent lies at /sys/devices with the files of the recordi
 test('a class device without parent lives in /sys/devices/virtual, with its links, its node and its keys', async () => {
   const kernel = await bootDriverCore();
   const { k } = kernel;
-  const misc = { name: 'misc' };
+  const cls = { name: 'vfio' };
   await kernel.sh(async (sh) => {
-    k.class_register(misc);
-    const dev = await addDevice(k, { name: 'vfio', class: misc, devt: { major: 10, minor: 196 }, devnode: { name: 'vfio/vfio', mode: 0o666 } });
-    expect(await sh.readlink('/sys/class/misc/vfio')).toBe('../../devices/virtual/misc/vfio');
-    expect(await sh.readlink('/sys/devices/virtual/misc/vfio/subsystem')).toBe('../../../../class/misc');
-    expect(await sh.cat('/sys/devices/virtual/misc/vfio/uevent')).toBe('MAJOR=10\nMINOR=196\nDEVNAME=vfio/vfio\nDEVMODE=0666\n');
+    k.class_register(cls);
+    const dev = await addDevice(k, { name: 'vfio', class: cls, devt: { major: 10, minor: 196 }, devnode: { name: 'vfio/vfio', mode: 0o666 } });
+    expect(await sh.readlink('/sys/class/vfio/vfio')).toBe('../../devices/virtual/vfio/vfio');
+    expect(await sh.readlink('/sys/devices/virtual/vfio/vfio/subsystem')).toBe('../../../../class/vfio');
+    expect(await sh.cat('/sys/devices/virtual/vfio/vfio/uevent')).toBe('MAJOR=10\nMINOR=196\nDEVNAME=vfio/vfio\nDEVMODE=0666\n');
     expect(await k.ksys_stat(sh.proc, '/dev/vfio/vfio', false)).toMatchObject({ kind: 'chr', mode: 0o666 });
     await k.device_unregister(dev);
-    expect([await sh.ls('/sys/class/misc'), await sh.ls('/sys/devices/virtual'), await sh.ls('/sys/dev/char'), await sh.ls('/dev/vfio')])
+    expect([await sh.ls('/sys/class/vfio'), await sh.ls('/sys/devices/virtual'), await sh.ls('/sys/dev/char'), await sh.ls('/dev/vfio')])
       .toEqual(['', 'workqueue', '', 'ENOENT']); // the core's own stays
-    k.class_unregister(misc);
-    expect(await sh.ls('/sys/class')).toBe('');
+    k.class_unregister(cls);
+    expect(await sh.ls('/sys/class')).toBe('misc'); // the core's own
   });
-  const keys = 'SUBSYSTEM=misc MAJOR=10 MINOR=196 DEVNAME=vfio/vfio DEVMODE=0666';
+  const keys = 'SUBSYSTEM=vfio MAJOR=10 MINOR=196 DEVNAME=vfio/vfio DEVMODE=0666';
   expect(kernel.uevents()).toEqual([
-    'add@/class/misc SUBSYSTEM=class', `add@/devices/virtual/misc/vfio ${keys}`, `remove@/devices/virtual/misc/vfio ${keys}`,
-    'remove@/class/misc SUBSYSTEM=class',
+    'add@/class/vfio SUBSYSTEM=class', `add@/devices/virtual/vfio/vfio ${keys}`, `remove@/devices/virtual/vfio/vfio ${keys}`,
+    'remove@/class/vfio SUBSYSTEM=class',
   ]);
+  expect(kernel.leftovers()).toEqual([]);
+});
+
+test('a misc device has a fixed number of major 10, its class and its node, and leaves nothing', async () => {
+  const kernel = await bootDriverCore();
+  const { k } = kernel;
+  await kernel.sh(async (sh) => {
+    const opened: string[] = [];
+    const misc = { minor: 196, name: 'vfio', nodename: 'vfio/vfio', mode: 0o666, fops: { open: async () => void opened.push('open') } };
+    const dev = await k.misc_register(misc);
+    expect(await sh.readlink('/sys/class/misc/vfio')).toBe('../../devices/virtual/misc/vfio');
+    expect(await k.ksys_stat(sh.proc, '/dev/vfio/vfio', false)).toMatchObject({ kind: 'chr', mode: 0o666, rdev: { major: 10, minor: 196 } });
+    await k.ksys_close(sh.proc, await k.ksys_open(sh.proc, '/dev/vfio/vfio', 2));
+    await expect(k.misc_register({ ...misc, minor: 197 })).rejects.toMatchObject({ errno: 'EEXIST' });
+    await k.misc_deregister(dev);
+    expect([opened, await sh.ls('/sys/class/misc'), await sh.ls('/dev/vfio')]).toEqual([['open'], '', 'ENOENT']);
+  });
   expect(kernel.leftovers()).toEqual([]);
 });
 

@@ -134,6 +134,18 @@ export type BusNotify =
 /** A notifier of a bus; may sleep. */
 export type BusNotifier = (action: BusNotify, dev: Device) => Promise<void>;
 
+/** `struct miscdevice` */
+export interface MiscDevice {
+  readonly minor: number;
+  readonly name: string;
+  /** Path of its node below /dev. */
+  readonly nodename: string;
+  /** Permission bits of the node. */
+  readonly mode: number;
+  /** Its owner is held while a file is open. */
+  readonly fops: FileOperations;
+}
+
 /** `struct class` */
 export interface Class {
   readonly name: string;
@@ -242,6 +254,10 @@ export interface DriverCoreSymbols {
   /** Add a device together with the character device behind its `devt`. */
   cdev_device_add: (dev: Device, ops: FileOperations, owner: KModule | null, private_data: unknown) => Promise<void>;
   cdev_device_del: (dev: Device) => Promise<void>;
+
+  /** A character device with a fixed minor of major 10, in class `misc`. @throws EEXIST @param nodename its path below /dev */
+  misc_register: (misc: MiscDevice) => Promise<Device>;
+  misc_deregister: (dev: Device) => Promise<void>;
 
   /** Undo when the driver goes or its probe fails; run in reverse. */
   devm_add_action: (dev: Device, what: string, undo: () => Promise<void> | Atomic) => Atomic;

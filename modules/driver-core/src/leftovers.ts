@@ -1,5 +1,6 @@
 /** What remains in the driver core, for leak reports. */
 import type { ModuleEvent } from '@vdpalab/abi';
+import { MISC_CLASS } from './misc.ts';
 import { devpath } from './state.ts';
 import type { Core } from './state.ts';
 
@@ -10,7 +11,7 @@ const OWN_REFERENCES = 2;
 export function inventory(core: Core): string[] {
   const buses = [...core.buses].filter(([, { root }]) => root === null); // one with a root is the core's own
   const lines = buses.map(([bus]) => `bus ${bus.name}`);
-  for (const cls of core.classes.keys()) lines.push(`class ${cls.name}`);
+  for (const cls of core.classes.keys()) if (cls !== MISC_CLASS) lines.push(`class ${cls.name}`);
   for (const drv of core.drivers.keys()) lines.push(`driver ${drv.bus.name}:${drv.name}`);
   for (const [dev, { devres, children }] of core.devices) {
     const where = dev.sd === null ? `device ${dev.name} (not in sysfs)` : `device ${devpath(core, dev.sd)}`;

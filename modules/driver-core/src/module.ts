@@ -10,6 +10,7 @@ import { deviceAttach, deviceDriverAttach, deviceReleaseDriver } from './dd.ts';
 import { deviceUevent } from './device-uevent.ts';
 import { deviceAdd, deviceDel, deviceInitialize, deviceRename, getDevice, putDevice } from './device.ts';
 import { driverRegister, driverUnregister } from './driver.ts';
+import { createMisc } from './misc.ts';
 import { IdaState, idaState } from './ida.ts';
 import { KERN, imports } from './kernel.ts';
 import { driverSetOverride } from './override.ts';
@@ -31,7 +32,7 @@ export default defineModule({
     'device_initialize', 'device_add', 'device_del', 'device_unregister', 'device_rename', 'get_device', 'put_device',
     'device_create_file', 'device_remove_file', 'device_children', 'device_driver_attach', 'device_release_driver', 'device_attach', 'device_lock',
     'device_unlock', 'driver_register', 'driver_unregister', 'driver_devices', 'class_register', 'class_unregister',
-    'workqueue_sysfs_register', 'workqueue_sysfs_unregister', 'cdev_device_add', 'cdev_device_del', 'devm_add_action', 'kobject_uevent', 'kobject_uevent_at', 'uevent_listen', 'uevent_unlisten',
+    'workqueue_sysfs_register', 'workqueue_sysfs_unregister', 'cdev_device_add', 'cdev_device_del', 'misc_register', 'misc_deregister', 'devm_add_action', 'kobject_uevent', 'kobject_uevent_at', 'uevent_listen', 'uevent_unlisten',
     'driver_set_override', 'devices_dir', 'class_dir', 'kernel_dir', 'all_devices', 'driver_core_leftovers',
   ],
 
@@ -44,6 +45,7 @@ export default defineModule({
     k.register_module_notifier(follow);
     mod.undo.push('module notifier', () => k.unregister_module_notifier(follow));
 
+    const misc = createMisc(core);
     const workqueues = new WorkqueueSysfs(core);
     await workqueues.init();
 
@@ -102,6 +104,7 @@ export default defineModule({
         workqueue_sysfs_unregister: (wq) => workqueues.unregister(wq),
         cdev_device_add: (dev, ops, owner, data) => cdevDeviceAdd(core, dev, ops, owner, data),
         cdev_device_del: (dev) => cdevDeviceDel(core, dev),
+        ...misc,
         devm_add_action: (dev, what, undo): Atomic => void deviceState(core, dev).devres.push(what, undo),
 
         kobject_uevent: (dev, action, env) => deviceUevent(core, dev, action, env),

@@ -7,6 +7,8 @@ import { hex, PAGE_SIZE } from './page.ts';
 
 const IOMMU_READ = 1;
 const IOMMU_WRITE = 2;
+/** 4 KiB, 2 MiB and 1 GiB: the leaves of the unit's tables. */
+const PGSIZES = 0x4020_1000n;
 
 /** A range of addresses, last one included. */
 export interface AddressRange {
@@ -20,6 +22,7 @@ export class Domain implements IommuDomain {
   readonly table: IommuTable | null;
   readonly aperture_end: number;
   readonly force_aperture = true;
+  readonly pgsize_bitmap = PGSIZES;
   /** Groups whose DMA goes through it now. */
   users = 0;
 

@@ -6,11 +6,10 @@ import type { DirNode, FsSymbols } from '@vdpalab/fs';
 import { CAP_SYS_ADMIN, CAP_SYS_RAWIO } from '@vdpalab/uapi';
 import type { Domains } from './domain.ts';
 import type { Group, Groups } from './group.ts';
-import type { IommuDomainType } from './header.ts';
+import type { IommuDomainType, IommuResvRegion } from './header.ts';
+import { resvRegions } from './resv.ts';
 
 const KERN_ERR = 3;
-/** What every group of an Intel IOMMU keeps free: the interrupt window. */
-const RESERVED_REGIONS = '0x00000000fee00000 0x00000000feefffff msi\n';
 
 /** The directory of one group. */
 export interface GroupDir {
@@ -27,7 +26,8 @@ export interface GroupSysfsDeps {
   readonly core: Pick<DriverCoreSymbols, 'kernel_dir' | 'device_lock' | 'device_unlock'>;
   readonly printk: VmlinuxSymbols['_printk'];
   readonly groups: Groups;
-  readonly domains: Domains;
+  /** `null` without an IOMMU: then no group has a domain. */
+  readonly domains: Domains | null;
   /** What `auto` stands for. */
   readonly defaultType: IommuDomainType;
 }
@@ -39,7 +39,9 @@ export function createGroupSysfs(deps: GroupSysfsDeps, parent: DirNode): (group:
     const dir = fs.kernfs_create_dir(parent, String(group.id));
     try {
       const devices = fs.kernfs_create_dir(dir, 'devices');
-      fs.kernfs_create_file(dir, 'reserved_regions', 0o444, { show: async () => RESERVED_REGIONS });
+      fs.kernfs_create_file(dir, 'reserved_regions', 0o444, { show: async () => resvRegions(group).map(regionLine).join('') });
+      const { name } = group;
+      if (name !== null) fs.kernfs_create_file(dir, 'name', 0o444, { show: async () => `${name}\n` });
       fs.kernfs_create_file(dir, 'type', 0o644, {
         show: async () => `${group.default_domain?.type ?? 'unknown'}\n`,
         store: (text) => storeType(deps, group, text),
@@ -57,6 +59,11 @@ export function createGroupSysfs(deps: GroupSysfsDeps, parent: DirNode): (group:
       throw error;
     }
   };
+}
+
+function regionLine({ start, length, type }: IommuResvRegion): string {
+  const hex16 = (n: number): string => `0x${n.toString(16).padStart(16, '0')}`;
+  return `${hex16(start)} ${hex16(start + length - 1)} ${type}\n`;
 }
 
 function linkDevice(fs: GroupSysfsDeps['fs'], dir: DirNode, devices: DirNode, dev: Device): undefined {
@@ -91,6 +98,9 @@ async function storeType(deps: GroupSysfsDeps, group: Group, text: string): Prom
   if (dev === undefined || others.length > 0) {
     printk(KERN_ERR, 'iommu: Cannot change default domain: Group has more than one device');
     throw new KernelError('EINVAL', 'iommu.type.not-alone', `iommu group ${group.id}: has ${group.devices.length} devices`);
+  }
+  if (domains === null || group.name !== null) {
+    throw new KernelError('EINVAL', 'iommu.type.emulated', `iommu group ${group.id}: no hardware translates for it`);
   }
   await core.device_lock(dev);
   try {

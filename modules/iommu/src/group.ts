@@ -8,6 +8,7 @@ import type { GroupDir } from './group-sysfs.ts';
 /** `struct iommu_group` */
 export class Group implements IommuGroup {
   readonly id: number;
+  readonly name: string | null;
   readonly devices: Device[] = [];
   domain: Domain | null = null;
   default_domain: Domain | null = null;
@@ -17,8 +18,9 @@ export class Group implements IommuGroup {
   /** Its directory in /sys/kernel/iommu_groups. */
   dir: GroupDir | null = null;
 
-  constructor(id: number) {
+  constructor(id: number, name: string | null) {
     this.id = id;
+    this.name = name;
   }
 }
 
@@ -26,8 +28,8 @@ export class Group implements IommuGroup {
 export interface Groups {
   /** By id, lowest first. */
   readonly list: () => readonly Group[];
-  /** A group with the lowest free id. */
-  readonly create: () => Group;
+  /** A group with the lowest free id. @param name of a group without hardware behind it */
+  readonly create: (name?: string) => Group;
   readonly remove: (group: Group) => undefined;
   /** @returns `null` when the device has none */
   readonly of: (dev: Device) => Group | null;
@@ -37,8 +39,8 @@ export interface Groups {
   readonly setDomain: (group: Group, domain: Domain | null) => undefined;
 }
 
-/** Make the groups of one machine with an IOMMU. */
-export function createGroups(unit: IommuUnit): Groups {
+/** Make the groups of one machine. @param unit `null` when none of them has hardware behind it */
+export function createGroups(unit: IommuUnit | null): Groups {
   const byId: (Group | undefined)[] = [];
   /** No id below it is free. */
   let lowest = 0;
@@ -50,9 +52,9 @@ export function createGroups(unit: IommuUnit): Groups {
 
   return {
     list: () => byId.filter((group) => group !== undefined),
-    create() {
+    create(name) {
       while (byId[lowest] !== undefined) lowest++;
-      const group = new Group(lowest);
+      const group = new Group(lowest, name ?? null);
       byId[lowest++] = group;
       return group;
     },
@@ -64,7 +66,7 @@ export function createGroups(unit: IommuUnit): Groups {
     own,
     setDomain(group, domain) {
       if (group.domain === domain) return;
-      for (const dev of group.devices) attachDevice(unit, dev, domain);
+      if (unit !== null) for (const dev of group.devices) attachDevice(unit, dev, domain);
       if (group.domain !== null) group.domain.users--;
       if (domain !== null) domain.users++;
       group.domain = domain;

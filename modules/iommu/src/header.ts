@@ -11,6 +11,8 @@ import type { PageRun } from '@vdpalab/mm';
 declare module '@vdpalab/driver-core' {
   interface IommuGroup {
     readonly id: number;
+    /** What its `name` file says; null for a group without one. */
+    readonly name: string | null;
     readonly devices: readonly Device[];
     /** Domain the group's DMA goes through now. */
     readonly domain: IommuDomain | null;
@@ -39,8 +41,18 @@ export interface IommuDomain {
   /** Largest IOVA, inclusive. */
   readonly aperture_end: number;
   readonly force_aperture: boolean;
+  /** A bit for each page size the hardware has. */
+  readonly pgsize_bitmap: bigint;
   /** Bytes mapped now. */
   readonly mapped: number;
+}
+
+/** `struct iommu_resv_region`: bus addresses that must not be mapped. */
+export interface IommuResvRegion {
+  readonly start: number;
+  /** Bytes. */
+  readonly length: number;
+  readonly type: 'msi' | 'reserved' | 'direct';
 }
 
 /** Directions as the DMA API names them. */
@@ -84,6 +96,16 @@ export interface IommuSymbols {
   iommu_release_device: (dev: Device) => Atomic;
   iommu_group_get: (dev: Device) => IommuGroup | null;
   iommu_groups: () => readonly IommuGroup[];
+  /** A group without hardware behind it, for devices whose driver translates. @param name for its `name` file */
+  iommu_group_alloc: (name: string) => IommuGroup;
+  /** Give up a group that no device has joined. */
+  iommu_group_put: (group: IommuGroup) => Atomic;
+  /** Put a device into a group of {@link iommu_group_alloc}; its DMA is not touched. @throws EEXIST */
+  iommu_group_add_device: (group: IommuGroup, dev: Device) => Atomic;
+  /** Take it out; the group goes with its last device. */
+  iommu_group_remove_device: (dev: Device) => Atomic;
+  /** Bus addresses that the group's devices must not be given; none for a group without hardware. */
+  iommu_get_group_resv_regions: (group: IommuGroup) => readonly IommuResvRegion[];
 
   /** An unmanaged domain. @throws ENODEV without an IOMMU */
   iommu_domain_alloc: (dev: Device) => IommuDomain;

@@ -9,6 +9,7 @@ import { createDmaApi } from './dma.ts';
 import { DmaDevices } from './dma-state.ts';
 import { createDomains, iommuIovaToPhys, iommuMap, iommuUnmap } from './domain.ts';
 import type { AddressRange, Domains } from './domain.ts';
+import { createEmulated } from './emulated.ts';
 import { createFaultLog } from './fault.ts';
 import { createGroupSysfs } from './group-sysfs.ts';
 import { createGroups } from './group.ts';
@@ -17,6 +18,7 @@ import type { IommuSymbols } from './header.ts';
 import { iovaDomains } from './iova-domain.ts';
 import { createOwnership } from './ownership.ts';
 import { createProbe } from './probe.ts';
+import { MSI_REGION } from './resv.ts';
 
 /** What the module imports. */
 export type IommuNeeds = Pick<KernelSymbols,
@@ -26,7 +28,7 @@ export type IommuNeeds = Pick<KernelSymbols,
 
 const KERN_INFO = 6;
 /** The interrupt window. */
-const MSI_WINDOW: AddressRange = { first: 0xfee0_0000, last: 0xfeef_ffff };
+const MSI_WINDOW: AddressRange = { first: MSI_REGION.start, last: MSI_REGION.start + MSI_REGION.length - 1 };
 
 const mapping = { iommu_map: iommuMap, iommu_unmap: iommuUnmap, iommu_iova_to_phys: iommuIovaToPhys } as const;
 
@@ -36,7 +38,7 @@ export function createIommu(k: IommuNeeds, choice: DefaultDomainType): IommuSymb
   const name = choice.type === 'DMA' ? 'Translated' : 'Passthrough';
   k._printk(KERN_INFO, `iommu: Default domain type: ${name} ${choice.fromCmdline ? '(set via kernel command line)' : ''}`);
   const { iommu } = k.machine;
-  return iommu === null ? withoutUnit(k) : withUnit(k, iommu, parent, choice);
+  return iommu === null ? withoutUnit(k, parent) : withUnit(k, iommu, parent, choice);
 }
 
 function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: DefaultDomainType): IommuSymbols {
@@ -50,6 +52,7 @@ function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: Def
     ...createProbe({
       unit, groups, domains, makeDir, dmaDevices, devInfo: k.dev_info, defaultDomain: () => domains.alloc(type),
     }),
+    ...createEmulated(groups, makeDir, k.dev_info),
     ...createAttach(groups, domains),
     ...createOwnership(groups, domains),
     ...iovaDomains,
@@ -64,14 +67,16 @@ function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: Def
     iommu_present: () => true,
     iommu_group_get: groups.of,
     iommu_groups: groups.list,
-    device_iommu_capable: (dev) => groups.of(dev) !== null,
+    device_iommu_capable: (dev) => (groups.of(dev)?.default_domain ?? null) !== null,
     iommu_faults: () => unit.faults,
     iommu_leftovers: () => [...dmaDevices.leftovers(), ...heldGroups(groups), ...heldDomains(domains)],
   };
 }
 
-/** No groups: bus addresses are physical, and every claim is granted. */
-function withoutUnit(k: IommuNeeds): IommuSymbols {
+/** No groups but emulated ones: bus addresses are physical, and every claim is granted. */
+function withoutUnit(k: IommuNeeds, parent: DirNode): IommuSymbols {
+  const groups = createGroups(null);
+  const makeDir = createGroupSysfs({ fs: k, core: k, printk: k._printk, groups, domains: null, defaultType: 'identity' }, parent);
   const dmaDevices = new DmaDevices();
   const noGroup = (dev: Device): never => {
     throw new KernelError('ENODEV', 'iommu.absent', `${dev.name}: the machine has no IOMMU`);
@@ -86,8 +91,9 @@ function withoutUnit(k: IommuNeeds): IommuSymbols {
     iommu_present: () => false,
     iommu_probe_device: (dev, rid, _peer, pasid) => dmaDevices.add(dev, rid, pasid ?? null),
     iommu_release_device: (dev) => dmaDevices.remove(dev),
-    iommu_group_get: () => null,
-    iommu_groups: () => [],
+    ...createEmulated(groups, makeDir, k.dev_info),
+    iommu_group_get: groups.of,
+    iommu_groups: groups.list,
     iommu_domain_alloc: noGroup,
     iommu_domain_free: noGroups,
     iommu_attach_device: (_domain, dev) => noGroup(dev),

@@ -21,6 +21,7 @@ export default defineModule({
   exportsGpl: [
     'iommu_present',
     'iommu_probe_device', 'iommu_release_device', 'iommu_group_get', 'iommu_groups',
+    'iommu_group_alloc', 'iommu_group_put', 'iommu_group_add_device', 'iommu_group_remove_device', 'iommu_get_group_resv_regions',
     'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_attach_group',
     'iommu_detach_group', 'iommu_map', 'iommu_unmap', 'iommu_iova_to_phys', 'device_iommu_capable',
     'iommu_device_use_default_domain', 'iommu_device_unuse_default_domain', 'iommu_group_claim_dma_owner',

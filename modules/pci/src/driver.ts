@@ -9,7 +9,7 @@ import { parseNewId, removesId } from './new-id.ts';
 import type { PciWorld } from './world.ts';
 
 /** Make the symbols about drivers. */
-export function createDrivers(world: PciWorld): Pick<PciSymbols, '__pci_register_driver' | 'pci_unregister_driver'> {
+export function createDrivers(world: PciWorld): Pick<PciSymbols, '__pci_register_driver' | 'pci_unregister_driver' | 'pci_add_dynid'> {
   const { k, drivers, bus } = world;
   return {
     async __pci_register_driver(drv) {
@@ -30,6 +30,12 @@ export function createDrivers(world: PciWorld): Pick<PciSymbols, '__pci_register
       if (found === undefined) throw new Error(`pci driver ${drv.name}: unregistered, but not registered`);
       await k.driver_unregister(found[0]);
       drivers.delete(found[0]);
+    },
+    async pci_add_dynid(drv, id) {
+      const found = [...drivers].find(([, record]) => record.drv === drv);
+      if (found === undefined) throw new Error(`pci driver ${drv.name}: given an id, but not registered`);
+      found[1].dynids.push(id);
+      await attachDriver(world, found[0]);
     },
   };
 }

@@ -2,7 +2,7 @@
 import type { Device } from '@vdpalab/driver-core';
 import { PCI_FUNC, PCI_SLOT } from '@vdpalab/uapi';
 import type { ConfigSpace } from './config.ts';
-import type { PciDev, PciDeviceId, PciDriver } from './header.ts';
+import type { PciDev, PciDeviceId, PciDriver, PciSavedState } from './header.ts';
 import type { IoWindow } from './iomem.ts';
 import type { Resource } from './ioresource.ts';
 import type { MsixState } from './msix.ts';
@@ -82,6 +82,8 @@ export class PciFunction implements PciDev {
   matchDriver = false;
   /** Interrupt number of the pin while the function is enabled, 0 without. */
   irq = 0;
+  /** What `pci_save_state` kept. */
+  savedState: PciSavedState | null = null;
   /** `pci_enable_device` calls not undone. */
   enableCnt = 0;
   /** Who reserved each BAR. */
@@ -115,6 +117,18 @@ export class PciFunction implements PciDev {
 
   get is_virtfn(): boolean {
     return this.physfn !== null;
+  }
+
+  get cfg_size(): number {
+    return this.cfgSize;
+  }
+
+  get hdr_type(): number {
+    return this.headerType;
+  }
+
+  get pcie_cap(): number {
+    return this.pcieCap;
   }
 
   get msix_enabled(): boolean {

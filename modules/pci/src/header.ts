@@ -41,6 +41,12 @@ export interface PciDev {
   readonly class: number;
   readonly revision: number;
   readonly is_virtfn: boolean;
+  /** Bytes of configuration space: 256 or 4096. */
+  readonly cfg_size: number;
+  /** PCI_HEADER_TYPE_*, without the multi-function bit. */
+  readonly hdr_type: number;
+  /** Offset of the PCI Express capability, 0 without. */
+  readonly pcie_cap: number;
   readonly physfn: PciDev | null;
   /** BARs 0..5, ROM 6. */
   readonly resource: readonly PciResource[];
@@ -62,6 +68,11 @@ export interface PciDriver {
   readonly dev_groups?: readonly AttributeGroup<Device>[];
   /** User-space DMA: then the driver core claims no default domain. */
   readonly driver_managed_dma?: boolean;
+}
+
+/** `struct pci_saved_state`: the header as it was. */
+export interface PciSavedState {
+  readonly header: readonly number[];
 }
 
 /** A mapped register window: `void __iomem *`, of memory or of I/O ports. */
@@ -156,6 +167,35 @@ export interface PciSymbols {
   pci_sriov_configure_simple: (pdev: PciDev, numVfs: number) => Promise<number>;
   /** Reset through FLR where the function has it. @throws ENOTTY */
   pcie_flr: (pdev: PciDev) => Promise<void>;
+  /** Reset the function and bring its configuration back. @throws EAGAIN while its device lock is taken; ENOTTY */
+  pci_try_reset_function: (pdev: PciDev) => Promise<void>;
+  /** The same for who has the device lock; the configuration is the caller's to bring back. @throws ENOTTY */
+  __pci_reset_function_locked: (pdev: PciDev) => Promise<void>;
+  /** @returns whether the device lock was free, and is now the caller's */
+  pci_dev_trylock: (pdev: PciDev) => boolean;
+  pci_dev_unlock: (pdev: PciDev) => Atomic;
+  /** Remember the header for {@link PciSymbols.pci_restore_state}. */
+  pci_save_state: (pdev: PciDev) => Atomic;
+  /** Write it again, with MSI-X and SR-IOV; nothing when nothing was saved. */
+  pci_restore_state: (pdev: PciDev) => Promise<void>;
+  /** @returns what was saved; null when nothing was */
+  pci_store_saved_state: (pdev: PciDev) => PciSavedState | null;
+  /** Make it what is to be restored. */
+  pci_load_saved_state: (pdev: PciDev, state: PciSavedState | null) => Atomic;
+  /** The functions that a reset of this function's bus resets. @throws ENOTTY when its bus cannot be reset */
+  pci_probe_reset_bus: (pdev: PciDev) => readonly PciDev[];
+  /** Reset the bus of this function through the bridge above, and bring the configuration of all its functions back. @throws ENOTTY EAGAIN */
+  pci_reset_bus: (pdev: PciDev) => Promise<void>;
+  /** The pin's own mask, bit INTX_DISABLE of the command register. */
+  pci_intx: (pdev: PciDev, enable: boolean) => Atomic;
+  /** Whether that bit can be set and cleared. */
+  pci_intx_mask_supported: (pdev: PciDev) => boolean;
+  /** Mask the pin if it is asserted. @returns whether it was */
+  pci_check_and_mask_intx: (pdev: PciDev) => boolean;
+  /** Unmask the pin unless it is asserted. @returns whether it was unmasked */
+  pci_check_and_unmask_intx: (pdev: PciDev) => boolean;
+  /** Teach a driver an id, as `new_id` does, and offer it what is free. @throws EEXIST */
+  pci_add_dynid: (drv: PciDriver, id: PciDeviceId) => Promise<void>;
   /** Regions, vectors and windows that drivers left, for leak reports. */
   pci_leftovers: () => readonly string[];
 }

@@ -21,7 +21,9 @@ export default defineModule({
   ],
   exportsGpl: [
     'pci_find_next_capability', 'pci_find_ext_capability', 'pci_enable_sriov', 'pci_disable_sriov', 'pci_num_vf',
-    'pci_vfs_assigned', 'pci_sriov_configure_simple', 'pcie_flr', 'pci_leftovers',
+    'pci_vfs_assigned', 'pci_sriov_configure_simple', 'pcie_flr', 'pci_try_reset_function', '__pci_reset_function_locked', 'pci_dev_trylock',
+    'pci_dev_unlock', 'pci_save_state', 'pci_restore_state', 'pci_store_saved_state', 'pci_load_saved_state', 'pci_probe_reset_bus', 'pci_reset_bus',
+    'pci_intx', 'pci_intx_mask_supported', 'pci_check_and_mask_intx', 'pci_check_and_unmask_intx', 'pci_add_dynid', 'pci_leftovers',
   ],
 
   async module_init(k, { undo }) {

@@ -2,13 +2,14 @@
 import { isKernelError, KernelError } from '@vdpalab/abi';
 import type { DirNode } from '@vdpalab/fs';
 import {
-  PCI_CAP_ID_MSIX, PCI_COMMAND, PCI_COMMAND_INTX_DISABLE, PCI_MSIX_ENTRY_CTRL_MASKBIT, PCI_MSIX_ENTRY_DATA,
+  PCI_CAP_ID_MSIX, PCI_MSIX_ENTRY_CTRL_MASKBIT, PCI_MSIX_ENTRY_DATA,
   PCI_MSIX_ENTRY_LOWER_ADDR, PCI_MSIX_ENTRY_SIZE, PCI_MSIX_ENTRY_UPPER_ADDR, PCI_MSIX_ENTRY_VECTOR_CTRL,
   PCI_MSIX_FLAGS, PCI_MSIX_FLAGS_ENABLE, PCI_MSIX_FLAGS_MASKALL, PCI_MSIX_FLAGS_QSIZE, PCI_MSIX_TABLE,
   PCI_MSIX_TABLE_BIR, PCI_MSIX_TABLE_OFFSET,
 } from '@vdpalab/uapi';
 import { findCapability } from './capability.ts';
 import type { PciFunction } from './function.ts';
+import { setIntx } from './intx.ts';
 import { isAssigned } from './ioresource.ts';
 import type { Kernel } from './world.ts';
 
@@ -162,12 +163,6 @@ function maskAll(k: Kernel, table: number, entries: number): undefined {
 function setControl(fn: PciFunction, pos: number, set: number, clear: number): undefined {
   const before = fn.config.read(pos + PCI_MSIX_FLAGS, 2);
   fn.config.write(pos + PCI_MSIX_FLAGS, 2, (before & ~clear) | set);
-}
-
-function setIntx(fn: PciFunction, on: boolean): undefined {
-  const before = fn.config.read(PCI_COMMAND, 2);
-  const after = on ? before & ~PCI_COMMAND_INTX_DISABLE : before | PCI_COMMAND_INTX_DISABLE;
-  if (after !== before) fn.config.write(PCI_COMMAND, 2, after);
 }
 
 /** `msi_irqs/N`, which read `msix`. */

@@ -6,9 +6,10 @@ import { createDrivers } from './driver.ts';
 import { setMaster } from './enable.ts';
 import { PciFunction } from './function.ts';
 import type { PciDev, PciSymbols } from './header.ts';
+import { checkAndSetIntx, intxMaskSupported, setIntx } from './intx.ts';
 import { allocVectors, freeVectors, irqVector, vectorCount } from './msix.ts';
 import { createRegions } from './regions.ts';
-import { flr } from './reset.ts';
+import { flr, readState, resetBus, resetScope, restoreState, tryResetFunction } from './reset.ts';
 import { disableSriov, enableSriov } from './sriov.ts';
 import type { PhysicalFunction } from './sriov.ts';
 import type { PciWorld } from './world.ts';
@@ -42,7 +43,38 @@ export function createSymbols(world: PciWorld): PciSymbols {
     pci_irq_vector: (pdev, nr) => irqVector(own(pdev), nr),
     pci_msix_vec_count: (pdev) => vectorCount(own(pdev)),
     pcie_flr: (pdev) => flr(k, own(pdev)),
+    ...createResets(world),
+    pci_intx: (pdev, enable) => setIntx(own(pdev), enable),
+    pci_intx_mask_supported: (pdev) => intxMaskSupported(own(pdev)),
+    pci_check_and_mask_intx: (pdev) => checkAndSetIntx(own(pdev), true),
+    pci_check_and_unmask_intx: (pdev) => checkAndSetIntx(own(pdev), false),
     pci_leftovers: () => functions.list().flatMap(leftovers),
+  };
+}
+
+function createResets({ k, functions }: PciWorld): Pick<PciSymbols,
+  'pci_try_reset_function' | '__pci_reset_function_locked' | 'pci_dev_trylock' | 'pci_dev_unlock' | 'pci_save_state' | 'pci_restore_state'
+  | 'pci_store_saved_state' | 'pci_load_saved_state' | 'pci_probe_reset_bus' | 'pci_reset_bus'> {
+  return {
+    pci_try_reset_function: (pdev) => tryResetFunction(k, own(pdev)),
+    __pci_reset_function_locked: (pdev) => flr(k, own(pdev)),
+    pci_dev_trylock: ({ dev }) => k.mutex_trylock(dev.lock),
+    pci_dev_unlock: ({ dev }) => k.device_unlock(dev),
+    pci_save_state: (pdev): undefined => {
+      own(pdev).savedState = readState(own(pdev));
+    },
+    async pci_restore_state(pdev) {
+      const fn = own(pdev);
+      if (fn.savedState === null) return;
+      await restoreState(k, fn, fn.savedState);
+      fn.savedState = null;
+    },
+    pci_store_saved_state: (pdev) => own(pdev).savedState,
+    pci_load_saved_state: (pdev, state): undefined => {
+      own(pdev).savedState = state;
+    },
+    pci_probe_reset_bus: (pdev) => resetScope(functions, own(pdev)),
+    pci_reset_bus: (pdev) => resetBus(k, functions, own(pdev)),
   };
 }
 

@@ -11,7 +11,7 @@ import type { AddressWindow } from './window.ts';
 /** Imported symbols. */
 export const imports = [
   'machine', '_printk',
-  'mutex_init', 'mutex_lock', 'mutex_unlock', 'msleep',
+  'mutex_init', 'mutex_lock', 'mutex_trylock', 'mutex_unlock', 'msleep',
   'capable', 'kernfs_create_dir', 'kernfs_create_file', 'kernfs_create_link', 'kernfs_remove', 'kernfs_remove_by_name',
   'bus_register', 'bus_register_notifier', 'bus_devices',
   'device_initialize', 'device_add', 'device_del', 'put_device', 'device_attach', 'device_driver_attach',

@@ -259,7 +259,7 @@ test('GET_IOVA_RANGE gives the parent\'s range, else the aperture of the domain,
     expect(uapi.vhost_vdpa_iova_range.decode(proc.mm.read(f.scratch, 16))).toEqual({ first: 0n, last: 0xffff_ffff_ffff_ffffn });
   });
   const vdev = (config: object) => ({ config }) as VdpaDevice; // only the op is looked at
-  const domain: IommuDomain = { type: 'unmanaged', table: null, aperture_end: 0x7f_ffff_ffff, force_aperture: true, mapped: 0 };
+  const domain: IommuDomain = { type: 'unmanaged', table: null, aperture_end: 0x7f_ffff_ffff, force_aperture: true, mapped: 0, pgsize_bitmap: 0x1000n };
   expect(iovaRange(vdev({ get_iova_range: () => ({ first: 5n, last: 9n }) }), domain)).toEqual({ first: 5n, last: 9n });
   expect(iovaRange(vdev({}), domain)).toEqual({ first: 0n, last: 0x7f_ffff_ffffn });
   expect(iovaRange(vdev({}), { ...domain, force_aperture: false })).toEqual({ first: 0n, last: 0xffff_ffff_ffff_ffffn });

@@ -60,6 +60,17 @@ export const PCI_MSI_DATA_64 = 0x0c;
 export const PCI_MSI_MASK_64 = 0x10;
 export const PCI_MSI_PENDING_64 = 0x14;
 
+// Advanced features.
+export const PCI_AF_LENGTH = 2;
+export const PCI_AF_CAP = 3;
+export const PCI_AF_CAP_TP = 0x01;
+export const PCI_AF_CAP_FLR = 0x02;
+export const PCI_AF_CTRL = 4;
+export const PCI_AF_CTRL_FLR = 0x01;
+export const PCI_AF_STATUS = 5;
+export const PCI_AF_STATUS_TP = 0x01;
+export const PCI_CAP_AF_SIZEOF = 6;
+
 // MSI-X.
 export const PCI_MSIX_FLAGS = 2;
 export const PCI_MSIX_FLAGS_QSIZE = 0x07ff;
