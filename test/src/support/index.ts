@@ -7,4 +7,5 @@ export * from './modprobe.ts';
 export * from './netdev.ts';
 export * from './pair.ts';
 export * from './sim-lab.ts';
+export * from './vfio.ts';
 export * from './world.ts';

@@ -1,6 +1,6 @@
 /** Loads modules as modprobe does: the plan is kmod's, the loading `init_module`'s. */
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { EMPTY_CONFIG, ModuleIndex, resolve } from '@vdpalab/kmod';
+import { ModuleIndex, parseConfig, resolve } from '@vdpalab/kmod';
 
 /** Load a module and what it needs, from inside a task of `p`. @throws KernelError what `init_module` throws */
 export async function modprobe(lab: Lab, p: UserProcess, name: string): Promise<void> {
@@ -11,7 +11,8 @@ export async function modprobe(lab: Lab, p: UserProcess, name: string): Promise<
     builtin: await text('builtin'), builtinModinfo: await text('builtin.modinfo'),
   });
   const isLoaded = (module: string): boolean => lab.loader.modules().some((m) => m.name === module);
-  const plan = resolve({ name }, { index, config: EMPTY_CONFIG, isLoaded });
+  const config = parseConfig([{ path: `${dir}/modules.softdep`, text: await text('softdep') }]);
+  const plan = resolve({ name }, { index, config, isLoaded });
   if (plan.modules.length === 0) throw new Error(`modprobe: module ${name} not found in directory ${dir}`);
   for (const { steps } of plan.modules) {
     for (const step of steps) {

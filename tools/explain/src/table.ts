@@ -12,6 +12,8 @@ import { pciRules } from './rules/pci.ts';
 import { ringRules } from './rules/ring.ts';
 import { vdpaRules } from './rules/vdpa.ts';
 import { vduseRules } from './rules/vduse.ts';
+import { vfioPciRules } from './rules/vfio-pci.ts';
+import { vfioRules } from './rules/vfio.ts';
 import { vhostRules } from './rules/vhost.ts';
 import { vhostUserRules } from './rules/vhost-user.ts';
 import { virtioPciRules } from './rules/virtio-pci.ts';
@@ -37,6 +39,8 @@ export const ruleParts: readonly RulePart[] = [
   part('vhost-user', vhostUserRules),
   part('VDUSE', vduseRules),
   part('Mediated devices', mdevRules),
+  part('VFIO', vfioRules),
+  part('VFIO on PCI', vfioPciRules),
   part('Block devices', blockRules),
   part('Rings', ringRules),
   part('Memory, DMA, IOMMU', memoryRules),

@@ -41,6 +41,8 @@ export const pciRules = {
   'pci.remove.number': ['remove takes a number.', 'Write 1.', 'drivers/pci/pci-sysfs.c remove_store'],
   'pci.rescan.number': ['rescan takes a number.', 'Write 1.', 'drivers/pci/pci-sysfs.c dev_rescan_store'],
   'pci.reset.number': ['reset takes a number.', 'Write 1.', 'drivers/pci/pci-sysfs.c reset_store'],
+  'pci.reset-bus.root': ['No bridge above the function can reset its bus.', 'Put it behind a root port.', 'drivers/pci/pci.c pci_probe_reset_bus'],
+  'pci.reset.locked': ['Somebody else has the function\'s device lock: a driver comes or goes.', 'Try again.', 'drivers/pci/pci.c pci_try_reset_function'],
   'pci.reset.value': ['reset takes 1.', 'Write 1.', 'drivers/pci/pci-sysfs.c reset_store'],
   'pci.sriov.absent': ['The function has no SR-IOV capability.', 'Take a physical function: one with sriov_totalvfs.', 'drivers/pci/iov.c pci_enable_sriov'],
   'pci.sriov.autoprobe': ['sriov_drivers_autoprobe takes a boolean.', 'Write 0 or 1.', 'drivers/pci/iov.c sriov_drivers_autoprobe_store'],

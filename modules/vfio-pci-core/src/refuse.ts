@@ -1,0 +1,13 @@
+/** How this module refuses. */
+import { KernelError } from '@vdpalab/abi';
+import type { ErrnoName } from '@vdpalab/abi';
+
+/** @throws KernelError of the rule `vfio_pci.RULE` */
+export function refuse(errno: ErrnoName, rule: string, text: string): never {
+  throw new KernelError(errno, `vfio_pci.${rule}`, text);
+}
+
+/** Refuse an argument struct that says it is shorter than its fixed part. @throws EINVAL */
+export function checkArgsz(argsz: number, min: number, what: string): void {
+  if (argsz < min) refuse('EINVAL', 'argsz', `${what}: argsz ${argsz}, at least ${min} bytes`);
+}

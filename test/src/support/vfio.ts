@@ -1,0 +1,55 @@
+/** A virtual function in the hands of a process, over VFIO. */
+import type { UserProcess } from '@vdpalab/lab';
+import { O_WRONLY, VFIO_TYPE1v2_IOMMU } from '@vdpalab/uapi';
+import { VfioContainerFile, VfioDeviceFile, VfioGroupFile } from '@vdpalab/user';
+import { World, type WorldOptions } from './world.ts';
+
+/** What VFIO on virtual functions takes, dependencies left to modprobe. */
+export const VFIO_MODULES = ['vfio_pci', 'pci_pf_stub'] as const;
+
+/** A world with vfio-pci loaded. */
+export function vfioWorld(options: WorldOptions = {}): Promise<World> {
+  return World.create({ modules: VFIO_MODULES, ...options });
+}
+
+/** What users do: name the driver, then bind. */
+export async function bindVfio(p: UserProcess, bdf: string): Promise<void> {
+  await p.writeFile(`/sys/bus/pci/devices/${bdf}/driver_override`, 'vfio-pci\n', O_WRONLY);
+  await p.writeFile('/sys/bus/pci/drivers/vfio-pci/bind', `${bdf}\n`, O_WRONLY);
+}
+
+/** Let a function go again. */
+export async function unbindVfio(p: UserProcess, bdf: string): Promise<void> {
+  await p.writeFile('/sys/bus/pci/drivers/vfio-pci/unbind', `${bdf}\n`, O_WRONLY);
+  await p.writeFile(`/sys/bus/pci/devices/${bdf}/driver_override`, '\n', O_WRONLY);
+}
+
+/** Number of a function's IOMMU group. */
+export async function groupOf(p: UserProcess, bdf: string): Promise<number> {
+  return Number((await p.readlink(`/sys/bus/pci/devices/${bdf}/iommu_group`)).split('/').at(-1));
+}
+
+/** A device that is open, and what it is open through. */
+export interface OpenVfio {
+  readonly container: VfioContainerFile;
+  readonly group: VfioGroupFile;
+  readonly device: VfioDeviceFile;
+  readonly close: () => Promise<void>;
+}
+
+/** Container, group, IOMMU, device: in the order of every program. */
+export async function openVfio(p: UserProcess, bdf: string, iommu = VFIO_TYPE1v2_IOMMU): Promise<OpenVfio> {
+  const container = await VfioContainerFile.open(p);
+  const group = await VfioGroupFile.open(p, await groupOf(p, bdf));
+  await group.setContainer(container.fd);
+  await container.setIommu(iommu);
+  const device = await group.device(bdf);
+  return {
+    container, group, device,
+    async close() {
+      await device.close();
+      await group.close();
+      await container.close();
+    },
+  };
+}
