@@ -1,7 +1,7 @@
 /** A PCI function in the hands of user space. Mirrors `struct vfio_pci_core_device` in `include/linux/vfio_pci_core.h` (Linux 6.1). */
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { EventfdCtx } from '@vdpalab/fs';
-import type {} from '@vdpalab/irq';
+import type { IrqSymbols } from '@vdpalab/irq';
 import type { IrqBypassProducer } from '@vdpalab/irqbypass';
 import type { VmArea } from '@vdpalab/mm';
 import type { IoMem, PciDev, PciSavedState } from '@vdpalab/pci';
@@ -14,7 +14,7 @@ import type { VfioPciRegion } from './header.ts';
 import type { imports } from './module-data.ts';
 
 /** The kernel as this module sees it. */
-export type Kernel = Pick<KernelSymbols, (typeof imports)[number]>;
+export type Kernel = Pick<KernelSymbols & IrqSymbols, (typeof imports)[number]>;
 
 /** `struct vfio_pci_irq_ctx`: one interrupt and its eventfd. */
 export interface IrqContext {

@@ -1,9 +1,9 @@
 /** VFIO driver of any PCI function. Mirrors `drivers/vfio/pci/vfio_pci.c` (Linux 6.1). */
 import { defineModule, KernelError, param } from '@vdpalab/abi';
 import type { PciDriver } from '@vdpalab/pci';
-import type { VfioDevice, VfioDeviceOps } from '@vdpalab/vfio';
-import type {} from '@vdpalab/vfio-pci-core';
+import type { VfioDevice } from '@vdpalab/vfio';
 import { fillIds } from './ids.ts';
+import { deviceOps } from './ops.ts';
 
 const KERN_WARNING = 4;
 
@@ -31,24 +31,7 @@ export default defineModule({
   ],
 
   async module_init(k, { THIS_MODULE, params, undo }) {
-    const ops: VfioDeviceOps = {
-      name: 'vfio-pci',
-      init: (vdev) => k.vfio_pci_core_init_dev(vdev),
-      release: (vdev) => k.vfio_pci_core_release_dev(vdev),
-      async open_device(vdev) {
-        await k.vfio_pci_core_enable(vdev);
-        k.vfio_pci_core_finish_enable(vdev);
-      },
-      close_device: (vdev) => k.vfio_pci_core_close_device(vdev),
-      ioctl: (vdev, cmd, arg, proc) => k.vfio_pci_core_ioctl(vdev, cmd, arg, proc),
-      device_feature: (vdev, flags, arg, argsz, proc) => k.vfio_pci_core_ioctl_feature(vdev, flags, arg, argsz, proc),
-      read: (vdev, len, pos, proc) => k.vfio_pci_core_read(vdev, len, pos, proc),
-      write: (vdev, bytes, pos, proc) => k.vfio_pci_core_write(vdev, bytes, pos, proc),
-      mmap: (vdev, vma) => k.vfio_pci_core_mmap(vdev, vma),
-      request: (vdev, count) => k.vfio_pci_core_request(vdev, count),
-      match: (vdev, name) => k.vfio_pci_core_match(vdev, name),
-    };
-
+    const ops = deviceOps(k);
     const driver: PciDriver = {
       name: 'vfio-pci',
       owner: THIS_MODULE,

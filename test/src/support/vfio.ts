@@ -1,7 +1,7 @@
 /** A virtual function in the hands of a process, over VFIO. */
 import type { UserProcess } from '@vdpalab/lab';
 import { O_WRONLY, VFIO_TYPE1v2_IOMMU } from '@vdpalab/uapi';
-import { VfioContainerFile, VfioDeviceFile, VfioGroupFile } from '@vdpalab/user';
+import { VfioContainerFile, VfioGroupFile, type VfioDeviceFile } from '@vdpalab/user';
 import { World, type WorldOptions } from './world.ts';
 
 /** What VFIO on virtual functions takes, dependencies left to modprobe. */
