@@ -83,8 +83,8 @@ describe.each([['two IFCVF functions', ifcvf], ['the simulator', simulator]])('a
         expect(await run(binary, ...flags, ...files, '600', length)).toEqual({ stdout: expect.stringMatching(/^600 frames/), stderr: '', status: 0 });
       }
     }
-    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
     expect(await end()).toEqual([]);
+    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
   }, 60_000);
 
   test('that is killed in the middle leaves nothing, and the next one runs', async (context) => {
@@ -96,7 +96,7 @@ describe.each([['two IFCVF functions', ifcvf], ['the simulator', simulator]])('a
       // Opening waits until the last close is through.
       expect(await run(binary, ...files, '64', '300')).toMatchObject({ status: 0, stderr: '' });
     }
-    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
     expect(await end()).toEqual([]);
+    expect(lab.hw.ram.regions.map(({ kind }) => kind)).toEqual(['wasm']);
   }, 60_000);
 });

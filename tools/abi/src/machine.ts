@@ -36,6 +36,10 @@ export interface RemoteMemory {
   readonly pull: (offset: number, length: number) => Atomic;
   /** Take bytes out of the mirror to their owner. @param offset bytes from the start of the region */
   readonly push: (offset: number, length: number) => Atomic;
+  /** {@link RemoteMemory.pull} for the first `count` of these pieces. */
+  readonly pullMany: (offsets: Uint32Array, lengths: Uint32Array, count: number) => Atomic;
+  /** {@link RemoteMemory.push} for the first `count` of these pieces. */
+  readonly pushMany: (offsets: Uint32Array, lengths: Uint32Array, count: number) => Atomic;
 }
 
 /** `WebAssembly.Memory`, of which only the buffer is used here; the type library has no WebAssembly. */

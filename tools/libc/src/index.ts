@@ -6,7 +6,7 @@ export type { Mapping } from './mapping.ts';
 export { pidfdGetfd, pidfdOpen, takeFd } from './pidfd.ts';
 export { isHungUp, isReadable, isWritable, watchReadable } from './poll.ts';
 export type { Watch } from './poll.ts';
-export { readMemory, writeMemory } from './process-memory.ts';
+export { moveMany, readMemory, writeMemory } from './process-memory.ts';
 export { installTrap, SeccompListener, whyNoSeccomp } from './seccomp.ts';
 export { trapFilter } from './seccomp-filter.ts';
 export type { ArgumentTest, TrapRule } from './seccomp-filter.ts';

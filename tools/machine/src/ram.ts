@@ -37,17 +37,27 @@ export function mappedRegion(
   return regionOf(base, size, 'mapped', buffer, byteOffset, memory);
 }
 
+/** A {@link RemoteMemory} that need not know how to move many pieces at once. */
+export type RemoteSource = Pick<RemoteMemory, 'pull' | 'push'> & Partial<RemoteMemory>;
+
+function each(move: RemoteMemory['pull']): RemoteMemory['pullMany'] {
+  return (offsets, lengths, count) => {
+    for (let i = 0; i < count; i++) move(offsets[i]!, lengths[i]!);
+  };
+}
+
 /**
  * RAM that is another process's memory, reached by copies: its views are of a mirror, of which only pages that were
  * pulled take up memory.
  *
  * @throws RangeError when base or size are not page-aligned
  */
-export function remoteRegion(base: number, size: number, source: (mirror: Uint8Array) => RemoteMemory): RamRegion {
+export function remoteRegion(base: number, size: number, source: (mirror: Uint8Array) => RemoteSource): RamRegion {
   checkRange(base, size);
   // No WebAssembly memory: those reserve many times their size, and there may be many regions.
   const region = regionOf(base, size, 'remote', new SharedArrayBuffer(size), 0, null);
-  return { ...region, remote: source(region.u8) };
+  const one = source(region.u8);
+  return { ...region, remote: { pullMany: each(one.pull), pushMany: each(one.push), ...one } };
 }
 
 /**

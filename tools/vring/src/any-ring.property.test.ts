@@ -84,6 +84,7 @@ function run(w: World, kind: 'fast' | 'gathered' | 'mirrored' | 'fast, remote da
     if (device instanceof MirroredSplitDevice) device.forget();
     seen.push(s.op, act(s, w, memory, ring, device, fine), device.rule, device.reason, device.save(), device.lastHead, device.drainedBytes);
   }
+  device.flush(); // what is not published need not have been pushed
   seen.push(Buffer.from(memory.contents()).toString('hex'));
   expect(memory.guardsHold()).toBe(true);
   expect(memory.lookups).toBeLessThan(100_000);

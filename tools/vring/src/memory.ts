@@ -11,6 +11,10 @@ export interface MirrorSource {
   readonly pull: (offset: number, length: number) => undefined;
   /** Take bytes out of the mirror to their owner. @param offset bytes from the start of the memory */
   readonly push: (offset: number, length: number) => undefined;
+  /** {@link pull} for the first `count` of these pieces. */
+  readonly pullMany: (offsets: Uint32Array, lengths: Uint32Array, count: number) => undefined;
+  /** {@link push} for the first `count` of these pieces. */
+  readonly pushMany: (offsets: Uint32Array, lengths: Uint32Array, count: number) => undefined;
 }
 
 /**

@@ -6,6 +6,7 @@
 import { EFAULT, VRING_AVAIL_F_NO_INTERRUPT, VRING_USED_F_NO_NOTIFY, vring_need_event } from '@vdpalab/uapi';
 import { ExtentCache } from './extent-cache.ts';
 import { DEVICE } from './fused/state.ts';
+import { Moves } from './moves.ts';
 import type { DirtyLog, RingState } from './ring.ts';
 import type { Translate } from './translate.ts';
 
@@ -53,6 +54,8 @@ export abstract class SplitDeviceCore {
   /** Where indirect tables were found last. */
   protected readonly tables: ExtentCache;
   protected dirty: DirtyLog | null = null;
+  /** What was written into mirrors of buffers, to be pushed before its used entries are published. */
+  protected readonly pushes = new Moves(true);
   private usedLogLo = 0;
   private usedLogHi = 0;
 
@@ -156,6 +159,7 @@ export abstract class SplitDeviceCore {
     this.completed += count;
     this.unpublished = 0;
     this.ringWritten += count * USED_SIZE + INDEX_SIZE;
+    if (this.pushes.count > 0) this.pushes.flush();
     if (this.storeUsedIndex(this.lastUsed) < 0) this.noRing('used idx');
     if (this.dirty !== null) this.logUsed(count);
   }
@@ -197,6 +201,7 @@ export abstract class SplitDeviceCore {
     this.lastUsed = state.lastUsed;
     this.completed = 0;
     this.unpublished = 0;
+    this.pushes.drop();
     this.data.settle();
     this.tables.settle();
   }

@@ -64,6 +64,7 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
   }
 
   protected override beforePull(): undefined {
+    super.beforePull();
     if (this.unpushed > 0) this.pushUsed();
   }
 

@@ -89,7 +89,10 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
       }
       const written = this.scatter(frame, left, chains === 0);
       left -= written;
-      if (this.data.remote) this.pushScattered(written, mergeable && chains === 0 && left === 0);
+      if (this.data.remote) {
+        single.written[0] = written;
+        this.pushWritten(single);
+      }
       heads[chains] = single.head[0];
       lengths[chains] = written;
       chains++;
@@ -221,17 +224,11 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
     }
   }
 
-  /** Push what went into the chain at hand. @param alone whether the frame ends in it: its count of buffers is 1, and goes along */
-  private pushScattered(written: number, alone: boolean): undefined {
-    if (alone) this.storeCount(1);
-    this.single.written[0] = written;
-    this.pushWritten(this.single);
-  }
-
   private pushCount(): undefined {
     if (this.countMemory === null || this.countMemoryHigh === null) return;
-    this.countMemory.remote?.push(this.countAt, 1);
-    this.countMemoryHigh.remote?.push(this.countAtHigh, 1);
+    const { countMemory: low, countMemoryHigh: high } = this;
+    if (low.remote !== null) this.pushes.add(low.remote, this.countAt, 1);
+    if (high.remote !== null) this.pushes.add(high.remote, this.countAtHigh, 1);
   }
 
   private storeCount(chains: number): undefined {

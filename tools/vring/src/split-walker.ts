@@ -10,6 +10,7 @@ import {
   VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
 } from '@vdpalab/uapi';
 import type { ChainBatch } from './batch.ts';
+import { Moves } from './moves.ts';
 import { DESC_SIZE } from './defs.ts';
 import { DEVICE } from './fused/state.ts';
 import { SplitDeviceCore } from './split-device-core.ts';
@@ -32,6 +33,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
   protected dLen = 0;
   protected dFlags = 0;
   protected dNext = 0;
+  private readonly pulls = new Moves(false);
   private tableLo = 0;
   private tableHi = 0;
   /** Bytes from the start of the table that need not be pulled. */
@@ -58,28 +60,31 @@ export abstract class SplitWalker extends SplitDeviceCore {
 
   /** Something is to be pulled: what was written to the mirror and not pushed yet would be lost. */
   protected beforePull(): undefined {
-    return undefined;
+    if (this.pushes.count > 0) this.pushes.flush();
   }
 
   /** Pull what the device may read of chains just taken. */
   protected pullReadable(batch: ChainBatch, chains: number): undefined {
+    const { pulls } = this;
     for (let c = 0; c < chains; c++) {
       for (let s = batch.start[c]; s < batch.split[c]; s++) {
         const remote = batch.memory[s]?.remote ?? null;
         if (remote === null) continue;
-        this.beforePull();
-        remote.pull(batch.offset[s], batch.length[s]);
+        if (pulls.count === 0) this.beforePull();
+        pulls.add(remote, batch.offset[s], batch.length[s]);
       }
     }
+    pulls.flush();
   }
 
-  /** Push what the device wrote into the chains of a batch. */
+  /** Have what the device wrote into the chains of a batch pushed. */
   protected pushWritten(batch: ChainBatch): undefined {
     for (let c = 0; c < batch.count; c++) {
       let left = batch.written[c];
       for (let s = batch.split[c]; s < batch.start[c + 1] && left > 0; s++) {
         const length = Math.min(left, batch.length[s]);
-        batch.memory[s]?.remote?.push(batch.offset[s], length);
+        const remote = batch.memory[s]?.remote ?? null;
+        if (remote !== null) this.pushes.add(remote, batch.offset[s], length);
         left -= length;
       }
     }

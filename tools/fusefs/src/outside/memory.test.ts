@@ -113,3 +113,32 @@ test('of a file that is shorter than its mapping, what is behind the end is left
   here.unmap();
   closeSync(fd);
 });
+
+test('many pieces move together, as far as there is memory, and not once another program runs', async () => {
+  const shell = await child(...IDLE);
+  const memory = new HostMemory(shell.pid);
+  const area = heap(memory);
+  const region = memory.region(2 ** 44, area.start, area.end - area.start, area);
+  const last = area.end - area.start - 64; // nothing of the shell's is there
+  const offsets = Uint32Array.of(last, last + 8, last + 16, last + 24, 1);
+  const lengths = Uint32Array.of(1, 2, 3, 4, 99);
+  for (let i = 0; i < 64; i++) region.u8[last + i] = i + 1;
+  region.remote?.pushMany(offsets, lengths, 4);
+  expect([...memory.read(area.end - 64, 32)!]).toEqual([
+    1, 0, 0, 0, 0, 0, 0, 0, 9, 10, 0, 0, 0, 0, 0, 0, 17, 18, 19, 0, 0, 0, 0, 0, 25, 26, 27, 28, 0, 0, 0, 0,
+  ]);
+  region.u8.fill(0, last);
+  region.remote?.pullMany(offsets, lengths, 4);
+  expect([...region.u8.subarray(last + 16, last + 29)]).toEqual([17, 18, 19, 0, 0, 0, 0, 0, 25, 26, 27, 28, 0]);
+  const begun = once(shell.stdout!, 'data');
+  shell.stdin!.write('\n');
+  await begun;
+  region.u8.fill(0xff, last);
+  const now = heap(memory);
+  const before = memory.read(now.start, now.end - now.start);
+  region.remote?.pushMany(offsets, lengths, 4);
+  expect(memory.read(now.start, now.end - now.start)).toEqual(before);
+  memory.release(region);
+  region.remote?.pushMany(offsets, lengths, 4); // nobody's any more
+  memory.close();
+});

@@ -1,8 +1,8 @@
 /** Memory of a process of the host, for the lab's kernel: /proc/PID/mem, and mappings of what it shares. */
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import type { RamRegion } from '@vdpalab/abi';
-import { mappedRegion, remoteRegion } from '@vdpalab/machine';
-import { hostAvailable, writeMemory } from '@vdpalab/libc';
+import { mappedRegion, remoteRegion, type RemoteSource } from '@vdpalab/machine';
+import { addressOf, hostAvailable, moveMany, writeMemory } from '@vdpalab/libc';
 import type { ForeignArea, ForeignMemory } from '@vdpalab/mm';
 import { PROT_WRITE } from '@vdpalab/uapi';
 import { hostAreas } from './areas.ts';
@@ -10,11 +10,16 @@ import type { HostArea } from './areas.ts';
 import { mapShared } from './shared.ts';
 import type { SharedMapping } from './shared.ts';
 
+/** From how many pieces on one call for all, and one to ask who is there, are the quicker way. */
+const WORTH_A_CALL = 3;
+const probe = new Uint8Array(1);
+
 type Move = (fd: number, bytes: Uint8Array, offset: number, length: number, position: number) => number;
 
 /** One opening of a process's memory: it stays with what the process ran then, and reads nothing once that has ended. */
 class MemFile {
-  readonly #fd: number;
+  /** -1 once nobody uses it. */
+  #fd: number;
   #users = 1;
 
   /** @throws Error when the process is gone, or not ours to trace */
@@ -28,7 +33,14 @@ class MemFile {
   }
 
   put(): undefined {
-    if (--this.#users === 0) closeSync(this.#fd);
+    if (--this.#users > 0) return;
+    closeSync(this.#fd);
+    this.#fd = -1;
+  }
+
+  /** Whether the process still runs what it ran. @param va somewhere in its memory */
+  isThere(va: number): boolean {
+    return this.read(probe, 0, 1, va) !== 0;
   }
 
   /** @returns bytes read, 0 when the process has ended or runs something else, -1 at what is not mapped */
@@ -41,6 +53,7 @@ class MemFile {
   }
 
   #move(call: Move, bytes: Uint8Array, at: number, length: number, va: number): number {
+    if (this.#fd < 0) return 0;
     let done = 0;
     try {
       while (done < length) {
@@ -52,6 +65,50 @@ class MemFile {
       return done === 0 ? -1 : done; // EIO: not mapped so
     }
     return done;
+  }
+}
+
+/** The other side of a mirror. */
+class Remote implements RemoteSource {
+  readonly #pid: number;
+  readonly #mem: MemFile;
+  readonly #mirror: Uint8Array;
+  /** Where the mirror's first byte is, here; -1 when many pieces cannot be moved together. */
+  readonly #here: number;
+  /** And there. */
+  readonly #va: number;
+
+  constructor(pid: number, mem: MemFile, mirror: Uint8Array, va: number) {
+    this.#pid = pid;
+    this.#mem = mem;
+    this.#mirror = mirror;
+    this.#va = va;
+    this.#here = hostAvailable() ? Number(addressOf(mirror)) : -1;
+  }
+
+  readonly pull = (offset: number, length: number): undefined => {
+    this.#mem.read(this.#mirror, offset, length, this.#va + offset);
+  };
+
+  readonly push = (offset: number, length: number): undefined => {
+    this.#mem.write(this.#mirror, offset, length, this.#va + offset);
+  };
+
+  readonly pullMany = (offsets: Uint32Array, lengths: Uint32Array, count: number): undefined => this.#many('in', offsets, lengths, count);
+
+  readonly pushMany = (offsets: Uint32Array, lengths: Uint32Array, count: number): undefined => this.#many('out', offsets, lengths, count);
+
+  #many(way: 'in' | 'out', offsets: Uint32Array, lengths: Uint32Array, count: number): undefined {
+    let moved = 0;
+    // The call goes by number of the process, whatever that runs by now.
+    if (count >= WORTH_A_CALL && this.#here >= 0 && this.#mem.isThere(this.#va)) {
+      moved = moveMany(way, this.#pid, this.#here, this.#va, offsets, lengths, count);
+    }
+    const one = way === 'in' ? this.pull : this.push;
+    for (let i = 0, end = 0; i < count; i++) {
+      end += lengths[i]!;
+      if (end > moved) one(offsets[i]!, lengths[i]!);
+    }
   }
 }
 
@@ -95,10 +152,7 @@ export class HostMemory implements ForeignMemory {
     const mem = this.#open();
     if (mem === null) throw new Error(`process ${this.#pid} is gone, or may not be looked into`);
     const kept = mem.get();
-    const region = remoteRegion(base, size, (mirror) => ({
-      pull: (offset, length) => void kept.read(mirror, offset, length, va + offset) as undefined,
-      push: (offset, length) => void kept.write(mirror, offset, length, va + offset) as undefined,
-    }));
+    const region = remoteRegion(base, size, (mirror) => new Remote(this.#pid, kept, mirror, va));
     this.#regions.set(region, kept);
     return region;
   }

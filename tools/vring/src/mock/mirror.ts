@@ -21,6 +21,12 @@ export class Mirror {
       remote: {
         pull: (offset, length) => this.move(far, near.u8, offset, length),
         push: (offset, length) => this.move(near.u8, far, offset, length),
+        pullMany: (offsets, lengths, count) => {
+          for (let i = 0; i < count; i++) this.move(far, near.u8, offsets[i], lengths[i]);
+        },
+        pushMany: (offsets, lengths, count) => {
+          for (let i = 0; i < count; i++) this.move(near.u8, far, offsets[i], lengths[i]);
+        },
       },
     };
   }
