@@ -30,6 +30,18 @@ export function missing(): string | null {
   return null;
 }
 
+/** An archive of busybox, virtio's drivers, and an init that loads them. */
+export function initramfs(): Uint8Array {
+  return cpioArchive([
+    ...['bin', 'dev', 'proc', 'sys', 'tmp', 'modules'].map((path): CpioEntry => ({ path, mode: 0o40755 })),
+    { path: 'dev/console', mode: 0o20600, device: [5, 1] },
+    { path: 'init', mode: 0o100755, data: readFileSync(INIT) },
+    { path: 'bin/busybox', mode: 0o100755, data: readFileSync(BUSYBOX) },
+    { path: 'modules/order', mode: 0o100644, data: Buffer.from(`${MODULES.join('\n')}\n`) },
+    ...MODULES.map((name): CpioEntry => ({ path: `modules/${name}.ko`, mode: 0o100644, data: readFileSync(join(KERNEL, `modules/${name}.ko`)) })),
+  ]);
+}
+
 /** Files to boot, in a folder of their own. */
 export class GuestImage {
   readonly kernel = join(KERNEL, 'vmlinux');
@@ -40,15 +52,7 @@ export class GuestImage {
 
   constructor() {
     this.initramfs = join(this.#folder, 'initramfs');
-    const directories = ['bin', 'dev', 'proc', 'sys', 'tmp', 'modules'].map((path): CpioEntry => ({ path, mode: 0o40755 }));
-    writeFileSync(this.initramfs, cpioArchive([
-      ...directories,
-      { path: 'dev/console', mode: 0o20600, device: [5, 1] },
-      { path: 'init', mode: 0o100755, data: readFileSync(INIT) },
-      { path: 'bin/busybox', mode: 0o100755, data: readFileSync(BUSYBOX) },
-      { path: 'modules/order', mode: 0o100644, data: Buffer.from(`${MODULES.join('\n')}\n`) },
-      ...MODULES.map((name): CpioEntry => ({ path: `modules/${name}.ko`, mode: 0o100644, data: readFileSync(join(KERNEL, `modules/${name}.ko`)) })),
-    ]));
+    writeFileSync(this.initramfs, initramfs());
   }
 
   /** Remove the files. */
