@@ -3,8 +3,8 @@
 /**
  * What may differ without being wrong, and what it is replaced by before comparing.
  *
- * Dates and times, kernel addresses, block totals, module sizes, character majors, numbers of processes bash says a signal ended, trailing
- * blanks and runs of blanks.
+ * Dates and times, kernel addresses, block totals, module sizes, character majors, numbers of processes in bash's messages and below /proc,
+ * trailing blanks and runs of blanks.
  */
 export const volatileParts: readonly (readonly [pattern: RegExp, replacement: string])[] = [
   [/\b(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +\d+ +(\d\d:\d\d|\d{4})\b/g, 'DATE'],
@@ -17,6 +17,7 @@ export const volatileParts: readonly (readonly [pattern: RegExp, replacement: st
   [/(\/sys\/module\/[^ =]*(coresize|initsize|sections\/\S+|notes\/\S+|srcversion)) = .*/g, '$1 = V'],
   [/[ \t]+$/gm, ''],
   [/\bcrw(.{7}) +\d+ root root +\d+, +\d+/g, 'crw$1 root root MAJ, MIN'],
+  [/\/proc\/\d+(?=\/)/g, '/proc/PID'],
   [/^(stderr: bash: +)\d+ (?=[A-Z])/gm, '$1PID '],
   [/ +/g, ' '],
 ];

@@ -42,7 +42,8 @@ function textLines(text: string, prefix = ''): string[] {
   const lines = text.split('\n');
   const ended = lines.at(-1) === '';
   if (ended) lines.pop();
-  return [...lines.map((line) => prefix + line), ...(ended || prefix !== '' ? [] : ['<no newline at end>'])];
+  const mark = ended || prefix !== '' ? '' : '<no newline at end>';
+  return lines.map((line, i) => prefix + line + (i === lines.length - 1 ? mark : ''));
 }
 
 /** A shell in a lab that plays one command after the other. */
