@@ -38,6 +38,7 @@ import * as poll from './poll.ts';
 import * as resource from './resource.ts';
 import * as rtnetlink from './rtnetlink.ts';
 import * as seccomp from './seccomp.ts';
+import * as serial_reg from './serial_reg.ts';
 import * as signal from './signal.ts';
 import * as socket from './socket.ts';
 import * as stat from './stat.ts';
@@ -50,6 +51,7 @@ import * as vdpa from './vdpa.ts';
 import * as vduse from './vduse.ts';
 import * as vfio from './vfio.ts';
 import * as vfio_cdev from './vfio_cdev.ts';
+import * as vfio_gfx from './vfio_gfx.ts';
 import * as vfio_migration from './vfio_migration.ts';
 import * as vfio_type1 from './vfio_type1.ts';
 import * as vhost from './vhost.ts';
@@ -105,6 +107,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   resource: linux(resource, 'resource'),
   rtnetlink: linux(rtnetlink, 'rtnetlink'),
   seccomp: linux(seccomp, 'ioctl', 'seccomp'),
+  serial_reg: linux(serial_reg, 'serial_reg'),
   signal: { exports: signal, includes: ['signal.h', 'sys/wait.h'] },
   socket: { exports: socket, includes: ['sys/socket.h'] },
   stat: linux(stat, 'stat'),
@@ -113,6 +116,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   vdpa: linux(vdpa, 'vdpa'),
   vduse: linux(vduse, 'ioctl', 'vduse'),
   vfio: linux(vfio, 'vfio'),
+  vfio_gfx: linux(vfio_gfx, 'vfio'),
   vfio_migration: linux(vfio_migration, 'vfio'),
   vfio_type1: linux(vfio_type1, 'vfio'),
   vhost: linux(vhost, 'vhost'),
