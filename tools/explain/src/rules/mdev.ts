@@ -1,7 +1,24 @@
-/** Why mediated devices refuse: the bus, parents, devices. */
+/** Why mediated devices refuse: the bus, parents, devices, the samples. */
 import type { RuleRows } from '../rule.ts';
 
 export const mdevRules = {
+  'mbochs.access.outside': ['The bytes lie in no region of the display.', 'Stay inside what VFIO_DEVICE_GET_REGION_INFO says.', 'samples/vfio-mdev/mbochs.c mdev_access'],
+  'mbochs.ioctl.argsz': ['The struct is shorter than what the ioctl fills in.', 'Set argsz to the size of the struct.', 'samples/vfio-mdev/mbochs.c mbochs_ioctl'],
+  'mbochs.ioctl.unknown': ['The display has no such ioctl.', 'Check the command\'s number; dma-bufs are not modelled.', 'samples/vfio-mdev/mbochs.c mbochs_ioctl'],
+  'mbochs.irq.index': ['VFIO knows five kinds of interrupts of a PCI device.', 'Stay below num_irqs of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mbochs.c mbochs_ioctl'],
+  'mbochs.irq.none': ['The display has no interrupts.', 'Look at count of VFIO_DEVICE_GET_IRQ_INFO first.', 'samples/vfio-mdev/mbochs.c mbochs_ioctl'],
+  'mbochs.mmap': ['Only the video memory is mapped, shared, and no more than there is.', 'Map BAR 0 with MAP_SHARED from its offset on.', 'samples/vfio-mdev/mbochs.c mbochs_mmap'],
+  'mbochs.probe.memory': ['The video memory of all displays together is limited.', 'Remove one, take a smaller type, or load with a larger count.', 'samples/vfio-mdev/mbochs.c mbochs_init_dev'],
+  'mbochs.region.index': ['The display has ten regions.', 'Stay below num_regions of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mbochs.c mbochs_get_region_info'],
+  'mdpy.access.outside': ['The bytes lie neither in the configuration nor in the framebuffer.', 'Stay inside what VFIO_DEVICE_GET_REGION_INFO says.', 'samples/vfio-mdev/mdpy.c mdev_access'],
+  'mdpy.ioctl.argsz': ['The struct is shorter than what the ioctl fills in.', 'Set argsz to the size of the struct.', 'samples/vfio-mdev/mdpy.c mdpy_ioctl'],
+  'mdpy.ioctl.unknown': ['The display has no such ioctl.', 'Check the command\'s number.', 'samples/vfio-mdev/mdpy.c mdpy_ioctl'],
+  'mdpy.irq.index': ['VFIO knows five kinds of interrupts of a PCI device.', 'Stay below num_irqs of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mdpy.c mdpy_ioctl'],
+  'mdpy.irq.none': ['The display has no interrupts.', 'Look at count of VFIO_DEVICE_GET_IRQ_INFO first.', 'samples/vfio-mdev/mdpy.c mdpy_ioctl'],
+  'mdpy.mmap': ['Only the framebuffer is mapped, shared, and no more than there is.', 'Map BAR 0 with MAP_SHARED from its offset on.', 'samples/vfio-mdev/mdpy.c mdpy_mmap'],
+  'mdpy.plane.type': ['The plane is a region of the device.', 'Ask with VFIO_GFX_PLANE_TYPE_REGION.', 'samples/vfio-mdev/mdpy.c mdpy_query_gfx_plane'],
+  'mdpy.probe.count': ['As many displays as the parameter says.', 'Remove one, or load with a larger count.', 'samples/vfio-mdev/mdpy.c mdpy_init_dev'],
+  'mdpy.region.index': ['The display has nine regions, and its framebuffer again as number 16.', 'Stay below num_regions of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mdpy.c mdpy_get_region_info'],
   'mdev.create.available': ['The parent can make no further device.', 'Remove one first, or take another parent; available_instances counts.', 'drivers/vfio/mdev/mdev_core.c mdev_device_create'],
   'mdev.create.exists': ['Each UUID is one device, whichever parent has it.', 'Take another UUID: uuidgen.', 'drivers/vfio/mdev/mdev_core.c mdev_device_create'],
   'mdev.create.length': ['create takes the 36 characters of a UUID.', 'Write a UUID and nothing else.', 'drivers/vfio/mdev/mdev_sysfs.c create_store'],
@@ -19,4 +36,12 @@ export const mdevRules = {
   'mdev.remove.inactive': ['The device is being made, or somebody else removes it.', 'Try again when that has ended.', 'drivers/vfio/mdev/mdev_core.c mdev_device_remove'],
   'mdev.remove.number': ['remove takes an unsigned number; any but 0 removes.', 'Write 1.', 'drivers/vfio/mdev/mdev_sysfs.c remove_store'],
   'mdev.remove.refused': ['The vendor\'s driver does not let a device go that is in use.', 'Close it first.', 'drivers/vfio/mdev/mdev_core.c mdev_device_remove_ops (4.10)'],
+  'mtty.access.outside': ['The bytes lie in no region of the card.', 'Stay inside what VFIO_DEVICE_GET_REGION_INFO says.', 'samples/vfio-mdev/mtty.c mdev_access'],
+  'mtty.ioctl.argsz': ['The struct is shorter than what the ioctl fills in.', 'Set argsz to the size of the struct.', 'samples/vfio-mdev/mtty.c mtty_ioctl'],
+  'mtty.ioctl.unknown': ['The card has no such ioctl.', 'Check the command\'s number.', 'samples/vfio-mdev/mtty.c mtty_ioctl'],
+  'mtty.irq.index': ['The card has INTx, MSI and the request interrupt.', 'Take index 0, 1 or 4.', 'samples/vfio-mdev/mtty.c mtty_get_irq_info'],
+  'mtty.probe.ports': ['All cards together have 24 ports.', 'Remove a card first.', 'samples/vfio-mdev/mtty.c mtty_init_dev'],
+  'mtty.region.index': ['The card has nine regions.', 'Stay below num_regions of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mtty.c mtty_get_region_info'],
+  'vfio_mdev.callback': ['The vendor\'s driver has left this operation out.', 'Use a device whose vendor has it.', 'drivers/vfio/mdev/vfio_mdev.c vfio_mdev_open (4.10)'],
+  'vfio_mdev.open.owner': ['The vendor\'s module is being unloaded.', 'Load it again.', 'drivers/vfio/mdev/vfio_mdev.c vfio_mdev_open (5.13)'],
 } as const satisfies RuleRows;
