@@ -30,6 +30,7 @@ export const origins: readonly ProgramOrigin[] = [
   { as: "the lab's own: make a module's acquisitions fail on purpose", programs: words('fail') },
   { as: "the lab's own: a virtio network driver in a process, over vhost-vdpa", programs: words('vhost-net') },
   { as: "the lab's own: a disk that a process serves, over VDUSE", programs: words('vduse-blk') },
+  { as: "the lab's own: what a user of VFIO devices does, command by command", programs: words('vfio-dev') },
   { as: "the lab's own: whether two captures hold the same frames, bit for bit", programs: words('pcapcmp') },
   { as: "the lab's own twin of the program the recordings ran on a vhost-vdpa device", programs: words('vhosttest') },
 ];

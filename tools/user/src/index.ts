@@ -7,6 +7,7 @@ export * from './vhosttest/vhosttest.ts';
 export * from './vduse-disk.ts';
 export * from './vduse-file.ts';
 export * from './vfio.ts';
+export * from './vfio-session.ts';
 export * from './vhost-vdpa.ts';
 export * from './virtio-user-blk.ts';
 export * from './virtio-user-net.ts';

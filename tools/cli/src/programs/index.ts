@@ -4,8 +4,9 @@ import { explain } from './explain.ts';
 import { fail } from './fail.ts';
 import { pcapcmp } from './pcapcmp.ts';
 import { vduseBlk } from './vduse-blk.ts';
+import { vfioDev } from './vfio-dev.ts';
 import { vhostNet } from './vhost-net.ts';
 import { vhosttest } from './vhosttest.ts';
 
 /** Every program a lab started from the command has. */
-export const programs: AppletTable = new Map([...applets, ['vhost-net', vhostNet], ['vhosttest', vhosttest], ['vduse-blk', vduseBlk], ['pcapcmp', pcapcmp], ['explain', explain], ['fail', fail]]);
+export const programs: AppletTable = new Map([...applets, ['vhost-net', vhostNet], ['vhosttest', vhosttest], ['vduse-blk', vduseBlk], ['vfio-dev', vfioDev], ['pcapcmp', pcapcmp], ['explain', explain], ['fail', fail]]);
