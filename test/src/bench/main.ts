@@ -1,9 +1,10 @@
 /**
  * The benchmark of the whole: `npm run bench`, or `node test/dist/bench/main.js [--quick]`.
  *
- * Rings against C, frames over the chain against memcpy, the simulator against the chain, virtual functions by number, the time to boot a lab. Prints a
- * table and writes `out/bench.json`. Ratios are what counts: absolute figures are those of a shared machine. The exit
- * status is 1 when 1,024 virtual functions take more than 20 times as long as 64.
+ * Rings against C, frames over the chain against memcpy, the simulator against the chain, virtual functions and mediated
+ * devices by number, the time to boot a lab. Prints a table and writes `out/bench.json`. Ratios are what counts: absolute
+ * figures are those of a shared machine. The exit status is 1 when 1,024 virtual functions take more than 20 times as long
+ * as 64, or 10,000 mediated devices more than 15 times as long as 1,000.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -12,6 +13,7 @@ import { fileURLToPath } from 'node:url';
 import { createLab } from '@vdpalab/lab';
 import { MemcpyAnchor } from './anchor.ts';
 import { chainNs, pairNs, simulatorNs } from './frame-rate.ts';
+import { scaleMdevs, type MdevScale } from './mdev-scaling.ts';
 import { scaleVfs, type VfScale } from './vf-scaling.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -19,6 +21,8 @@ const OUT = join(ROOT, 'out');
 const RING_BENCH = join(ROOT, 'tools/vring/dist/bench/main.js');
 /** t(1024) / t(64) at most: 16 would be a straight line. */
 const SCALING_MAX = 20;
+/** t(10000) / t(1000) at most: 10 would be a straight line. */
+const MDEV_SCALING_MAX = 15;
 const LENGTHS = [64, 1500] as const;
 const SIZES = [1, 64, 1024] as const;
 
@@ -93,18 +97,30 @@ async function scaling(): Promise<{ rows: VfScale[]; ratio: number }> {
   return { rows, ratio };
 }
 
+async function mdevScaling(): Promise<{ rows: MdevScale[]; ratio: number }> {
+  await scaleMdevs(100); // compiled once, for all
+  const rows = [await scaleMdevs(1000), await scaleMdevs(10_000)] as const;
+  table('Mediated devices with a VFIO group each, ms', ['number', 'create', 'remove', 'all', 'KiB each'], rows.map((r) => [
+    `${r.mdevs}`, fixed(r.create), fixed(r.remove), fixed(r.create + r.remove), fixed(r.heap / r.mdevs / 1024, 0),
+  ]));
+  const [few, many] = rows.map((r) => r.create + r.remove) as [number, number];
+  console.log(`t(10000) / t(1000) = ${fixed(many / few)}, at most ${MDEV_SCALING_MAX}`);
+  return { rows: [...rows], ratio: many / few };
+}
+
 async function main(): Promise<void> {
   const quick = process.argv.includes('--quick');
   mkdirSync(OUT, { recursive: true });
   const ring = rings(quick ? 5 : 60);
   const frameRows = await frames();
   const scale = await scaling();
+  const mdevs = await mdevScaling();
   const labMs = await leastMs(quick ? 3 : 10, async () => {
     await (await createLab()).close();
   });
   console.log(`\ncreateLab and close: ${fixed(labMs)} ms`);
-  writeFileSync(join(OUT, 'bench.json'), `${JSON.stringify({ node: process.version, rings: ring, frames: frameRows, scaling: scale, labMs }, null, 2)}\n`);
-  if (!(scale.ratio <= SCALING_MAX)) process.exitCode = 1;
+  writeFileSync(join(OUT, 'bench.json'), `${JSON.stringify({ node: process.version, rings: ring, frames: frameRows, scaling: scale, mdevs, labMs }, null, 2)}\n`);
+  if (!(scale.ratio <= SCALING_MAX && mdevs.ratio <= MDEV_SCALING_MAX)) process.exitCode = 1;
 }
 
 await main();

@@ -1,6 +1,4 @@
 /** How long virtual functions and their vDPA devices take, by number. */
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import { createLab } from '@vdpalab/lab';
 import {
   O_WRONLY, VDPA_ATTR_DEV_NAME, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_NEW,
@@ -8,6 +6,7 @@ import {
 } from '@vdpalab/uapi';
 import { GenlSocket } from '@vdpalab/user';
 import { boundTo, claimPf, modprobe } from '../support/index.ts';
+import { heapUsed } from './heap.ts';
 
 /** Most virtual functions of one physical function. */
 const PER_PF = 256;
@@ -86,11 +85,4 @@ export async function scaleVfs(vfs: number): Promise<VfScale> {
   const left = await lab.close();
   if (left.length > 0) throw new Error(`${vfs} virtual functions leave behind: ${left.join(', ')}`);
   return { vfs, create, add, del, remove, total: create + add + del + remove, heap };
-}
-
-/** Bytes in use once what is garbage has been collected. */
-function heapUsed(): number {
-  setFlagsFromString('--expose-gc');
-  (runInNewContext('gc') as () => void)();
-  return process.memoryUsage().heapUsed;
 }

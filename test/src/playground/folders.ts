@@ -2,6 +2,6 @@
 import { fileURLToPath } from 'node:url';
 
 /** Host folder of module files for a lab's `modules.extra`. */
-export function folder(name: 'rk' | 'awkward' | 'foreign'): string {
+export function folder(name: 'rk' | 'awkward' | 'foreign' | 'mdev'): string {
   return fileURLToPath(new URL(`../../dist/playground/${name}`, import.meta.url));
 }
