@@ -4,6 +4,7 @@ import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:chil
 /** Whether it is installed. */
 export const testpmdPresent = spawnSync('sh', ['-c', 'command -v dpdk-testpmd']).status === 0;
 
+/** Lines are wanted as they come: stdio would keep them for a pipe. */
 /** Memory in files, no huge pages, no PCI, nothing left in shared places. */
 const EAL = ['--no-huge', '--no-shconf', '--no-telemetry', '-m', '256', '--no-pci', '--lcores', '0@0,1@0'];
 
@@ -21,7 +22,7 @@ export class Testpmd {
 
   /** @param eal instead of a front-end on the socket `path` */
   constructor(path: string, args: readonly string[], eal: readonly string[] = ['--vdev', `net_virtio_user0,path=${path}`]) {
-    this.#child = spawn('dpdk-testpmd', [...EAL, '--file-prefix', `vdpalab-${process.pid}-${++runs}`, ...eal, '--', '--total-num-mbufs=8192', ...args]);
+    this.#child = spawn('stdbuf', ['-oL', 'dpdk-testpmd', ...EAL, '--file-prefix', `vdpalab-${process.pid}-${++runs}`, ...eal, '--', '--total-num-mbufs=8192', '--no-flush-rx', ...args]);
     const take = (chunk: Buffer): void => {
       this.#output += chunk.toString();
       for (const listener of this.#listeners) listener();
