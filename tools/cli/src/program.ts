@@ -13,6 +13,7 @@ import { runTranscript } from './commands/run.ts';
 import { interactive } from './commands/shell.ts';
 import { buildModule, moduleFolder, sourceChanges } from './commands/source-changes.ts';
 import { DEFAULT_NAME, down, status, up, upForeground } from './commands/up.ts';
+import { serveVhostUser } from './commands/vhost-user.ts';
 import { watch } from './commands/watch.ts';
 
 /** The scenario `npm start` runs. */
@@ -142,6 +143,16 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .action(async (dir: string, options: { lab?: string; seed?: number; fail?: string[]; devices: 'file' | 'device' }) => {
       const left = await mountCommand(dir, { ...options, out, err });
       exit(left.length === 0 ? 0 : DIFFERS);
+    });
+
+  program.command('vhost-user')
+    .description('serve vDPA devices of a lab to vhost-user front-ends: QEMU, DPDK; without a command, read commands')
+    .argument('[command...]', 'create SOCKET DEVICE: serve DEVICE at SOCKET until Ctrl-C; list: the devices there are')
+    .addOption(new Option('--lab <file>', 'lab file; without one, a lab with vdpa0 and vdpa1, two virtual functions on a switch')).addOption(seedOption()).addOption(failOption())
+    .option('--setup <file>', "shell commands that make the devices; without one and without a lab file, the lab's own")
+    .option('-v, --verbose', 'say what front-ends ask')
+    .action(async (command: string[], options: { lab?: string; seed?: number; fail?: string[]; setup?: string; verbose?: boolean }) => {
+      exit(await serveVhostUser(command, { ...options, input, out, err }));
     });
 
   program.command('watch')

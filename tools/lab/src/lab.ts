@@ -164,6 +164,11 @@ export class Lab {
     this.#vmlinux.usermodehelper = run;
   }
 
+  /** Whether it follows real time and runs by itself. */
+  get live(): boolean {
+    return this.#live !== null;
+  }
+
   get loader(): Loader {
     return this.#vmlinux.loader;
   }

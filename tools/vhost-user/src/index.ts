@@ -11,3 +11,5 @@ export { RteVhost, type RteVhostVring, type VhostOptions } from './vhost/library
 export { VhostVdpaDriver, vhostVdpaPath } from './vhost-vdpa/driver.ts';
 export { DisconnectedError, VhostUserClient, type Answer } from './front-end/client.ts';
 export { FrontEndNet, type FrontEndOptions } from './front-end/net.ts';
+export { VdpaApp, type ProbedDriver } from './app/app.ts';
+export { COMMANDS, runLine, type Said } from './app/commands.ts';

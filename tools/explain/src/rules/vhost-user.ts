@@ -57,6 +57,7 @@ export const vhostUserRules = {
   'vhost_user.vring.memory': ['Ring addresses mean something once there is memory.', 'Send SET_MEM_TABLE first.', `${DPDK} vhost_user_set_vring_addr`],
   'vhost_user.vring.nofd': ['Bit 8 says that there is no descriptor.', 'Clear it, or send none.', `${DPDK} vhost_user_set_vring_kick`],
   'vhost_user.vring.num': ['A split ring has a power of two of descriptors, at most 32768.', 'Send such a number.', `${DPDK} vhost_user_set_vring_num`],
+  'vhost_user.device.register': ['A driver has all mandatory ops, and each device one driver.', 'See rte_vdpa/ops.ts for the ops.', 'DPDK lib/vhost/vdpa.c rte_vdpa_register_device'],
   'vhost_user.device.stats': ['The driver counts nothing.', 'Take a device whose driver has get_stats.', 'DPDK lib/vhost/vdpa.c rte_vdpa_get_stats'],
   'vhost_user.device.unregister': ['Only a registered device can be unregistered.', 'Register it first.', 'DPDK lib/vhost/vdpa.c rte_vdpa_unregister_device'],
 } as const satisfies RuleRows;
