@@ -107,7 +107,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .argument('<command...>')
     .option('--name <name>', 'a lab that is up; without, the one that is, or a lab made for this program')
     .addOption(new Option('--lab <file>', 'a lab made for this program, from this file')).addOption(seedOption()).addOption(failOption())
-    .option('--trap', 'let the lab answer the netlink, module and log calls of real programs')
+    .option('--trap', 'let the lab answer system calls of real programs that files cannot carry: netlink, modules, the log, VFIO devices')
     .option('--trap-only <kinds>', `of these kinds alone: ${familyNames.join(',')}`, trapKinds)
     .passThroughOptions()
     .action(async (argv: string[], options: { name?: string; lab?: string; seed?: number; fail?: string[]; trap?: true; trapOnly?: readonly FamilyName[] }) => {

@@ -52,7 +52,7 @@ export class Clients {
   }
 
   /** The caller's process; made at its first call, with the ids it calls with. */
-  of({ pid, uid, gid }: FuseRequest): Client {
+  of({ pid, uid, gid }: Pick<FuseRequest, 'pid' | 'uid' | 'gid'>): Client {
     const now = performance.now();
     const seen = this.#byThread.get(pid);
     let client: Tracked;

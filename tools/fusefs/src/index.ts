@@ -6,6 +6,7 @@ export { mountLab } from './mount-lab.ts';
 export type { LabMountOptions } from './mount-lab.ts';
 export { MountError, mountFuse } from './mount.ts';
 export type { Mounted, MountOptions } from './mount.ts';
+export { PassedFiles } from './passed-files.ts';
 export { bestReader, deviceFlags } from './reader.ts';
 export type { ReaderKind } from './reader.ts';
 export { FuseSession } from './session.ts';

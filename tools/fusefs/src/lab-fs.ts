@@ -56,7 +56,7 @@ export class LabFs {
     this.#onBug = options.onBug;
     this.k = fsCalls(lab);
     this.nodes = new NodeTable(this.k.root_dir);
-    this.clients = new Clients(lab, options.onBug, (client, fd) => this.#fileOf(client, fd));
+    this.clients = new Clients(lab, options.onBug, (client, fd) => this.#usedFileOf(client, fd));
     this.caller = new Caller(lab, this.k);
     this.#attributes = new Attributes(options.devices ?? 'file');
   }
@@ -150,16 +150,29 @@ export class LabFs {
   }
 
   /**
-   * The file behind a client's descriptor. The host tells of it only the inode, so of a node that the client has open
+   * The open file behind a client's descriptor. The host tells of it only the inode, so of a node that the client has open
    * more than once it is taken for the one opened last.
+   *
+   * @param accepts which are looked at
    */
-  #fileOf(client: Client, fd: number): File | null {
+  handleOf(client: Client, fd: number, accepts: (handle: Handle) => boolean = () => true): Handle | null {
     const { ino, path } = describe(client.tgid, fd);
-    let found: File | null = null;
-    for (const { node, file, isUsedBy } of this.handles.all()) {
-      if (node.ino === ino && path.endsWith(this.k.kernfs_path(node)) && isUsedBy(client)) found = file;
+    let found: Handle | null = null;
+    for (const handle of this.handles.all()) {
+      const { node } = handle;
+      if (node.ino === ino && node.parent !== null && path.endsWith(this.k.kernfs_path(node)) && accepts(handle)) found = handle;
     }
     return found;
+  }
+
+  /** Only what it has used: the number alone may mean another's. */
+  #usedFileOf(client: Client, fd: number): File | null {
+    return this.handleOf(client, fd, (handle) => handle.isUsedBy(client))?.file ?? null;
+  }
+
+  /** Run something as a task of a client's process. */
+  as<T>(client: Client, body: (proc: Process) => Promise<T>): Promise<T> {
+    return this.#lab.as(client.process, ({ proc }) => body(proc));
   }
 
   /** Run a call that gives nothing back. */
@@ -250,13 +263,18 @@ export class LabFs {
 
   /** Nobody waits for the answer, so the next open of the node does. */
   #release(request: FuseRequest, handle: Handle, reply: Replies): Promise<void> {
+    return this.release(handle).then(() => reply.error(request.unique, 0));
+  }
+
+  /** Close a file. */
+  release(handle: Handle): Promise<void> {
     const { node } = handle;
     const done = this.#lab.as(this.door, () => handle.release()).finally(() => {
       if (this.#closing.get(node) === quiet) this.#closing.delete(node);
     });
     const quiet = done.catch(() => {});
     this.#closing.set(node, quiet);
-    return done.then(() => reply.error(request.unique, 0));
+    return done;
   }
 }
 

@@ -6,6 +6,7 @@ import type { AppletTable } from '@vdpalab/shell';
 import { Connection } from './connection.ts';
 import { runForClient } from './lab-command.ts';
 import { shellForClient } from './lab-shell.ts';
+import type { PassFile } from './trap/descriptor-calls.ts';
 import { TrapSupervisor } from './trap/supervisor.ts';
 import { parseRequest, ProtocolError, type Entrance, type LabStatus, type Request } from './protocol.ts';
 
@@ -16,6 +17,8 @@ const DRAIN_MS = 2000;
 export interface Controlled {
   readonly lab: Lab;
   readonly applets: AppletTable;
+  /** `null` where the lab's files are not mounted. */
+  readonly pass: PassFile | null;
   /** Told of what should not happen. */
   readonly report: (text: string) => void;
   /** Where programs enter. @throws Error why they cannot */
@@ -125,8 +128,8 @@ export class ControlServer {
 
   /** Answer the calls of a filter for as long as anybody has it. */
   #trap(connection: Connection, { pid, listener, families }: Request & { readonly op: 'trap' }): void {
-    const { lab, report } = this.#controlled;
-    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, report });
+    const { lab, pass, report } = this.#controlled;
+    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, pass, report });
     this.#supervisors.add(supervisor);
     const gone = async (): Promise<void> => {
       await supervisor.ended;

@@ -75,7 +75,8 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
     tellEnd(left);
   };
   const control = await ControlServer.listen(paths.socket, {
-    lab, applets: options.applets, report: (text) => appendFileSync(paths.log, `${text}\n`),
+    lab, applets: options.applets, pass: typeof world === 'string' ? null : world.pass,
+    report: (text) => appendFileSync(paths.log, `${text}\n`),
     entrance: () => {
       if (typeof world === 'string') throw new LauncherError(world);
       return world.entrance;

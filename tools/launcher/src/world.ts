@@ -1,18 +1,22 @@
 /** The lab as real programs see it: its files over the host's, in a namespace of their own. */
 import { closeSync, openSync } from 'node:fs';
 import { release as hostRelease } from 'node:os';
-import { bestReader, deviceFlags, FuseSession, LabFs, type ReaderKind } from '@vdpalab/fusefs';
+import { bestReader, deviceFlags, FuseSession, LabFs, PassedFiles, type ReaderKind } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { LauncherError } from './errors.ts';
 import { HOST_DIR, withHostNames, type SharedDirectory } from './host-names.ts';
 import { Keeper } from './keeper.ts';
 import { mountScript } from './mount-script.ts';
+import { openByHelper } from './passed-file.ts';
 import type { Entrance } from './protocol.ts';
 import type { LabPaths } from './runtime-dir.ts';
+import type { PassFile } from './trap/descriptor-calls.ts';
 
 /** A namespace with the lab in it. */
 export interface World {
   readonly entrance: Entrance;
+  /** For ioctls of the lab's files that return a descriptor. */
+  readonly pass: PassFile;
   /** End it, with the programs in it. @returns what was still there, and what went wrong */
   readonly close: () => Promise<string[]>;
 }
@@ -43,7 +47,8 @@ export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
   const reader = bestReader();
   const fuse = openFuse(reader);
   const fs = await LabFs.create(lab, { onBug });
-  const session = new FuseSession(fuse, reader, withHostNames(fs, sharedDirectories(lab)), { onBug });
+  const passed = new PassedFiles(fs);
+  const session = new FuseSession(fuse, reader, passed.wrap(withHostNames(fs, sharedDirectories(lab))), { onBug });
   let mounted = false;
   let keeper: Keeper;
   try {
@@ -62,8 +67,18 @@ export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
   }
   return {
     get entrance() { return keeper.entrance; },
+    pass: async (...call) => {
+      const name = await passed.ioctl(...call);
+      if (name === null) return null;
+      try {
+        return await openByHelper(`/proc/${keeper.entrance.pid}/root${paths.mount}/${name}`);
+      } finally {
+        await passed.drop(name); // what was opened is not its any more
+      }
+    },
     close: async () => {
       const inside = await keeper.stop();
+      await passed.close();
       await session.ended; // the namespace's last process took the mount with it
       await fs.close();
       closeSync(fuse);

@@ -1,5 +1,5 @@
 /** The kinds of calls that can be trapped. */
-export const familyNames = ['netlink', 'modules', 'log'] as const;
+export const familyNames = ['netlink', 'modules', 'log', 'vfio'] as const;
 
 /** A kind of calls. */
 export type FamilyName = (typeof familyNames)[number];

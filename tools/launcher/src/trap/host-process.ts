@@ -17,8 +17,8 @@ interface Status {
   readonly interrupts: bigint;
 }
 
-/** @throws CallError ESRCH when there is no such thread */
-function statusOf(tid: number): Status {
+/** What the host says of a thread now. @throws CallError ESRCH when there is none */
+export function statusOf(tid: number): Status {
   let text: string;
   try {
     text = readFileSync(`/proc/${tid}/status`, 'utf8');

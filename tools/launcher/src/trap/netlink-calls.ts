@@ -170,6 +170,7 @@ export class NetlinkCalls implements CallFamily {
 
   /** SIOCGIFINDEX and SIOCGIFNAME: interfaces are the lab's, as they are over netlink. */
   async #interfaceName(call: TrappedCall): Promise<Answer> {
+    if (call.int(1) !== SIOCGIFINDEX && call.int(1) !== SIOCGIFNAME) return 'host';
     const { memory } = call;
     const request = memory.read(call.raw(2), 40);
     const number = new DataView(request.buffer, IFNAMSIZ);

@@ -5,6 +5,7 @@ import { HostError, SeccompListener, takeFd } from '@vdpalab/libc';
 import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
 import { TrappedCall, type Answer, type CallFamily } from './call.ts';
 import { CallError } from './call-error.ts';
+import type { PassFile } from './descriptor-calls.ts';
 import { callFamilies } from './families.ts';
 import type { FamilyName } from './family-names.ts';
 import { HostProcesses } from './host-process.ts';
@@ -14,6 +15,8 @@ import { TrapUnavailableError, type Installed } from './trap.ts';
 export interface SupervisorOptions {
   readonly lab: Lab;
   readonly families: readonly FamilyName[];
+  /** Absent where the lab's files are not mounted. */
+  readonly pass?: PassFile | null;
   /** Told of what should not happen; the call fails with EIO then. */
   readonly report: (text: string) => void;
 }
@@ -23,7 +26,7 @@ export class TrapSupervisor {
   readonly #listener: SeccompListener;
   readonly #processes: HostProcesses;
   readonly #families: readonly CallFamily[];
-  readonly #byNumber: ReadonlyMap<number, CallFamily>;
+  readonly #byNumber: ReadonlyMap<number, readonly CallFamily[]>;
   readonly #report: (text: string) => void;
   readonly #underWay = new Set<Promise<void>>();
   /** Resolved when nobody has the filter any more, or this was closed. */
@@ -46,11 +49,11 @@ export class TrapSupervisor {
   }
 
   /** @param listener its descriptor, owned from now on */
-  constructor(listener: number, { lab, families, report }: SupervisorOptions) {
+  constructor(listener: number, { lab, families, pass = null, report }: SupervisorOptions) {
     this.#listener = new SeccompListener(listener);
     this.#report = report;
     this.#processes = new HostProcesses(lab);
-    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies(lab, this.#processes, families));
+    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies({ lab, processes: this.#processes, pass }, families));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -65,7 +68,7 @@ export class TrapSupervisor {
 
   async #handle(call: TrappedCall): Promise<void> {
     try {
-      this.#reply(call, await (this.#byNumber.get(call.nr)?.answer(call) ?? 'host'));
+      this.#reply(call, await this.#answer(call));
     } catch (error) {
       if (error instanceof CallError) call.fail(error.errno);
       else if (isKernelError(error)) call.fail(ERRNO[error.errno]);
@@ -75,6 +78,15 @@ export class TrapSupervisor {
         call.fail(EIO);
       }
     }
+  }
+
+  /** The first family whose call it is. */
+  async #answer(call: TrappedCall): Promise<Answer> {
+    for (const family of this.#byNumber.get(call.nr) ?? []) {
+      const answer = await family.answer(call);
+      if (answer !== 'host') return answer;
+    }
+    return 'host';
   }
 
   #reply(call: TrappedCall, answer: Answer): void {
