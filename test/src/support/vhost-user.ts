@@ -4,7 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { UserProcess } from '@vdpalab/lab';
 import { EthernetSwitch, InjectionPort } from '@vdpalab/machine';
-import { RteVhost, VdpaRegistry, VhostVdpaDriver, type VhostOptions } from '@vdpalab/vhost-user';
+import { VdpaApp, type RteVhost, type VhostOptions } from '@vdpalab/vhost-user';
+import { bindVfio, unbindVfio } from './vfio.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** A running back-end. */
@@ -12,6 +13,7 @@ export interface BackEnd {
   readonly world: World;
   readonly path: string;
   readonly p: UserProcess;
+  readonly app: VdpaApp;
   readonly vhost: RteVhost;
   /** A port of the device's switch. */
   readonly outside: InjectionPort;
@@ -25,39 +27,40 @@ export interface BackEnd {
   readonly close: () => Promise<string[]>;
 }
 
-/** Put `vdpa0`, of virtual function 0, behind a socket. */
-export async function startBackEnd(options: VhostOptions & { readonly world?: WorldOptions } = {}): Promise<BackEnd> {
-  const world = await World.create({ modules: ['vhost_vdpa', 'ifcvf', 'pci_pf_stub'], mtu: 1500, queueSize: 1024, ...options.world, clock: 'paced' });
-  await world.addDevice('vdpa0', 0, 'vhost_vdpa');
+/** How a back-end is made. */
+export interface BackEndOptions extends VhostOptions {
+  readonly world?: WorldOptions;
+  /** Virtual function 0 in the hands of the user-mode driver, instead of a vDPA device of the kernel's. */
+  readonly ifc?: boolean;
+}
+
+/** Put virtual function 0 behind a socket: as `vdpa0`, or by the IFC driver. */
+export async function startBackEnd({ ifc = false, ...options }: BackEndOptions = {}): Promise<BackEnd> {
+  const modules = ifc ? ['vfio_pci', 'pci_pf_stub'] : ['vhost_vdpa', 'ifcvf', 'pci_pf_stub'];
+  const world = await World.create({ modules, mtu: 1500, queueSize: 1024, ...options.world, clock: 'paced' });
   const { lab } = world;
+  if (ifc) await lab.user((p) => bindVfio(p, world.vf(0)));
+  else await world.addDevice('vdpa0', 0, 'vhost_vdpa');
   const p = await lab.process('vhost-user');
   const folder = mkdtempSync(join(tmpdir(), 'vhost-user-'));
   const path = join(folder, 's');
   const log: string[] = [];
   const listeners = new Set<() => void>();
   const inside = <T>(body: () => Promise<T> | T): Promise<T> => lab.as(p, async () => body());
-  const { vhost, driver } = await inside(async () => {
-    const library = new RteVhost(lab, p, {
-      ...options,
-      log: (text) => {
-        log.push(text);
-        for (const listener of listeners) listener();
-      },
-    });
-    const of = await VhostVdpaDriver.probe(library, 'vdpa0');
-    const dev = new VdpaRegistry().rte_vdpa_register_device(of.name, of.ops);
-    if (dev === null) throw new Error('vdpa0 is not registered');
-    library.rte_vhost_driver_register(path);
-    library.rte_vhost_driver_attach_vdpa_device(path, dev);
-    library.rte_vhost_driver_start(path);
-    return { vhost: library, driver: of };
-  });
-  const events = lab.start(p, 'vhost-events', () => vhost.run());
+  const app = await inside(() => new VdpaApp(lab, p, {
+    ...options,
+    log: (text) => {
+      log.push(text);
+      for (const listener of listeners) listener();
+    },
+  }));
+  const events = lab.start(p, 'vhost-events', () => app.run());
+  await inside(() => app.create(path, ifc ? `${world.vf(0)},vdpa=1` : 'vdpa0'));
   const sw0 = lab.pci.networks.get('sw0');
   if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
   const outside = new InjectionPort(sw0.attach('outside'));
   return {
-    world, path, p, vhost, outside, log, inside,
+    world, path, p, app, outside, log, inside, vhost: app.vhost,
     said: (pattern) => new Promise((resolve) => {
       const look = (): void => {
         if (!log.some((line) => pattern.test(line))) return;
@@ -68,13 +71,13 @@ export async function startBackEnd(options: VhostOptions & { readonly world?: Wo
       look();
     }),
     close: async () => {
-      vhost.close();
+      app.quit();
       await inside(() => lab.hw.sched.join(events));
-      await inside(() => driver.close());
       await lab.exitProcess(p);
       outside.port.unplug();
       rmSync(folder, { recursive: true });
-      await world.delDevice('vdpa0');
+      if (ifc) await lab.user((q) => unbindVfio(q, world.vf(0)));
+      else await world.delDevice('vdpa0');
       return await world.close();
     },
   };

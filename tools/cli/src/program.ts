@@ -147,7 +147,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
 
   program.command('vhost-user')
     .description('serve vDPA devices of a lab to vhost-user front-ends: QEMU, DPDK; without a command, read commands')
-    .argument('[command...]', 'create SOCKET DEVICE: serve DEVICE at SOCKET until Ctrl-C; list: the devices there are')
+    .argument('[command...]', 'create SOCKET DEVICE: serve DEVICE, a vDPA device or ADDRESS,vdpa=1 of a function that vfio-pci has, until Ctrl-C; list: the devices there are')
     .addOption(new Option('--lab <file>', 'lab file; without one, a lab with vdpa0 and vdpa1, two virtual functions on a switch')).addOption(seedOption()).addOption(failOption())
     .option('--setup <file>', "shell commands that make the devices; without one and without a lab file, the lab's own")
     .option('-v, --verbose', 'say what front-ends ask')

@@ -13,3 +13,6 @@ export { DisconnectedError, VhostUserClient, type Answer } from './front-end/cli
 export { FrontEndNet, type FrontEndOptions } from './front-end/net.ts';
 export { VdpaApp, type ProbedDriver } from './app/app.ts';
 export { COMMANDS, runLine, type Said } from './app/commands.ts';
+export { IfcDriver } from './ifc/driver.ts';
+export { IfcHardware, type HwRing } from './ifc/hw.ts';
+export { isPciAddress, parseArguments, type IfcArguments } from './ifc/probe.ts';

@@ -100,7 +100,7 @@ export async function serveVhostUser(command: readonly string[], options: VhostU
   async function serve(inLab: Lab, words: readonly string[], o: VhostUserOptions): Promise<number> {
     const p = await inLab.process('vhost-user');
     const inTask = <T>(body: () => Promise<T>): Promise<T> => inLab.as(p, body);
-    const app = await inTask(async () => new VdpaApp(inLab, p, o.verbose === true ? (line) => err(`${line}\n`) : undefined));
+    const app = await inTask(async () => new VdpaApp(inLab, p, o.verbose === true ? { log: (line) => err(`${line}\n`) } : {}));
     const events = inLab.start(p, 'vhost-events', () => app.run());
     let result = 0;
     if (words.length === 0) {

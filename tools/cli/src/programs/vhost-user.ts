@@ -5,7 +5,8 @@ import { runLine, VdpaApp } from '@vdpalab/vhost-user';
 
 const usage = `usage: vhost-user [-v] create SOCKET DEVICE
        vhost-user list
-Serve DEVICE, a vDPA device that vhost_vdpa drives, at SOCKET, a path of the host, until killed.
+Serve DEVICE at SOCKET, a path of the host, until killed. DEVICE is a vDPA device that vhost_vdpa drives,
+or ADDRESS,vdpa=1 of an IFC VF that vfio-pci has.
   -v  say what front-ends ask
 `;
 
@@ -21,7 +22,7 @@ export const vhostUser: Applet = async (c) => {
   if (lab === undefined || !['create', 'list'].includes(args[0] ?? '')) return await c.fail(`what?\n${usage}`, 2);
   if (!lab.live) return await c.fail('front-ends are served by a lab that is up, not by one that jumps in time');
   try {
-    const app = new VdpaApp(lab, c.p, verbose ? (text) => process.stderr.write(`${text}\n`) : undefined);
+    const app = new VdpaApp(lab, c.p, verbose ? { log: (text): void => void process.stderr.write(`${text}\n`) } : {});
     const { text, ok } = await runLine(app, args.join(' '));
     if (!ok) return await c.fail(text.trimEnd());
     c.out(text);

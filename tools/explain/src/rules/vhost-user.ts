@@ -2,6 +2,7 @@
 import type { RuleRows } from '../rule.ts';
 
 const DPDK = 'DPDK lib/vhost/vhost_user.c';
+const IFC = 'DPDK drivers/vdpa/ifc/ifcvf_vdpa.c';
 
 export const vhostUserRules = {
   'vhost_user.config': ['The device has no configuration to read or write here.', 'Ask only where protocol feature CONFIG was negotiated: disks.', `${DPDK} vhost_user_get_config`],
@@ -12,6 +13,18 @@ export const vhostUserRules = {
   'vhost_user.features.running': ['While the device runs, only the log may change.', 'Stop the rings first.', `${DPDK} vhost_user_set_features`],
   'vhost_user.features.unknown': ['Only features that were offered may be set.', 'Take those of GET_FEATURES.', `${DPDK} vhost_user_set_features`],
   'vhost_user.host-notifier': ['A doorbell of simulated hardware has no page that another process could map.', 'Kick by eventfd: the relay writes the doorbell.', `${DPDK} rte_vhost_host_notifier_ctrl`],
+  'vhost_user.ifc.absent': ['The PCI function is not there.', 'See lspci; switch virtual functions on with sriov_numvfs.', `${IFC} ifcvf_pci_probe`],
+  'vhost_user.ifc.argument': ['Device arguments are vdpa and sw-live-migration, each 0 or 1.', 'Write 0000:07:00.2,vdpa=1.', `${IFC} ifcvf_pci_probe`],
+  'vhost_user.ifc.bar': ['The function lacks a BAR that the driver needs.', 'Take a function with a live migration region, or none that needs one.', `${IFC} ifcvf_pci_probe`],
+  'vhost_user.ifc.capabilities': ['The function has no virtio structures.', 'Check that it is a modern virtio function.', 'DPDK drivers/vdpa/ifc/base/ifcvf.c ifcvf_init_hw'],
+  'vhost_user.ifc.driver': ['Each queue needs an interrupt vector, which only vfio-pci gives.', 'Bind the function to vfio-pci.', `${IFC} ifcvf_vfio_setup`],
+  'vhost_user.ifc.features': ['The function does not take this set of features.', 'Offer what it offers.', 'DPDK drivers/vdpa/ifc/base/ifcvf.c ifcvf_config_features'],
+  'vhost_user.ifc.gate': ['Without vdpa=1 a function is left to virtio drivers.', 'Write vdpa=1 behind the address.', `${IFC} ifcvf_pci_probe`],
+  'vhost_user.ifc.ids': ['The driver knows IFC VFs by vendor, device and subsystem.', 'Take one of 1af4:1041 with subsystem 8086:001a, or another in its table.', `${IFC} pci_id_ifcvf_map`],
+  'vhost_user.ifc.iommu': ['A guest\'s addresses need translation.', 'Switch the platform IOMMU on.', `${IFC} ifcvf_vfio_setup`],
+  'vhost_user.ifc.log': ['Written pages must be logged by the function or by software.', 'Take a function with a live migration region.', `${IFC} ifcvf_pci_probe`],
+  'vhost_user.ifc.relay': ['The relay that logs in software is not there.', 'Leave sw-live-migration out: the function logs.', `${IFC} ifcvf_sw_fallback_switchover`],
+  'vhost_user.ifc.vector': ['The function has fewer vectors than queues.', 'Give it one for each queue, and one more.', 'DPDK drivers/vdpa/ifc/base/ifcvf.c ifcvf_hw_enable'],
   'vhost_user.log.shmfd': ['The log is in shared memory.', 'Negotiate LOG_SHMFD.', `${DPDK} vhost_user_set_log_base`],
   'vhost_user.log.size': ['The log is a part of its file, of 1 byte to 4 GiB.', 'Give size and offset as the file has them.', `${DPDK} vhost_user_set_log_base`],
   'vhost_user.memory.address': ['Guest addresses of regions are page-aligned: an IOMMU maps whole pages.', 'Round down to 4096.', 'DPDK drivers/vdpa/ifc/ifcvf_vdpa.c ifcvf_dma_map'],

@@ -1,12 +1,17 @@
 /** Sockets and devices of one process, by commands. @see DPDK examples/vdpa/main.c */
 import type { Lab, UserProcess } from '@vdpalab/lab';
+import { IfcDriver } from '../ifc/driver.ts';
+import { isPciAddress, parseArguments } from '../ifc/probe.ts';
 import { refuse } from '../refuse.ts';
+import type { RteVdpaDevOps } from '../rte_vdpa/ops.ts';
 import { VdpaRegistry, type RteVdpaDevice } from '../rte_vdpa/registry.ts';
-import { RteVhost } from '../vhost/library.ts';
+import { RteVhost, type VhostOptions } from '../vhost/library.ts';
 import { VhostVdpaDriver } from '../vhost-vdpa/driver.ts';
 
 /** A driver of one device. */
 export interface ProbedDriver {
+  readonly name: string;
+  readonly ops: RteVdpaDevOps;
   readonly close: () => Promise<void>;
 }
 
@@ -23,22 +28,23 @@ export class VdpaApp {
   readonly registry = new VdpaRegistry();
   readonly #p: UserProcess;
   readonly #ports: Port[] = [];
+  readonly #log: (text: string) => void;
 
-  constructor(lab: Lab, p: UserProcess, log?: (text: string) => void) {
+  constructor(lab: Lab, p: UserProcess, options: VhostOptions = {}) {
     this.#p = p;
-    this.vhost = new RteVhost(lab, p, log === undefined ? {} : { log });
+    this.#log = options.log ?? ((): void => undefined);
+    this.vhost = new RteVhost(lab, p, options);
   }
 
   /**
    * Put a device behind a socket.
    *
-   * @param spec name of a vDPA device
+   * @param spec name of a vDPA device, or address of a PCI function with `vdpa=1` behind it
    * @throws ENODEV when there is no such device; EBUSY when it serves a socket; what the host says about the path
    */
   async create(path: string, spec: string): Promise<void> {
     const { vhost, registry } = this;
-    if (this.#ports.some((port) => port.device.name === spec)) throw refuse('device.attached', `${spec} serves another socket`, 'EBUSY');
-    const driver = await VhostVdpaDriver.probe(vhost, spec);
+    const driver = await this.#probe(spec);
     const device = registry.rte_vdpa_register_device(driver.name, driver.ops);
     try {
       if (device === null) throw refuse('device.register', `${spec} cannot be registered`);
@@ -56,6 +62,19 @@ export class VdpaApp {
       await this.destroy(path);
       throw error;
     }
+  }
+
+  async #probe(spec: string): Promise<ProbedDriver> {
+    const serves = (name: string): boolean => this.registry.rte_vdpa_find_device_by_name(name) !== null;
+    if (!isPciAddress(spec)) {
+      if (serves(spec)) throw refuse('device.attached', `${spec} serves another socket`, 'EBUSY');
+      return await VhostVdpaDriver.probe(this.vhost, spec);
+    }
+    const args = parseArguments(spec);
+    if (serves(args.bdf)) throw refuse('device.attached', `${args.bdf} serves another socket`, 'EBUSY');
+    const driver = await IfcDriver.probe(this.vhost, args, this.#log);
+    if (driver === null) throw refuse('ifc.gate', `${args.bdf} without vdpa=1 is a virtio driver's`, 'ENODEV');
+    return driver;
   }
 
   /** Take a socket down, and give its device back. */

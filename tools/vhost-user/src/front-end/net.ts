@@ -133,6 +133,16 @@ export class FrontEndNet {
     await this.#done(req.VHOST_USER_SET_VRING_KICK, encodeU64(index), [kick]);
   }
 
+  /** Pages of its memory that only the driver writes besides buffers: descriptors and available rings. */
+  driverPages(): number[] {
+    const pages = new Set<number>();
+    for (const { areas: { desc, avail, used } } of this.#queues) {
+      for (let at = desc.offset; at < used.offset; at += 16) pages.add(Math.floor(at / 4096));
+      pages.add(Math.floor((avail.offset + 1) / 4096));
+    }
+    return [...pages];
+  }
+
   /** SET_VRING_ADDR of a ring. @param flags VHOST_VRING_F_LOG; the log is of the used ring's guest address */
   vringAddr(index: number, flags = 0): Uint8Array {
     const { desc, avail, used } = this.#at(index).areas;

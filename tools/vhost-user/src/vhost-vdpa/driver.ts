@@ -41,6 +41,8 @@ export class VhostVdpaDriver {
   /** What is mapped now. */
   #mapped: { readonly iova: bigint; readonly size: bigint }[] = [];
   #rings: number[] = [];
+  /** Whom it serves; -1 for nobody. */
+  #vid = -1;
 
   private constructor(vhost: RteVhost, name: string, file: VhostVdpaFile, features: bigint, backend: bigint, type: 'net' | 'blk') {
     this.name = name;
@@ -60,6 +62,9 @@ export class VhostVdpaDriver {
       dev_close: (vid) => this.#close(vid),
       set_vring_state: async (_vid, vring, state) => this.#file.setVringEnable(vring, state),
       set_features: async () => undefined,
+      get_stats_names: () => ['kicks', 'interrupts'],
+      get_stats: (qid) => vhost.counts(this.#vid, qid),
+      reset_stats: async (qid) => vhost.resetCounts(this.#vid, qid),
       ...(type === 'blk' ? { get_config: async (_vid: number, offset: number, length: number) => this.#file.config(offset, length) } : {}),
     };
   }
@@ -110,6 +115,7 @@ export class VhostVdpaDriver {
     if (((await file.status()) & VIRTIO_CONFIG_S_FEATURES_OK) === 0) {
       throw new KernelError('EOPNOTSUPP', 'vhost_user.vdpa.features', `${this.name} refuses features 0x${acked.toString(16)}`);
     }
+    this.#vid = vid;
     await this.#map(vid);
     for (let index = 0; index < this.#vhost.rte_vhost_get_vring_num(vid); index++) await this.#ring(vid, index);
     await file.setStatus(DRIVER | VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK);
@@ -166,6 +172,7 @@ export class VhostVdpaDriver {
   }
 
   async #undo(): Promise<void> {
+    this.#vid = -1;
     await this.#file.setStatus(0);
     for (const index of this.#rings.splice(0)) {
       await this.#file.setVringKick(index, VHOST_FILE_UNBIND);

@@ -30,6 +30,9 @@ export class Vring {
   kick: Bridge | null = null;
   call: CallBridge | null = null;
   enabled = false;
+  /** Counts of the bridges when statistics were last reset. */
+  kicksBefore = 0;
+  callsBefore = 0;
 
   constructor(index: number) {
     this.index = index;
@@ -45,6 +48,8 @@ export class Vring {
     const { kick, call } = this;
     this.kick = null;
     this.call = null;
+    this.kicksBefore = 0;
+    this.callsBefore = 0;
     await kick?.close();
     await call?.close();
   }

@@ -7,14 +7,14 @@ import { closeSync, unlinkSync } from 'node:fs';
 import { isKernelError, type Atomic, type KernelError } from '@vdpalab/abi';
 import type { EventfdCtx } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { acceptUnix, connectUnix, HostError, isHungUp, listenUnix, watchReadable, type Watch } from '@vdpalab/libc';
-import { VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
+import { acceptUnix, connectUnix, HostError, isHungUp, listenUnix, sendFds, watchReadable, type Watch } from '@vdpalab/libc';
+import { VIRTIO_CONFIG_S_DRIVER_OK, vring_used_size } from '@vdpalab/uapi';
 import type { GuestRegion } from '../memory/guest-memory.ts';
 import { mapsInside, type MemorySite } from '../memory/host-file.ts';
 import { Channel, closeFds } from '../protocol/channel.ts';
 import * as pf from '../protocol/features.ts';
-import { encodeU64, VHOST_USER_NEED_REPLY_MASK, type Message } from '../protocol/message.ts';
-import { requestName } from '../protocol/requests.ts';
+import { encodeMessage, encodeU64, VHOST_USER_NEED_REPLY_MASK, type Message } from '../protocol/message.ts';
+import { requestName, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG } from '../protocol/requests.ts';
 import type { RteVdpaDevice } from '../rte_vdpa/registry.ts';
 import { refuse } from '../refuse.ts';
 import { dying } from './bridge.ts';
@@ -26,6 +26,9 @@ import type { Handler, Reply, Session } from './session.ts';
 import { vringRequests } from './vring-requests.ts';
 
 const HANDLERS: ReadonlyMap<number, Handler> = new Map([...negotiation, ...memoryRequests, ...vringRequests]);
+
+/** Bytes of memory that a bit of the log stands for. */
+const LOG_PAGE = 4096;
 
 /** What the library itself does, for any device. */
 const PROTOCOL_FEATURES = pf.bits(
@@ -206,6 +209,49 @@ export class RteVhost {
   /** Where the serving process sees guest memory; `null` when it is not in one region. */
   hostVa(vid: number, gpa: number, len: number): number | null {
     return this.#device(vid).memory?.hostVa(gpa, len) ?? null;
+  }
+
+  /** Mark a range of guest memory as written in the front-end's log. */
+  rte_vhost_log_write(vid: number, gpa: number, len: number): void {
+    const log = this.#device(vid).log;
+    if (log === null) return;
+    const [bytes] = log.file.views;
+    if (bytes === undefined) return;
+    for (let page = Math.floor(gpa / LOG_PAGE); page * LOG_PAGE < gpa + len; page++) {
+      const at = Math.floor(page / 8);
+      if (at < log.size) Atomics.or(bytes, at, 1 << (page % 8)); // the front-end clears bits at the same time
+    }
+  }
+
+  /** Mark all of a ring's used entries as written, where the front-end wants that logged. */
+  rte_vhost_log_used_vring(vid: number, index: number): void {
+    const vring = this.#device(vid).vrings.get(index);
+    if (vring?.place?.log != null) this.rte_vhost_log_write(vid, vring.place.log, vring_used_size(vring.num));
+  }
+
+  /** Kicks and interrupts of a ring since they were last reset. */
+  counts(vid: number, index: number): readonly bigint[] {
+    const vring = this.#devices.get(vid)?.vrings.get(index);
+    return [BigInt((vring?.kick?.count ?? 0) - (vring?.kicksBefore ?? 0)), BigInt((vring?.call?.count ?? 0) - (vring?.callsBefore ?? 0))];
+  }
+
+  resetCounts(vid: number, index: number): void {
+    const vring = this.#devices.get(vid)?.vrings.get(index);
+    if (vring === undefined) return;
+    vring.kicksBefore = vring.kick?.count ?? 0;
+    vring.callsBefore = vring.call?.count ?? 0;
+  }
+
+  /** Tell the front-end that the configuration has changed, where it listens. */
+  rte_vhost_backend_config_change(vid: number): void {
+    const { backendFd } = this.#device(vid);
+    if (backendFd < 0) return;
+    try {
+      sendFds(backendFd, encodeMessage(VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, 0, new Uint8Array(0)));
+    } catch (error) {
+      if (!(error instanceof HostError)) throw error;
+      this.#log(`no configuration change is told: ${error.message}`); // it has left, and its socket will say so
+    }
   }
 
   /** Whether a front-end has cut a file short that its guest's memory is in. */
