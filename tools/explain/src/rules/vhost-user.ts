@@ -28,6 +28,7 @@ export const vhostUserRules = {
   'vhost_user.log.shmfd': ['The log is in shared memory.', 'Negotiate LOG_SHMFD.', `${DPDK} vhost_user_set_log_base`],
   'vhost_user.log.size': ['The log is a part of its file, of 1 byte to 4 GiB.', 'Give size and offset as the file has them.', `${DPDK} vhost_user_set_log_base`],
   'vhost_user.memory.address': ['Guest addresses of regions are page-aligned: an IOMMU maps whole pages.', 'Round down to 4096.', 'DPDK drivers/vdpa/ifc/ifcvf_vdpa.c ifcvf_dma_map'],
+  'vhost_user.memory.cut': ['Memory stays as long as it was sent.', 'Seal the file with F_SEAL_SHRINK.', `${DPDK} vhost_user_mmap_region`],
   'vhost_user.memory.end': ['A region lies inside its file.', 'Make the file long enough before it is sent.', `${DPDK} vhost_user_mmap_region`],
   'vhost_user.memory.fds': ['Each region comes with its descriptor.', 'Send as many as there are regions.', `${DPDK} vhost_user_set_mem_table`],
   'vhost_user.memory.mmap': ['The host could not map the file.', 'Send memfds or files on tmpfs or hugetlbfs, opened for reading and writing.', `${DPDK} vhost_user_mmap_region`],

@@ -50,7 +50,7 @@ export class FrontEndNet {
   /** Interrupts that came. */
   calls = 0;
   readonly #options: FrontEndOptions;
-  readonly #mapping: Mapping;
+  #mapping: Mapping;
   readonly #queues: [Queue, Queue];
   readonly #watches: Watch[] = [];
   #free: number[] = [];
@@ -200,6 +200,17 @@ export class FrontEndNet {
   get underWay(): number {
     this.#reclaim();
     return this.num - this.#free.length;
+  }
+
+  /** Look at the memory no more, as its file is about to change; the driver is over. */
+  letGo(): void {
+    this.#mapping.unmap();
+    this.#mapping = { ...this.#mapping, unmap: () => undefined };
+  }
+
+  /** Kick the transmit ring, for no reason. */
+  kickAgain(): void {
+    signalEventfd(this.#at(TX).kick);
   }
 
   /** Leave as a process that ends does. */

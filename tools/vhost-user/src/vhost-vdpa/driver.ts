@@ -168,7 +168,7 @@ export class VhostVdpaDriver {
   #usedIndex(vid: number, index: number): number | null {
     const place = this.#vhost.rte_vhost_get_vhost_vring(vid, index)?.place;
     const va = place === undefined ? null : this.#vhost.hostVa(vid, place.used, USED_IDX + 2);
-    return va === null ? null : this.#vhost.p.proc.mm.load(va + USED_IDX, 2);
+    return va === null || this.#vhost.memoryCut(vid) ? null : this.#vhost.p.proc.mm.load(va + USED_IDX, 2);
   }
 
   async #undo(): Promise<void> {

@@ -90,6 +90,11 @@ export class VhostDevice {
     this.channel = channel;
   }
 
+  /** Whether a file of memory or of the log has become too short: touching what is gone would end this process. */
+  get memoryCut(): boolean {
+    return (this.memory?.cut ?? false) || (this.log?.file.cut ?? false);
+  }
+
   vring(index: number): Vring {
     const known = this.vrings.get(index);
     if (known !== undefined) return known;

@@ -213,8 +213,8 @@ export class RteVhost {
 
   /** Mark a range of guest memory as written in the front-end's log. */
   rte_vhost_log_write(vid: number, gpa: number, len: number): void {
-    const log = this.#device(vid).log;
-    if (log === null) return;
+    const { log } = this.#device(vid);
+    if (log === null || log.file.cut) return;
     const [bytes] = log.file.views;
     if (bytes === undefined) return;
     for (let page = Math.floor(gpa / LOG_PAGE); page * LOG_PAGE < gpa + len; page++) {
@@ -256,7 +256,7 @@ export class RteVhost {
 
   /** Whether a front-end has cut a file short that its guest's memory is in. */
   memoryCut(vid: number): boolean {
-    return this.#device(vid).memory?.cut ?? false;
+    return this.#device(vid).memoryCut;
   }
 
   /**
