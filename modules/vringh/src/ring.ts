@@ -42,7 +42,7 @@ export class Ring implements Vringh {
     this.#translate = new IotlbTranslate(k);
     this.data = new ExtentCache(this.#translate);
     this.device = new MirroredSplitDevice({ num, desc: Number(desc), avail: Number(avail), used: Number(used) }, {
-      eventIdx: (features & (1n << BigInt(VIRTIO_RING_F_EVENT_IDX))) !== 0n, translate: this.#translate, maxChain: SEGMENTS_MAX, raw: true,
+      eventIdx: (features & (1n << BigInt(VIRTIO_RING_F_EVENT_IDX))) !== 0n, translate: this.#translate, maxChain: SEGMENTS_MAX, raw: true, threaded: true,
     });
   }
 

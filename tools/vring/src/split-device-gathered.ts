@@ -97,10 +97,26 @@ export class GatheredSplitDevice extends SplitFrames {
   }
 
   private load16(cache: ExtentCache, address: number): number {
+    const reach = cache.reach(address >>> 0, Math.floor(address / TWO_32), 2, VHOST_ACCESS_RO);
+    if (reach === 0) return -1;
+    if (reach === 2 && (cache.at & 1) === 0) {
+      const { u16 } = cache.memory!;
+      return this.threaded ? Atomics.load(u16, cache.at >>> 1) : u16[cache.at >>> 1];
+    }
     return this.load(cache, address, 2) ? this.bytes[0] | (this.bytes[1] << 8) : -1;
   }
 
   private store16(address: number, value: number): number {
+    // In one piece it is written at once: whoever looks meanwhile sees the old or the new.
+    const cache = this.usedCache;
+    const reach = cache.reach(address >>> 0, Math.floor(address / TWO_32), 2, VHOST_ACCESS_WO);
+    if (reach === 0) return -EINVAL;
+    if (reach === 2 && (cache.at & 1) === 0) {
+      const { u16 } = cache.memory!;
+      if (this.threaded) Atomics.store(u16, cache.at >>> 1, value);
+      else u16[cache.at >>> 1] = value;
+      return 0;
+    }
     this.bytes[0] = value;
     this.bytes[1] = value >>> 8;
     return this.store(address, 2);

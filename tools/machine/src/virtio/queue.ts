@@ -1,5 +1,5 @@
 /** One virtqueue of a function: its registers, and the ring behind them. */
-import type { AtomicWork, RamRegion } from '@vdpalab/abi';
+import type { AtomicWork } from '@vdpalab/abi';
 import { VIRTIO_MSI_NO_VECTOR, vring_used_size } from '@vdpalab/uapi';
 import { GatheredSplitDevice, MirroredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
 import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
@@ -171,20 +171,14 @@ export class VirtQueue {
     return this.ring;
   }
 
-  private newRing(addresses: SplitRingAddresses, { areas, remote }: RingFinder, settings: RingSettings): DeviceRing {
-    const threaded = areas !== null && isForeign(areas.used);
-    const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true, threaded };
+  private newRing(addresses: SplitRingAddresses, { areas, remote, shared }: RingFinder, settings: RingSettings): DeviceRing {
+    const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true, threaded: shared };
     const Ring = remote ? MirroredSplitDevice : GatheredSplitDevice;
     const ring = remote || areas === null ? new Ring(addresses, options) : new SplitDevice(areas, options);
     ring.restore(this.state);
     ring.setDirtyLog(settings.log(), this.usedLo, this.usedHi);
     return ring;
   }
-}
-
-/** Whether the driver is another process of the host: it runs at the same time, so the order of loads and stores counts. */
-function isForeign({ memory }: RingArea): boolean {
-  return (memory as Partial<RamRegion>).kind === 'mapped'; // a port finds RAM regions
 }
 
 /** Whether a ring is where it was; a scattered one finds its bytes itself. */

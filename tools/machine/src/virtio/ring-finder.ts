@@ -1,4 +1,5 @@
 /** Finds where a virtqueue's areas lie, through the function's mappings. */
+import type { RamRegion } from '@vdpalab/abi';
 import { VHOST_ACCESS_RO, VHOST_ACCESS_WO, vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
 import { ExtentCache, splitAreasFault } from '@vdpalab/vring';
 import type { RingArea, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
@@ -12,6 +13,8 @@ export class RingFinder {
   areas: SplitRingAreas | null = null;
   /** Whether a part of an area is a mirror of remote memory. */
   remote = false;
+  /** Whether a part of an area is memory that another process has mapped too. */
+  shared = false;
   /** Why an area is out of reach. */
   fault = '';
   private readonly extent: ExtentCache;
@@ -24,6 +27,7 @@ export class RingFinder {
   find({ num, desc, avail, used }: SplitRingAddresses): boolean {
     this.areas = null;
     this.remote = false;
+    this.shared = false;
     this.fault = '';
     const descArea = this.area('descriptor table', desc, vring_desc_table_size(num), VHOST_ACCESS_RO);
     const availArea = this.fault === '' ? this.area('available ring', avail, vring_avail_size(num), VHOST_ACCESS_RO) : null;
@@ -46,7 +50,9 @@ export class RingFinder {
         this.fault = `${name}: ${size} bytes at 0x${address.toString(16)}, of which ${done} can be reached`;
         return null;
       }
-      if (extent.memory!.remote !== null) this.remote = true;
+      const { remote, kind } = extent.memory as RamRegion; // a port finds no other
+      if (remote !== null) this.remote = true;
+      if (kind === 'mapped') this.shared = true;
       if (n === size) place = { memory: extent.memory!, offset: extent.at }; // reach found bytes there
       done += n;
     }
