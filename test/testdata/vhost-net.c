@@ -2,10 +2,10 @@
  * A virtio-net driver in user space on vhost-vdpa devices: sends frames through one device, takes them from another (or
  * the same) and looks at every byte.
  *
- *   vhost-net [-m] [-e] [-f] TX RX FRAMES LENGTH
+ *   vhost-net [-m] [-e] [-t] [-f] TX RX FRAMES LENGTH
  *
  * Rings and buffers are memory of the process, from malloc; -m: from a sealed memfd that is mapped shared. -e: event
- * index. -f: on and on; a line for each round.
+ * index, where it is offered. -t: the receiving device is set up by another thread. -f: on and on; a line for each round.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -15,6 +15,7 @@
 #include <linux/virtio_net.h>
 #include <linux/virtio_ring.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,7 +149,6 @@ static struct device *start(const char *path, int shared, int event_idx)
 		fprintf(stderr, "%s: %s\n", path, strerror(errno));
 		exit(2);
 	}
-	d->event_idx = event_idx;
 	check(ioctl(d->fd, VHOST_SET_OWNER));
 	set_status(d, 0);
 	set_status(d, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
@@ -158,6 +158,7 @@ static struct device *start(const char *path, int shared, int event_idx)
 	if (event_idx)
 		wanted |= 1ULL << VIRTIO_RING_F_EVENT_IDX;
 	wanted &= features;
+	d->event_idx = wanted >> VIRTIO_RING_F_EVENT_IDX & 1;
 	check(ioctl(d->fd, VHOST_SET_FEATURES, &wanted));
 	set_status(d, 0xb);
 	check(ioctl(d->fd, VHOST_VDPA_GET_CONFIG, &config));
@@ -252,20 +253,36 @@ static void pass(struct device *from, struct device *to, int frames, int length)
 	}
 }
 
+static int shared, event_idx;
+
+static void *start_in_thread(void *path)
+{
+	return start(path, shared, event_idx);
+}
+
 int main(int argc, char **argv)
 {
-	int shared = 0, event_idx = 0, forever = 0, option;
+	int threaded = 0, forever = 0, option;
 	struct device *from, *to;
 	struct timespec a, b;
+	pthread_t thread;
 
-	while ((option = getopt(argc, argv, "mef")) != -1) {
+	while ((option = getopt(argc, argv, "metf")) != -1) {
 		shared |= option == 'm';
 		event_idx |= option == 'e';
+		threaded |= option == 't';
 		forever |= option == 'f';
 	}
 	argv += optind;
 	from = start(argv[0], shared, event_idx);
-	to = strcmp(argv[0], argv[1]) == 0 ? from : start(argv[1], shared, event_idx);
+	if (strcmp(argv[0], argv[1]) == 0) {
+		to = from;
+	} else if (threaded) {
+		pthread_create(&thread, NULL, start_in_thread, argv[1]);
+		pthread_join(thread, (void **)&to);
+	} else {
+		to = start(argv[1], shared, event_idx);
+	}
 	do {
 		clock_gettime(CLOCK_MONOTONIC, &a);
 		pass(from, to, atoi(argv[2]), atoi(argv[3]));

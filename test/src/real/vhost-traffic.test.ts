@@ -1,8 +1,8 @@
 /** Frames of a C program whose rings are its own memory: through IFCVF, and through the simulator. */
 import { execFile, spawn } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { worldConfig } from '../support/index.ts';
-import { mountedLab, needsReal, type MountedLab } from './mounted-lab.ts';
+import { ifcvf, simulator } from './devices.ts';
+import { needsReal } from './mounted-lab.ts';
 
 interface Outcome {
   readonly stdout: string;
@@ -33,52 +33,12 @@ function killInTraffic(program: string, ...argv: readonly string[]): Promise<voi
   });
 }
 
-const PF = '/sys/bus/pci/devices/0000:07:00.0';
-
-/** A lab with devices to drive. */
-interface Devices extends MountedLab {
-  /** Device files of the sender and the receiver. */
-  readonly files: readonly [string, string];
-  /** Delete the devices, and close. */
-  readonly end: () => Promise<string[]>;
-}
-
-/** Two IFCVF virtual functions on one switch. */
-async function ifcvf(): Promise<Devices> {
-  const mounted = await mountedLab({ config: worldConfig() }, ['pci_pf_stub', 'ifcvf', 'vhost_vdpa']);
-  const { sh, dir, close } = mounted;
-  await sh(`echo pci-pf-stub > ${PF}/driver_override; echo 0000:07:00.0 > /sys/bus/pci/drivers/pci-pf-stub/bind; echo 2 > ${PF}/sriov_numvfs`);
-  for (const n of [0, 1]) await sh(`vdpa dev add name vdpa${n} mgmtdev pci/0000:07:00.${n + 2}`);
-  return {
-    ...mounted, files: [`${dir}/dev/vhost-vdpa-0`, `${dir}/dev/vhost-vdpa-1`],
-    end: async () => {
-      await sh(`vdpa dev del vdpa0; vdpa dev del vdpa1; echo 0 > ${PF}/sriov_numvfs`);
-      return close();
-    },
-  };
-}
-
-/** The simulator, which sends what it gets back to whom it is for: itself. */
-async function simulator(): Promise<Devices> {
-  const mounted = await mountedLab({ config: { memory: '64M', iommu: false } }, ['vdpa_sim_net', 'vhost_vdpa']);
-  const { sh, dir, close } = mounted;
-  await sh('vdpa dev add name vdpa0 mgmtdev vdpasim_net mac 52:54:00:12:34:56');
-  const file = `${dir}/dev/vhost-vdpa-0`;
-  return {
-    ...mounted, files: [file, file],
-    end: async () => {
-      await sh('vdpa dev del vdpa0');
-      return close();
-    },
-  };
-}
-
 describe.each([['two IFCVF functions', ifcvf], ['the simulator', simulator]])('a driver of %s in a process of the host', (_name, devices) => {
   test('gets every frame whole, from rings in memory that is its own or shared, with and without event index', async (context) => {
     needsReal(context);
     const { program, files, end, lab } = await devices();
     const binary = program('vhost-net.c');
-    for (const flags of [[], ['-e'], ['-m'], ['-m', '-e']]) {
+    for (const flags of [[], ['-e', '-t'], ['-m'], ['-m', '-e', '-t']]) {
       for (const length of ['64', '1500']) {
         expect(await run(binary, ...flags, ...files, '600', length)).toEqual({ stdout: expect.stringMatching(/^600 frames/), stderr: '', status: 0 });
       }

@@ -1,3 +1,4 @@
+import type { AtomicWork } from '@vdpalab/abi';
 import { expect, test } from 'vitest';
 import { createLab } from './lab.ts';
 
@@ -43,4 +44,33 @@ test('a crash in atomic context ends the calls under way, and later ones', async
   lab.hw.sched.post('bomb', () => { throw new Error('bang'); });
   await expect(waiting).rejects.toThrow('the lab crashed: bang');
   await expect(lab.kernel(async () => undefined)).rejects.toThrow('the lab crashed: bang');
+});
+
+test('a machine that always has work lets the host\'s event loop in', async () => {
+  const lab = await createLab({ clock: 'paced' });
+  const { sched } = lab.hw;
+  let turns = 0;
+  let on = true;
+  // Work of half a millisecond that comes back at once, as a queue with traffic does.
+  const busy: AtomicWork = {
+    name: 'busy', pending: false, cause: 0,
+    run: () => {
+      turns++;
+      for (const until = performance.now() + 0.5; performance.now() < until;);
+      return on ? sched.raise(busy) : undefined;
+    },
+  };
+  sched.post('begin', () => sched.raise(busy));
+  const ticks: number[] = [];
+  await new Promise<void>((resolve) => {
+    const timer = setInterval(() => {
+      ticks.push(turns);
+      if (ticks.length < 20) return;
+      clearInterval(timer);
+      resolve();
+    }, 1);
+  });
+  on = false;
+  expect(Math.max(...ticks.map((at, i) => at - (ticks[i - 1] ?? at)))).toBeLessThan(64);
+  expect(await lab.close()).toEqual([]);
 });

@@ -29,6 +29,8 @@ export const YIELD_NS = 1000;
 const PATIENCE = 1024;
 /** Steps between two looks at the host's event loop while paced. */
 const BREATH = 256;
+/** Nanoseconds between two such looks at most, or a device with traffic would keep everybody outside waiting. */
+const BREATH_NS = 2_000_000;
 
 export interface SchedulerOptions {
   /** Any safe integer. */
@@ -66,6 +68,8 @@ export class DeterministicScheduler implements Scheduler {
   private atomicName = '';
   /** What atomic work threw inside a task's step; `run` rethrows it at the gate. */
   private thrown: { readonly error: unknown } | null = null;
+  /** When the host's event loop was last looked at, in the pacer's nanoseconds. */
+  private breathed = 0;
   private readonly gate = new Gate(() => this.foreign());
 
   constructor(options: SchedulerOptions) {
@@ -389,8 +393,13 @@ export class DeterministicScheduler implements Scheduler {
   }
 
   private async pace(pacer: Pacer): Promise<void> {
-    if (this.decisions.count % BREATH === 0) await breath();
-    this.now = Math.max(this.now, pacer.elapsed());
+    let elapsed = pacer.elapsed();
+    if (this.decisions.count % BREATH === 0 || elapsed - this.breathed >= BREATH_NS) {
+      await breath();
+      elapsed = pacer.elapsed();
+      this.breathed = elapsed;
+    }
+    this.now = Math.max(this.now, elapsed);
   }
 
   /** The running task awaits something that is not the scheduler's: give it up. */
