@@ -82,6 +82,8 @@ export function createWorkqueues(sched: Scheduler, wait: Wait, threads: Kthreads
         item.settled = item.pendingOn === null ? item.asked : item.asked - 1; // it may have queued itself again
         wait.symbols.wake_up(queue.settled);
       }
+      // As process_one_work does: work that queues itself for ever must not keep everybody else waiting.
+      if (queue.pending.length > 0) await sched.yield();
     }
   }
 
