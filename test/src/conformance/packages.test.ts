@@ -42,7 +42,7 @@ function packageOf(specifier: string): string {
 
 const isNode = (name: string): boolean => name.startsWith('node:') || builtinModules.includes(name);
 /** Tests, their helpers, benchmarks and writers of generated sources: nothing that runs in a lab. */
-const isTestFile = (file: string): boolean => /\.test\.ts$|\.arbitrary\.ts$|\/(bench|testing)\/|\/template\/write\.ts$/.test(file);
+const isTestFile = (file: string): boolean => file.startsWith('test/') || /\.test\.ts$|\.arbitrary\.ts$|\/(bench|testing)\/|\/template\/write\.ts$/.test(file);
 /** Root devDependencies, for every package's tests. */
 const forTests = ['vitest', 'fast-check', 'mitata'];
 

@@ -1,6 +1,6 @@
 /** DPDK's testpmd as a front-end: a real guest driver, in another process, on a device of the lab. */
 import { hostAvailable } from '@vdpalab/libc';
-import { covers } from '@vdpalab/features';
+import { covers } from '@vdpalab/testing';
 import { describe, expect, test } from 'vitest';
 import { framesOutside, injectOutside, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
 import { Testpmd, testpmdPresent } from '../support/testpmd.ts';

@@ -2,7 +2,7 @@
 import { closeSync, ftruncateSync, openSync, readdirSync } from 'node:fs';
 import fc from 'fast-check';
 import { eventfd, hostAvailable, memfd } from '@vdpalab/libc';
-import { covers } from '@vdpalab/features';
+import { covers } from '@vdpalab/testing';
 import {
   encodeMemReg, encodeMemTable, encodeMessage, encodeState, encodeU64, encodeVringAddr, FrontEndNet, REQUESTS, VHOST_USER_ADD_MEM_REG, VHOST_USER_GET_VRING_BASE,
   VHOST_USER_POSTCOPY_LISTEN, VHOST_USER_REM_MEM_REG, VHOST_USER_SET_FEATURES, VHOST_USER_SET_MEM_TABLE, VHOST_USER_SET_PROTOCOL_FEATURES,

@@ -1,6 +1,6 @@
 /** The user-mode driver: a virtual function over VFIO, behind a socket. */
 import { hostAvailable, memfd } from '@vdpalab/libc';
-import { covers } from '@vdpalab/features';
+import { covers } from '@vdpalab/testing';
 import { VHOST_VRING_F_LOG } from '@vdpalab/uapi';
 import { bits, encodeState, encodeU64, FrontEndNet, parseArguments, VHOST_F_LOG_ALL, VHOST_USER_SEND_RARP, VHOST_USER_SET_FEATURES, VHOST_USER_SET_LOG_BASE, VHOST_USER_SET_VRING_ADDR, VHOST_USER_SET_VRING_ENABLE } from '@vdpalab/vhost-user';
 import { closeSync, readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /** A scripted front-end against the whole chain: socket, library, vhost-vdpa, ifcvf, N3000, switch. */
 import { hostAvailable } from '@vdpalab/libc';
-import { covers } from '@vdpalab/features';
+import { covers } from '@vdpalab/testing';
 import { FrontEndNet } from '@vdpalab/vhost-user';
 import { describe, expect, test } from 'vitest';
 import { framesOutside, injectOutside, startBackEnd } from '../support/vhost-user.ts';
