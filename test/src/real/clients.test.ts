@@ -1,8 +1,9 @@
 /** Programs of the host that read sysfs, unmodified, in a lab with an N3000 and two of its virtual functions. */
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
 import { Host, needsEntry, outcome, said, type Outcome } from './cli.ts';
@@ -151,5 +152,23 @@ describe('the host\'s own tools whose calls are trapped', { timeout: 120_000 }, 
       'kernel answers: File exists', 'rmmod: ERROR: Module vdpa_sim is in use by: vdpa_sim_net', 'Error: vdpa: Fail to find the specified mgmt device.', 'kernel answers: No such device',
       'rmmod: ERROR: Module vdpa is in use by: vhost_vdpa ifcvf', "ls: cannot access '/sys/module/vdpa_sim': No such file or directory", '',
     ]);
+  });
+
+  it('see device files as devices, whose files they open all the same', async (context) => {
+    needsEntry(context);
+    const script = `
+      stat -c '%F %t:%T %a %u' /dev/vhost-vdpa-0; ls -l /dev/vhost-vdpa-0 | cut -c1-10,21-39; cd /dev && test -c vhost-vdpa-0 && test ! -f ./vhost-vdpa-0 && test -f /etc/passwd && test -c null && exec 5<>vhost-vdpa-0 && echo open`;
+    const plain = await host.bash('stat -c %F /dev/vhost-vdpa-0');
+    expect(plain.stdout).toBe('regular empty file\n');
+    const { stdout, stderr } = await host.bash(script, { exec: ['--trap-only', 'devices'] });
+    expect(stderr).toBe('');
+    expect(stdout).toMatch(/^character special file f6:0 600 0\ncrw-------.*246, *0.*\nopen\n$/);
+  });
+
+  it('are not begun where koffi is missing', async (context) => {
+    needsEntry(context, 'unshare');
+    const koffi = dirname(createRequire(import.meta.url).resolve('koffi'));
+    const { stdout, stderr, status } = await host.run(['exec', '--trap', '--', 'echo', 'begun'], { prefix: ['unshare', '-m', 'sh', '-c', `mount -n -t tmpfs none '${koffi}' && exec "$@"`, 'sh'] });
+    expect({ stdout, stderr, status }).toEqual({ stdout: '', stderr: 'vdpalab: --trap: system calls of the host need the optional package koffi: npm install koffi\n', status: 2 });
   });
 });

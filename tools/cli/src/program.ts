@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { labJsonSchema } from '@vdpalab/lab';
-import { familyNames, isFamilyName, type FamilyName } from '@vdpalab/launcher';
+import { familyNames, isFamilyName, usualFamilies, type FamilyName } from '@vdpalab/launcher';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { execProgram } from './commands/exec.ts';
 import { explainAll } from './commands/explain.ts';
@@ -112,7 +112,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .passThroughOptions()
     .action(async (argv: string[], options: { name?: string; lab?: string; seed?: number; fail?: string[]; trap?: true; trapOnly?: readonly FamilyName[] }) => {
       const { trap, trapOnly, ...others } = options;
-      exit(await execProgram(argv, { ...others, trap: trapOnly ?? (trap === true ? familyNames : []), err }));
+      exit(await execProgram(argv, { ...others, trap: trapOnly ?? (trap === true ? usualFamilies : []), err }));
     });
 
   program.command('up')

@@ -7,6 +7,7 @@ import { Connection } from './connection.ts';
 import { runForClient } from './lab-command.ts';
 import { shellForClient } from './lab-shell.ts';
 import type { PassFile } from './trap/descriptor-calls.ts';
+import type { FindDevice } from './trap/stat-calls.ts';
 import { TrapSupervisor } from './trap/supervisor.ts';
 import { parseRequest, ProtocolError, type Entrance, type LabStatus, type Request } from './protocol.ts';
 
@@ -19,6 +20,7 @@ export interface Controlled {
   readonly applets: AppletTable;
   /** `null` where the lab's files are not mounted. */
   readonly pass: PassFile | null;
+  readonly findDevice: FindDevice | null;
   /** Told of what should not happen. */
   readonly report: (text: string) => void;
   /** Where programs enter. @throws Error why they cannot */
@@ -128,8 +130,8 @@ export class ControlServer {
 
   /** Answer the calls of a filter for as long as anybody has it. */
   #trap(connection: Connection, { pid, listener, families }: Request & { readonly op: 'trap' }): void {
-    const { lab, pass, report } = this.#controlled;
-    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, pass, report });
+    const { lab, pass, findDevice, report } = this.#controlled;
+    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, pass, findDevice, report });
     this.#supervisors.add(supervisor);
     const gone = async (): Promise<void> => {
       await supervisor.ended;

@@ -7,7 +7,7 @@ export type { Answer, Entrance, LabStatus } from './protocol.ts';
 export { labNames, labPaths, removeLabDir, runtimeRoot, type LabPaths } from './runtime-dir.ts';
 export { serveLab, type RunningLab, type ServeOptions } from './serve.ts';
 export { shimNames } from './shims.ts';
-export { familyNames, isFamilyName } from './trap/family-names.ts';
+export { familyNames, isFamilyName, usualFamilies } from './trap/family-names.ts';
 export type { FamilyName } from './trap/family-names.ts';
 export { TrapSupervisor } from './trap/supervisor.ts';
 export { installedTrap, letBegin, requireTrap, TrapUnavailableError, trapWords } from './trap/trap.ts';

@@ -75,7 +75,7 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
     tellEnd(left);
   };
   const control = await ControlServer.listen(paths.socket, {
-    lab, applets: options.applets, pass: typeof world === 'string' ? null : world.pass,
+    lab, applets: options.applets, pass: typeof world === 'string' ? null : world.pass, findDevice: typeof world === 'string' ? null : world.findDevice,
     report: (text) => appendFileSync(paths.log, `${text}\n`),
     entrance: () => {
       if (typeof world === 'string') throw new LauncherError(world);

@@ -3,6 +3,7 @@ import { closeSync, openSync } from 'node:fs';
 import { release as hostRelease } from 'node:os';
 import { bestReader, deviceFlags, FuseSession, LabFs, PassedFiles, type ReaderKind } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
+import { isKernelError } from '@vdpalab/abi';
 import { LauncherError } from './errors.ts';
 import { HOST_DIR, withHostNames, type SharedDirectory } from './host-names.ts';
 import { Keeper } from './keeper.ts';
@@ -11,12 +12,15 @@ import { openByHelper } from './passed-file.ts';
 import type { Entrance } from './protocol.ts';
 import type { LabPaths } from './runtime-dir.ts';
 import type { PassFile } from './trap/descriptor-calls.ts';
+import type { FindDevice } from './trap/stat-calls.ts';
 
 /** A namespace with the lab in it. */
 export interface World {
   readonly entrance: Entrance;
   /** For ioctls of the lab's files that return a descriptor. */
   readonly pass: PassFile;
+  /** What the lab says of its devices. */
+  readonly findDevice: FindDevice;
   /** End it, with the programs in it. @returns what was still there, and what went wrong */
   readonly close: () => Promise<string[]>;
 }
@@ -67,6 +71,16 @@ export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
   }
   return {
     get entrance() { return keeper.entrance; },
+    findDevice: (path) => lab.as(fs.door, async (p) => {
+      if (HOSTS_DEVICES.has(path.split('/')[2] ?? '')) return null;
+      try {
+        const stat = await p.stat(path);
+        return stat.kind === 'chr' || stat.kind === 'blk' ? stat : null;
+      } catch (error) {
+        if (isKernelError(error)) return null; // no such file of the lab
+        throw error;
+      }
+    }),
     pass: async (...call) => {
       const name = await passed.ioctl(...call);
       if (name === null) return null;

@@ -8,6 +8,7 @@ import type { HostProcesses } from './host-process.ts';
 import { LogCalls, logRules } from './log-calls.ts';
 import { ModuleCalls, moduleRules } from './module-calls.ts';
 import { NetlinkCalls, netlinkRules } from './netlink-calls.ts';
+import { StatCalls, statRules, type FindDevice } from './stat-calls.ts';
 
 /** What families answer from. */
 export interface FamilyWorld {
@@ -15,6 +16,7 @@ export interface FamilyWorld {
   readonly processes: HostProcesses;
   /** `null` where the lab's files are not mounted. */
   readonly pass: PassFile | null;
+  readonly findDevice: FindDevice | null;
 }
 
 interface Kind {
@@ -28,6 +30,7 @@ const kinds = {
   modules: { rules: moduleRules, make: ({ lab, processes }) => new ModuleCalls(lab, processes) },
   log: { rules: logRules, make: ({ lab, processes }) => new LogCalls(lab, processes) },
   vfio: { rules: descriptorRules, make: ({ pass }) => new DescriptorCalls(pass) },
+  devices: { rules: statRules, make: ({ findDevice }) => new StatCalls(findDevice) },
 } as const satisfies Readonly<Record<FamilyName, Kind>>;
 
 /** Which calls wait: one rule for each number. */

@@ -1,4 +1,5 @@
 /** Answers the trapped calls of a command and of all it starts. */
+import { close, readlinkSync } from 'node:fs';
 import { isKernelError } from '@vdpalab/abi';
 import type { Lab } from '@vdpalab/lab';
 import { HostError, SeccompListener, takeFd } from '@vdpalab/libc';
@@ -9,7 +10,11 @@ import type { PassFile } from './descriptor-calls.ts';
 import { callFamilies } from './families.ts';
 import type { FamilyName } from './family-names.ts';
 import { HostProcesses } from './host-process.ts';
+import type { FindDevice } from './stat-calls.ts';
 import { TrapUnavailableError, type Installed } from './trap.ts';
+
+/** What /proc shows a listener as. */
+const LISTENER = 'anon_inode:seccomp notify';
 
 /** What a supervisor is made from. */
 export interface SupervisorOptions {
@@ -17,6 +22,7 @@ export interface SupervisorOptions {
   readonly families: readonly FamilyName[];
   /** Absent where the lab's files are not mounted. */
   readonly pass?: PassFile | null;
+  readonly findDevice?: FindDevice | null;
   /** Told of what should not happen; the call fails with EIO then. */
   readonly report: (text: string) => void;
 }
@@ -45,15 +51,19 @@ export class TrapSupervisor {
     } catch (error) {
       throw new TrapUnavailableError(`the listener of process ${pid} cannot be had, which needs the right to trace it: ${(error as Error).message}`);
     }
+    if (readlinkSync(`/proc/self/fd/${fd}`) !== LISTENER) {
+      close(fd, () => {}); // never at once: it may be a file that this process serves
+      throw new TrapUnavailableError(`descriptor ${listener} of process ${pid} is no listener of a filter`);
+    }
     return new TrapSupervisor(fd, options);
   }
 
   /** @param listener its descriptor, owned from now on */
-  constructor(listener: number, { lab, families, pass = null, report }: SupervisorOptions) {
+  constructor(listener: number, { lab, families, pass = null, findDevice = null, report }: SupervisorOptions) {
     this.#listener = new SeccompListener(listener);
     this.#report = report;
     this.#processes = new HostProcesses(lab);
-    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies({ lab, processes: this.#processes, pass }, families));
+    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies({ lab, processes: this.#processes, pass, findDevice }, families));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { hostAvailable, HostUnavailableError, trapFilter, whyNoSeccomp } from '@vdpalab/libc';
 import { LauncherError } from '../errors.ts';
 import { rulesOf } from './families.ts';
-import { familyNames, type FamilyName } from './family-names.ts';
+import { usualFamilies, type FamilyName } from './family-names.ts';
 
 /** The built program that installs the filter. */
 const START = fileURLToPath(new URL('../../dist/trap/start.js', import.meta.url));
@@ -27,10 +27,10 @@ export function requireTrap(): void {
  * Words that stand before a command's, so that its calls are trapped.
  *
  * @param channel descriptor of the command at which a socket's end is: a further `'pipe'` of `stdio`
- * @param families kinds of calls; absent: all
+ * @param families kinds of calls; absent: the usual ones
  * @throws TrapUnavailableError
  */
-export function trapWords(channel: number, families: readonly FamilyName[] = familyNames): string[] {
+export function trapWords(channel: number, families: readonly FamilyName[] = usualFamilies): string[] {
   requireTrap();
   return [process.execPath, START, String(channel), Buffer.from(trapFilter(rulesOf(families))).toString('base64')];
 }
