@@ -55,6 +55,17 @@ const n3000 = z.strictObject({
   vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
 });
 
+const siov = z.strictObject({
+  at: bdf,
+  model: z.literal('siov'),
+  adis: z.int().min(1).max(32).default(8).describe('assignable interfaces, a network device each'),
+  queue_size: z.int().min(64).max(32768).refine(powerOfTwo, 'a power of two').default(256),
+  mtu: z.int().min(68).max(65535).default(1500).describe('bytes'),
+  mac: mac.optional().describe('of interface 0; interface n has this plus n'),
+  link: z.string().optional().describe('network the interfaces are plugged into'),
+  promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
+});
+
 /** `ifcvf:probe:3=ENOMEM`: what is to fail on purpose. */
 const faultRule = z.string().superRefine((text, ctx) => {
   try {
@@ -128,7 +139,7 @@ export const labSchema = z.strictObject({
   iommu: z.boolean().default(true).describe('a platform IOMMU'),
   pci: z.strictObject({
     root_ports: z.array(rootPort).default([]),
-    functions: z.array(z.discriminatedUnion('model', [n3000, virtioNet, virtioBlk])).default([]),
+    functions: z.array(z.discriminatedUnion('model', [n3000, siov, virtioNet, virtioBlk])).default([]),
   }).prefault({}),
   networks: z.array(network).default([]),
   'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
@@ -169,6 +180,7 @@ export const labSchema = z.strictObject({
     const port = lab.pci.root_ports.find((p) => p.bus === bus);
     if (bus !== 0 && port === undefined) fail(`no root port leads to bus ${fn.at.slice(0, 2)}`, ['pci', 'functions', i, 'at']);
     if ('link' in fn && fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
+    if (fn.model === 'siov') return;
     if (fn.model !== 'n3000') {
       const legacy = !(fn.disable_legacy ?? bus !== 0);
       if (!legacy && fn.disable_modern === true) fail('the modern interface is the only one left', ['pci', 'functions', i, 'disable_modern']);

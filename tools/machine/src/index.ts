@@ -12,6 +12,7 @@ export * from './net/index.ts';
 export * from './pci/index.ts';
 export * from './ram.ts';
 export * from './sched/index.ts';
+export * from './siov/index.ts';
 export * from './trace.ts';
 export * from './virtio/index.ts';
 export { sharedMemory } from './wasm.ts';

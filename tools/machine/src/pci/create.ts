@@ -8,6 +8,8 @@ import { Responder } from '../net/responder/index.ts';
 import type { ResponderConfig } from '../net/responder/index.ts';
 import { EthernetSwitch } from '../net/switch.ts';
 import { Wire } from '../net/wire.ts';
+import { SiovFunction } from '../siov/function.ts';
+import type { SiovFunctionConfig } from '../siov/config.ts';
 import { VirtioBlkFunction } from '../virtio/plain-blk.ts';
 import type { VirtioBlkConfig, VirtioNetConfig } from '../virtio/plain-config.ts';
 import { VirtioNetFunction } from '../virtio/plain-net.ts';
@@ -18,7 +20,7 @@ import { PciBusHost } from './host.ts';
 import type { FunctionConfig, ModelContext, PciModel } from './model.ts';
 
 /** The functions a lab file may name: one interface for each model. */
-export type ModelConfig = N3000FunctionConfig | VirtioNetConfig | VirtioBlkConfig;
+export type ModelConfig = N3000FunctionConfig | SiovFunctionConfig | VirtioNetConfig | VirtioBlkConfig;
 
 /** A root port of the lab file. */
 export interface RootPortConfig {
@@ -46,6 +48,7 @@ export interface NetworkConfig {
 /** A new model is one more line here, and one more interface in {@link ModelConfig}. */
 const MODELS: { readonly [M in ModelConfig['model']]: PciModel<Extract<ModelConfig, { model: M }>> } = {
   n3000: (context, config) => new N3000Pf(context, config),
+  siov: (context, config) => new SiovFunction(context, config),
   'virtio-net': (context, config) => new VirtioNetFunction(context, config),
   'virtio-blk': (context, config) => new VirtioBlkFunction(context, config),
 };
