@@ -4,7 +4,7 @@ import type { ModInfo } from '@vdpalab/abi';
 /** What Debian's kernel leaves unset (CONFIG_VDPA and all that needs it, the mdev samples): who wants these on it builds them beside it. */
 const DEBIAN_UNSET: readonly string[] = [
   'vdpa', 'vdpa_sim', 'vdpa_sim_net', 'vdpa_sim_blk', 'vduse', 'ifcvf', 'vp_vdpa', 'eni_vdpa', 'vringh', 'vhost_vdpa', 'virtio_vdpa',
-  'mtty', 'mdpy', 'mbochs',
+  'mtty', 'mdpy', 'mbochs', 'siov_adi',
 ];
 
 /** Modules that a release of this name has from outside its tree: `6.1.0-56-amd64` is a kernel of Debian's. */

@@ -42,6 +42,10 @@ export const mdevRules = {
   'mtty.irq.index': ['The card has INTx, MSI and the request interrupt.', 'Take index 0, 1 or 4.', 'samples/vfio-mdev/mtty.c mtty_get_irq_info'],
   'mtty.probe.ports': ['All cards together have 24 ports.', 'Remove a card first.', 'samples/vfio-mdev/mtty.c mtty_init_dev'],
   'mtty.region.index': ['The card has nine regions.', 'Stay below num_regions of VFIO_DEVICE_GET_INFO.', 'samples/vfio-mdev/mtty.c mtty_get_region_info'],
+  'siov_adi.features.access-platform': ['The device needs ACCESS_PLATFORM once any feature is set.', 'Accept VIRTIO_F_ACCESS_PLATFORM.', '-'],
+  'siov_adi.probe.interfaces': ['Each device takes an interface of the function.', 'Remove one first; available_instances counts.', '-'],
+  'siov_adi.vq.irq': ['An interface has two queues.', 'Ask for queue 0 or 1.', '-'],
+  'siov_adi.vq.packed': ['The device has split rings only.', 'Do not accept VIRTIO_F_RING_PACKED.', '-'],
   'vfio_mdev.callback': ['The vendor\'s driver has left this operation out.', 'Use a device whose vendor has it.', 'drivers/vfio/mdev/vfio_mdev.c vfio_mdev_open (4.10)'],
   'vfio_mdev.open.owner': ['The vendor\'s module is being unloaded.', 'Load it again.', 'drivers/vfio/mdev/vfio_mdev.c vfio_mdev_open (5.13)'],
 } as const satisfies RuleRows;
