@@ -27,7 +27,7 @@ export function hostStreams(lab: Lab, connection: Connection): HostStreams {
   const output = (tag: 'out' | 'err'): FileOperations => ({
     write: async (_file, bytes) => {
       await nap(wq, () => !connection.full, 'room in the connection', 'pipe_write');
-      if (connection.ended) throw new KernelError('EPIPE', 'pipe.readers', 'the caller is gone');
+      if (connection.ended) throw new KernelError('EPIPE', 'fs.pipe.readers', 'the caller is gone');
       for (let at = 0; at < bytes.length; at += CHUNK) {
         const text = toText(bytes.subarray(at, at + CHUNK));
         connection.send(tag === 'out' ? { out: text } : { err: text });
