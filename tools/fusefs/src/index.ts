@@ -9,5 +9,5 @@ export type { Mounted, MountOptions } from './mount.ts';
 export { PassedFiles } from './passed-files.ts';
 export { bestReader, deviceFlags } from './reader.ts';
 export type { ReaderKind } from './reader.ts';
-export { FuseSession } from './session.ts';
+export { FuseSession, settleMounts } from './session.ts';
 export type { FuseHandlers } from './session.ts';

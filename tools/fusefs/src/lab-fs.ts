@@ -34,6 +34,9 @@ export interface LabFsOptions {
 /** Flags of open(2) that mean nothing behind the host's kernel: it has made the file already. */
 const NOT_OURS = O_CREAT | O_EXCL;
 
+/** Milliseconds that last closes have once the mount is gone. */
+const LAST_CLOSE_MS = 5000;
+
 /** The lab's tree as a file system. */
 export class LabFs {
   readonly k: FsCalls;
@@ -134,14 +137,17 @@ export class LabFs {
     return node;
   }
 
-  /** Let go of everything: the host's kernel has. */
+  /** Let go of everything: the host's kernel has. A last close that does not end is told of, not waited for. */
   async close(): Promise<void> {
-    const handles = this.handles.drain();
     try {
-      await this.#lab.as(this.door, async () => {
-        for (const handle of handles) await handle.release();
-      });
-      await Promise.all(this.#closing.values());
+      for (const handle of this.handles.drain()) {
+        this.release(handle).catch((error: unknown) => this.#onBug(`fuse: closing ${handle.file.path}: ${String(error)}`));
+      }
+      const ended = await Promise.race([
+        Promise.all(this.#closing.values()).then(() => true),
+        new Promise<boolean>((resolve) => setTimeout(() => resolve(false), LAST_CLOSE_MS).unref()),
+      ]);
+      if (!ended) for (const node of this.#closing.keys()) this.#onBug(`fuse: the last close of ${this.k.kernfs_path(node)} does not end`);
       await this.clients.close();
       await this.#lab.exitProcess(this.door);
     } catch (error) {
@@ -269,10 +275,11 @@ export class LabFs {
   /** Close a file. */
   release(handle: Handle): Promise<void> {
     const { node } = handle;
-    const done = this.#lab.as(this.door, () => handle.release()).finally(() => {
+    const before = this.#closing.get(node);
+    const done = this.#lab.as(this.door, () => handle.release());
+    const quiet: Promise<void> = Promise.all([before, done.catch(() => {})]).then(() => {
       if (this.#closing.get(node) === quiet) this.#closing.delete(node);
     });
-    const quiet = done.catch(() => {});
     this.#closing.set(node, quiet);
     return done;
   }

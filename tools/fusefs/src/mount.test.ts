@@ -104,6 +104,35 @@ test('unmounting puts out who is inside, asleep or not', async (context) => {
   expect(await lab.close()).toEqual([]);
 });
 
+test('unmounting does not wait for ever for a last close, and says which', async (context) => {
+  needsFuse(context);
+  const lab = await createLab({ clock: 'paced' });
+  const wq = lab.symbol('init_waitqueue_head')('release');
+  let free = false;
+  const major = await lab.kernel(async () => {
+    const number = lab.symbol('alloc_chrdev_region')('stuck', 0, 1);
+    lab.symbol('cdev_add')(number, 0, { release: () => lab.symbol('wait_event')(wq, () => free, 'the test') }, null, null);
+    lab.symbol('devtmpfs_create_node')('stuck', number, 0, 0o600);
+    return number;
+  });
+  const dir = emptyDirectory();
+  const bugs: string[] = [];
+  const mounted = await mountLab(lab, dir, { onBug: (text) => bugs.push(text) });
+  expect(await bash(': < "$1/dev/stuck"', dir)).toEqual({ stdout: '', stderr: '', status: 0 });
+  await mounted.unmount();
+  expect(bugs).toEqual(['fuse: the last close of /dev/stuck does not end']);
+  removeDirectory(dir);
+  free = true;
+  await lab.kernel(async () => {
+    lab.symbol('wake_up')(wq);
+    lab.symbol('devtmpfs_delete_node')('stuck');
+    lab.symbol('cdev_del')(major, 0);
+    lab.symbol('unregister_chrdev_region')(major);
+    while (lab.symbol('fs_leftovers')().some((what) => what.includes('stuck'))) await lab.symbol('msleep')(1);
+  });
+  expect(await lab.close()).toEqual([]);
+});
+
 test('after kill -9 of the server nothing is left, with callers inside or without', async (context) => {
   needsFuse(context);
   const dir = emptyDirectory();

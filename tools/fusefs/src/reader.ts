@@ -13,6 +13,8 @@ import { EAGAIN, EINTR, ENOENT } from '@vdpalab/uapi';
 export interface DeviceReader {
   /** Begin. */
   readonly start: () => void;
+  /** Take what has come already, as far as one can without waiting. */
+  readonly catchUp: () => void;
 }
 
 /** Who gets what is read. */
@@ -59,6 +61,7 @@ function watchingReader(fd: number, buffer: Buffer, { onRequest, onEnd }: Reader
       if (errno === EAGAIN) break;
       if (errno === EINTR || errno === ENOENT) continue; // interrupted, or the request was withdrawn
       watch?.close();
+      watch = null;
       onEnd();
       break;
     }
@@ -69,6 +72,9 @@ function watchingReader(fd: number, buffer: Buffer, { onRequest, onEnd }: Reader
   return {
     start: () => {
       watch = watchReadable(fd, take);
+    },
+    catchUp: () => {
+      if (watch !== null) take();
     },
   };
 }
@@ -90,5 +96,5 @@ function waitingReader(fd: number, buffer: Buffer, { onRequest, onEnd }: ReaderE
       onEnd();
     }
   }
-  return { start: next };
+  return { start: next, catchUp: nothing };
 }

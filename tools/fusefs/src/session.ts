@@ -1,7 +1,7 @@
 /** One connection to the host's kernel: reads requests, has them answered, each as it comes and none waiting for another. */
 import {
   EIO, ENOSYS, FUSE_ASYNC_READ, FUSE_ATOMIC_O_TRUNC, FUSE_BATCH_FORGET, FUSE_BIG_WRITES, FUSE_DESTROY, FUSE_FORGET, FUSE_INIT,
-  FUSE_INTERRUPT, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_MAX_PAGES, FUSE_PARALLEL_DIROPS, EPROTO, fuse_init_in,
+  FUSE_INTERRUPT, FUSE_KERNEL_MINOR_VERSION, FUSE_KERNEL_VERSION, FUSE_MAX_PAGES, FUSE_PARALLEL_DIROPS, FUSE_RELEASE, EPROTO, fuse_init_in,
 } from '@vdpalab/uapi';
 import { errnoOf } from './errno.ts';
 import { createReader } from './reader.ts';
@@ -33,6 +33,22 @@ export interface SessionEvents {
   readonly onBug: (text: string) => void;
 }
 
+/** Milliseconds that {@link FuseSession.settle} waits at most. */
+const PATIENCE_MS = 200;
+
+/** Sessions of this process. */
+const live = new Set<FuseSession>();
+
+/**
+ * Let every mount of this process come to where its callers are: whoever closed a file before finds it closed.
+ *
+ * The host's kernel tells of a last close without waiting for the answer, so a call that comes in by another door, such
+ * as delete_module, could overtake it.
+ */
+export async function settleMounts(): Promise<void> {
+  for (const session of live) await session.settle();
+}
+
 /** A session over one open /dev/fuse. */
 export class FuseSession {
   /** Settles when the kernel has ended the connection. */
@@ -43,6 +59,8 @@ export class FuseSession {
   readonly #buffer = Buffer.alloc(MAX_TRANSFER + HEAD_ROOM);
   readonly #args = new Arguments(this.#buffer);
   readonly #reader: DeviceReader;
+  /** Last closes under way. */
+  readonly #releases = new Set<Promise<void>>();
   /** Requests that are not answered yet, by number. */
   readonly #underWay = new Map<number, FuseRequest>();
 
@@ -60,6 +78,7 @@ export class FuseSession {
       onEnd: () => {
         // The kernel has dropped all requests: whoever sleeps for one need not.
         for (const request of this.#underWay.values()) interrupt(request);
+        live.delete(this);
         end();
       },
     });
@@ -67,7 +86,14 @@ export class FuseSession {
 
   /** Begin to serve. */
   start(): void {
+    live.add(this);
     this.#reader.start();
+  }
+
+  /** Take what has come, and wait for last closes under way; not for ever, since one may wait for whoever asks. */
+  async settle(): Promise<void> {
+    this.#reader.catchUp();
+    if (this.#releases.size > 0) await Promise.race([Promise.all(this.#releases), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
   }
 
   /** Requests that wait for an answer now. */
@@ -109,12 +135,11 @@ export class FuseSession {
 
   #follow(request: FuseRequest, answered: Promise<void>): void {
     this.#underWay.set(request.unique, request);
-    answered.then(() => {
+    const done: Promise<void> = answered.catch((thrown: unknown) => this.#refuse(request, thrown)).finally(() => {
       this.#underWay.delete(request.unique);
-    }, (thrown: unknown) => {
-      this.#underWay.delete(request.unique);
-      this.#refuse(request, thrown);
+      this.#releases.delete(done);
     });
+    if (request.opcode === FUSE_RELEASE) this.#releases.add(done);
   }
 
   #refuse(request: FuseRequest, thrown: unknown): void {

@@ -1,5 +1,6 @@
 /** Runs a program of the lab for a client. */
 import { isKernelError } from '@vdpalab/abi';
+import { settleMounts } from '@vdpalab/fusefs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { labSystem, runHosted, type AppletTable } from '@vdpalab/shell';
 import { O_CREAT, O_TRUNC, O_WRONLY, SIGHUP, SIGKILL } from '@vdpalab/uapi';
@@ -13,6 +14,7 @@ const TAKES_FILES: ReadonlySet<string> = new Set(['insmod', 'modinfo', 'modprobe
 
 /** Run it to its end; the client is told everything. */
 export async function runForClient(lab: Lab, connection: Connection, request: Request & { op: 'run' }, applets: AppletTable): Promise<void> {
+  await settleMounts(); // the caller may have closed a device just now
   const name = posix.basename(request.argv[0] ?? '');
   const system = labSystem(lab, (proc) => lab.processOf(proc));
   const lent = TAKES_FILES.has(name) ? await borrowFiles(lab, connection, request) : [];

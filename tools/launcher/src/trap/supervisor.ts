@@ -1,6 +1,7 @@
 /** Answers the trapped calls of a command and of all it starts. */
 import { close, readlinkSync } from 'node:fs';
 import { isKernelError } from '@vdpalab/abi';
+import { settleMounts } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { HostError, SeccompListener, takeFd } from '@vdpalab/libc';
 import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
@@ -78,6 +79,7 @@ export class TrapSupervisor {
 
   async #handle(call: TrappedCall): Promise<void> {
     try {
+      await settleMounts(); // the caller may have closed a device just now
       this.#reply(call, await this.#answer(call));
     } catch (error) {
       if (error instanceof CallError) call.fail(error.errno);
