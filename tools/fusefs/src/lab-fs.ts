@@ -50,7 +50,7 @@ export class LabFs {
   readonly #attributes: Attributes;
   readonly #directories = new Numbered<{ readonly dir: DirNode; entries: readonly DirEntry[] | null }>();
   /** Files whose last close is under way, by node: whoever opens the node again comes after. */
-  readonly #closing = new Map<Node, Promise<void>>();
+  readonly #closing = new Map<Node, { readonly path: string; readonly ended: Promise<void> }>();
   readonly #onBug: (text: string) => void;
 
   private constructor(lab: Lab, door: UserProcess, options: LabFsOptions) {
@@ -144,10 +144,10 @@ export class LabFs {
         this.release(handle).catch((error: unknown) => this.#onBug(`fuse: closing ${handle.file.path}: ${String(error)}`));
       }
       const ended = await Promise.race([
-        Promise.all(this.#closing.values()).then(() => true),
+        Promise.all([...this.#closing.values()].map((closing) => closing.ended)).then(() => true),
         new Promise<boolean>((resolve) => setTimeout(() => resolve(false), LAST_CLOSE_MS).unref()),
       ]);
-      if (!ended) for (const node of this.#closing.keys()) this.#onBug(`fuse: the last close of ${this.k.kernfs_path(node)} does not end`);
+      if (!ended) for (const { path } of this.#closing.values()) this.#onBug(`fuse: the last close of ${path} does not end`);
       await this.clients.close();
       await this.#lab.exitProcess(this.door);
     } catch (error) {
@@ -219,7 +219,7 @@ export class LabFs {
     const node = this.nodes.get(request.nodeid);
     const client = this.clients.of(request);
     const before = this.#closing.get(node);
-    if (before !== undefined) await before;
+    if (before !== undefined) await before.ended;
     await this.caller.run(request, client, async (proc) => {
       const handle = new Handle(this.k, client, await this.k.dentry_open(proc, node, flags), node);
       reply.open(request.unique, this.handles.add(handle), openFlags(handle));
@@ -275,12 +275,12 @@ export class LabFs {
   /** Close a file. */
   release(handle: Handle): Promise<void> {
     const { node } = handle;
-    const before = this.#closing.get(node);
+    const before = this.#closing.get(node)?.ended;
     const done = this.#lab.as(this.door, () => handle.release());
-    const quiet: Promise<void> = Promise.all([before, done.catch(() => {})]).then(() => {
-      if (this.#closing.get(node) === quiet) this.#closing.delete(node);
+    const ended: Promise<void> = Promise.all([before, done.catch(() => {})]).then(() => {
+      if (this.#closing.get(node)?.ended === ended) this.#closing.delete(node);
     });
-    this.#closing.set(node, quiet);
+    this.#closing.set(node, { path: handle.file.path, ended });
     return done;
   }
 }

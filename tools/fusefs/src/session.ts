@@ -90,10 +90,17 @@ export class FuseSession {
     this.#reader.start();
   }
 
-  /** Take what has come, and wait for last closes under way; not for ever, since one may wait for whoever asks. */
+  /** Take what has come, and wait for last closes under way; for each but once and not for ever, since it may wait for whoever asks. */
   async settle(): Promise<void> {
     this.#reader.catchUp();
-    if (this.#releases.size > 0) await Promise.race([Promise.all(this.#releases), new Promise((resolve) => setTimeout(resolve, PATIENCE_MS))]);
+    if (this.#releases.size === 0) return;
+    let timer: NodeJS.Timeout | undefined;
+    const releases = [...this.#releases];
+    await Promise.race([Promise.all(releases), new Promise((resolve) => {
+      timer = setTimeout(resolve, PATIENCE_MS);
+    })]);
+    clearTimeout(timer);
+    for (const release of releases) this.#releases.delete(release);
   }
 
   /** Requests that wait for an answer now. */
