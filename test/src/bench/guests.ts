@@ -7,10 +7,12 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { startBackEnd } from '../support/vhost-user.ts';
 import { LabDoor } from '../real/guest/door.ts';
 import { Guest } from '../real/guest/guest.ts';
 import { startHttpPeer } from '../real/guest/http-peer.ts';
 import { GuestImage, missing } from '../real/guest/image.ts';
+import { vhostUserCard } from '../real/guest/vhost-user-card.ts';
 import { GUEST_IP, httpBothWays, linkUp, ping, tftpBothWays, type Peer } from '../real/guest/traffic.ts';
 
 const OUT = fileURLToPath(new URL('../../../out/', import.meta.url));
@@ -62,6 +64,10 @@ const WAYS: Readonly<Record<string, () => Promise<Way>>> = {
   'vhost-vdpa, memory of another process': () => door('', false),
   'vhost-vdpa, memory shared': () => door('', true),
   'vhost-vdpa, shadow rings': () => door('x-svq=on', false),
+  'vhost-user': async () => {
+    const { path, close } = await startBackEnd({ world: { responders: [{}] } });
+    return { args: vhostUserCard(path), peer: { ip: '10.0.0.1' }, ip: GUEST_IP, shared: true, tftp: true, close };
+  },
 };
 
 async function measure(image: GuestImage, way: string, open: () => Promise<Way>, quick: boolean): Promise<Row> {
@@ -74,8 +80,8 @@ async function measure(image: GuestImage, way: string, open: () => Promise<Way>,
     const answerMs = performance.now() - from;
     if (first.received !== 1) throw new Error(`${way}: no answer`);
     const trips = await ping(guest, peer, quick ? 20 : 200);
-    const files = tftp ? await tftpBothWays(guest, peer, (quick ? 1 : 4) << 20) : null;
-    const web = await httpBothWays(guest, peer, (quick ? 4 : 32) << 20);
+    const files = tftp ? await tftpBothWays(guest, peer, (quick ? 1 : 2) << 20) : null;
+    const web = await httpBothWays(guest, peer, (quick ? 2 : 16) << 20);
     return {
       way, shellMs: guest.bootMs, answerMs, pingLeast: trips.least, pingMean: trips.mean,
       tftpUp: files?.up ?? null, tftpDown: files?.down ?? null, httpUp: web.up, httpDown: web.down,
@@ -95,18 +101,22 @@ async function main(): Promise<void> {
   const quick = process.argv.includes('--quick');
   const image = new GuestImage();
   const rows: Row[] = [];
+  const width = Math.max(...Object.keys(WAYS).map((way) => way.length));
+  const line = (way: string, cells: readonly string[]): void => console.log(`${way.padEnd(width)}  ${cells.map((cell) => cell.padStart(10)).join('')}`);
+  line('', ['shell', 'answer', 'ping min', 'mean', 'TFTP up', 'down', 'HTTP up', 'down']);
+  line('', ['s', 's', 'ms', 'ms', 'MiB/s', 'MiB/s', 'MiB/s', 'MiB/s']);
   try {
-    for (const [way, open] of Object.entries(WAYS)) rows.push(await measure(image, way, open, quick));
+    for (const [way, open] of Object.entries(WAYS)) {
+      const row = await measure(image, way, open, quick);
+      rows.push(row);
+      line(way, [
+        (row.shellMs / 1000).toFixed(1), (row.answerMs / 1000).toFixed(1), row.pingLeast.toFixed(2), row.pingMean.toFixed(2),
+        mib(row.tftpUp), mib(row.tftpDown), mib(row.httpUp), mib(row.httpDown),
+      ]);
+    }
   } finally {
     image.close();
   }
-  const head = ['way', 'shell s', 'answer s', 'ping min ms', 'mean ms', 'TFTP up MiB/s', 'down', 'HTTP up MiB/s', 'down'];
-  const cells = rows.map((r) => [
-    r.way, (r.shellMs / 1000).toFixed(1), (r.answerMs / 1000).toFixed(1), r.pingLeast.toFixed(2), r.pingMean.toFixed(2),
-    mib(r.tftpUp), mib(r.tftpDown), mib(r.httpUp), mib(r.httpDown),
-  ]);
-  const widths = head.map((h, i) => Math.max(h.length, ...cells.map((row) => row[i]!.length)));
-  for (const row of [head, ...cells]) console.log(row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '));
   mkdirSync(OUT, { recursive: true });
   writeFileSync(join(OUT, 'bench-guests.json'), `${JSON.stringify(rows, null, 2)}\n`);
 }

@@ -3,6 +3,7 @@ import { startBackEnd, type BackEnd } from '../../support/vhost-user.ts';
 import { unreal } from '../mounted-lab.ts';
 import { Guest, type GuestOptions } from './guest.ts';
 import { GuestImage, missing, required } from './image.ts';
+import { vhostUserCard } from './vhost-user-card.ts';
 import { httpBothWays, linkUp, ping, tftpBothWays, type Peer } from './traffic.ts';
 
 const absent = missing() ?? unreal;
@@ -10,13 +11,6 @@ const MIB = 2 ** 20;
 const PEER: Peer = { ip: '10.0.0.1' };
 /** Milliseconds for several boots on a loaded machine. */
 const SLOW = 300_000;
-
-/** QEMU's arguments. Without `vectors=0` QEMU 7.2 itself crashes where there is no KVM. */
-function card(path: string): readonly string[] {
-  return [
-    '-chardev', `socket,id=c0,path=${path}`, '-netdev', 'vhost-user,id=n0,chardev=c0', '-device', 'virtio-net-pci,netdev=n0,romfile=,vectors=0',
-  ];
-}
 
 describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-user${absent === null ? '' : ` (missing: ${absent})`}`, () => {
   let image: GuestImage;
@@ -33,7 +27,7 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-user${absent
   });
 
   async function boot(path: string, options: GuestOptions = {}): Promise<Guest> {
-    guest = await Guest.start(image, { ...options, shared: true, args: card(path) });
+    guest = await Guest.start(image, { ...options, shared: true, args: vhostUserCard(path) });
     return guest;
   }
 
