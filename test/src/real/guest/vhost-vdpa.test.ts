@@ -120,15 +120,21 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
 
   it('hands a guest on the simulator its own frames back: it finds its own address taken', async () => {
     const lab = await open({ parent: 'vdpasim_net' });
-    const vm = await boot(lab);
-    // Without a nonce the kernel cannot tell its own solicitation from another host's.
-    await vm.ok('echo 0 > /proc/sys/net/ipv6/conf/all/enhanced_dad; echo 0 > /proc/sys/net/ipv6/conf/eth0/enhanced_dad');
-    await linkUp(vm);
-    await vi.waitFor(async () => expect(await vm.ok('dmesg')).toContain('duplicate address'), { timeout: 20_000, interval: 200 });
-    await vm.run('arping -c 5 -w 2 -I eth0 10.0.0.1');
-    const [rx, tx] = (await vm.ok('cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets')).trim().split('\n').map(Number);
-    expect(tx).toBeGreaterThan(5);
-    expect(rx).toBe(tx);
+    for (const netdev of ['', 'x-svq=on']) {
+      const vm = await boot(lab, {}, netdev);
+      // Without a nonce the kernel cannot tell its own solicitation from another host's.
+      await vm.ok('echo 0 > /proc/sys/net/ipv6/conf/all/enhanced_dad; echo 0 > /proc/sys/net/ipv6/conf/eth0/enhanced_dad');
+      await linkUp(vm);
+      await vi.waitFor(async () => expect(await vm.ok('dmesg')).toContain('duplicate address'), { timeout: 20_000, interval: 200 });
+      await vm.run('arping -c 5 -w 2 -I eth0 10.0.0.1');
+      const [rx, tx] = (await vm.ok('cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets')).trim().split('\n').map(Number);
+      expect(tx).toBeGreaterThan(5);
+      expect(rx).toBe(tx);
+      await vm.ok('ip link set eth0 down; ip link set eth0 address 52:54:00:00:00:77'); // its control queue
+      await vm.poweroff();
+      guest = null;
+      await released(lab);
+    }
     await end();
   }, SLOW);
 });
