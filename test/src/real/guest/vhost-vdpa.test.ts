@@ -127,9 +127,11 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
       await linkUp(vm);
       await vi.waitFor(async () => expect(await vm.ok('dmesg')).toContain('duplicate address'), { timeout: 20_000, interval: 200 });
       await vm.run('arping -c 5 -w 2 -I eth0 10.0.0.1');
-      const [rx, tx] = (await vm.ok('cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets')).trim().split('\n').map(Number);
-      expect(tx).toBeGreaterThan(5);
-      expect(rx).toBe(tx);
+      await vi.waitFor(async () => {
+        const [rx = 0, tx = 0] = (await vm.ok('cd /sys/class/net/eth0/statistics; cat rx_packets tx_packets')).trim().split('\n').map(Number);
+        expect(tx).toBeGreaterThan(5);
+        expect(rx).toBe(tx);
+      }, { timeout: 20_000, interval: 200 });
       await vm.ok('ip link set eth0 down; ip link set eth0 address 52:54:00:00:00:77'); // its control queue
       await vm.poweroff();
       guest = null;
