@@ -94,6 +94,11 @@ export class Guest {
     });
   }
 
+  /** Start QEMU alone: for a guest that moves in from another. Its shell is what it was there, and greets nobody. */
+  static launch(image: GuestImage, options: GuestOptions = {}): Guest {
+    return new Guest(image, options);
+  }
+
   /**
    * Start QEMU and wait for the guest's shell.
    *

@@ -1,3 +1,4 @@
+import { covers } from '@vdpalab/testing';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unreal } from '../mounted-lab.ts';
 import { LabDoor } from './door.ts';
@@ -96,6 +97,7 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
   }, SLOW);
 
   it('lets QEMU stand between the guest\'s rings and the device', async () => {
+    covers('3.5.4');
     const lab = await open({ parent: 'ifcvf', shadowable: true });
     const vm = await boot(lab, {}, 'x-svq=on');
     await linkUp(vm);
