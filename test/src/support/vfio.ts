@@ -1,7 +1,8 @@
 /** A virtual function in the hands of a process, over VFIO. */
 import type { UserProcess } from '@vdpalab/lab';
 import { O_WRONLY, VFIO_TYPE1v2_IOMMU } from '@vdpalab/uapi';
-import { VfioContainerFile, VfioGroupFile, type VfioDeviceFile } from '@vdpalab/user';
+import { VfioContainerFile, VfioGroupFile, VfioVirtio, VirtioUserNet, type UserNetOptions, type VfioDeviceFile } from '@vdpalab/user';
+import type { End } from './pair.ts';
 import { World, type WorldOptions } from './world.ts';
 
 /** What VFIO on virtual functions takes, dependencies left to modprobe. */
@@ -12,8 +13,10 @@ export function vfioWorld(options: WorldOptions = {}): Promise<World> {
   return World.create({ modules: VFIO_MODULES, ...options });
 }
 
-/** What users do: name the driver, then bind. */
+/** What users do: take it from the driver that has it, name the driver, then bind. */
 export async function bindVfio(p: UserProcess, bdf: string): Promise<void> {
+  const entries = await p.readdir(`/sys/bus/pci/devices/${bdf}`);
+  if (entries.some(({ name }) => name === 'driver')) await p.writeFile(`/sys/bus/pci/devices/${bdf}/driver/unbind`, `${bdf}\n`, O_WRONLY);
   await p.writeFile(`/sys/bus/pci/devices/${bdf}/driver_override`, 'vfio-pci\n', O_WRONLY);
   await p.writeFile('/sys/bus/pci/drivers/vfio-pci/bind', `${bdf}\n`, O_WRONLY);
 }
@@ -52,4 +55,12 @@ export async function openVfio(p: UserProcess, bdf: string, iommu = VFIO_TYPE1v2
       await container.close();
     },
   };
+}
+
+/** Start a network driver in a process of its own on a virtual function that vfio-pci has. */
+export async function startVfioEnd(world: World, vf: number, options: UserNetOptions = {}): Promise<End<VfioVirtio>> {
+  const process = await world.lab.process(`vfio-${vf}`);
+  const net = await world.lab.as(process, async (p) =>
+    VirtioUserNet.on(p, await VfioVirtio.open(p, await groupOf(p, world.vf(vf)), world.vf(vf)), options));
+  return { process, net };
 }

@@ -8,6 +8,8 @@ export * from './vduse-disk.ts';
 export * from './vduse-file.ts';
 export * from './vfio.ts';
 export * from './vfio-session.ts';
+export * from './vfio-virtio.ts';
 export * from './vhost-vdpa.ts';
+export * from './virtio-device.ts';
 export * from './virtio-user-blk.ts';
 export * from './virtio-user-net.ts';

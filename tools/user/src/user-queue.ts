@@ -1,7 +1,7 @@
 /** One queue of a driver in a process: its ring in memory that the device reaches, and its eventfds. */
 import type { UserProcess } from '@vdpalab/lab';
 import { SplitDriver, splitRingIn, type RingMemory } from '@vdpalab/vring';
-import type { VhostVdpaFile } from './vhost-vdpa.ts';
+import type { UserVirtioDevice } from './virtio-device.ts';
 
 /** A queue that is set up. */
 export interface UserQueue {
@@ -28,8 +28,8 @@ export interface UserQueueInit {
   readonly mapped: boolean;
 }
 
-/** Tell a vhost-vdpa device of a queue and enable it. @throws KernelError the errno of the ioctl that failed */
-export async function setUpQueue(p: UserProcess, file: VhostVdpaFile, memory: RingMemory, q: UserQueueInit): Promise<UserQueue> {
+/** Tell a device of a queue and enable it. @throws KernelError the errno of the ioctl that failed */
+export async function setUpQueue(p: UserProcess, file: UserVirtioDevice, memory: RingMemory, q: UserQueueInit): Promise<UserQueue> {
   const areas = splitRingIn(memory, q.offset, q.num);
   const ring = new SplitDriver(areas, { eventIdx: q.eventIdx });
   const iova = (offset: number): bigint => BigInt(q.iova + offset);

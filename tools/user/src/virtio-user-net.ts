@@ -1,5 +1,5 @@
 /**
- * A virtio network driver in a process: one queue pair over vhost-vdpa, its rings and buffers in the process's memory.
+ * A virtio network driver in a process: one queue pair over vhost-vdpa or VFIO, its rings and buffers in the process's memory.
  *
  * What a poll-mode driver or a VMM does, in the order they do it: owner, features, memory, rings, eventfds, DRIVER_OK.
  */
@@ -12,6 +12,7 @@ import {
 } from '@vdpalab/uapi';
 import { ringMemoryOf, setUpQueue, type UserQueue as Queue } from './user-queue.ts';
 import { VhostVdpaFile } from './vhost-vdpa.ts';
+import type { UserVirtioDevice } from './virtio-device.ts';
 
 const PAGE_SIZE = 4096;
 const HDR = virtio_net_hdr_v1.size;
@@ -42,11 +43,11 @@ export interface UserNetOptions {
 }
 
 /** A running driver. */
-export class VirtioUserNet {
+export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
   readonly mac: Uint8Array;
   readonly mtu: number;
   readonly features: bigint;
-  readonly file: VhostVdpaFile;
+  readonly file: F;
   /** Receive buffers that came back empty: the device could not reach them, and their frame is lost. */
   lost = 0;
   readonly #p: UserProcess;
@@ -61,7 +62,7 @@ export class VirtioUserNet {
   readonly #segments = new Uint32Array(3);
 
   private constructor(init: {
-    p: UserProcess; file: VhostVdpaFile; features: bigint; mac: Uint8Array; mtu: number; u8: Uint8Array; va: number; size: number;
+    p: UserProcess; file: F; features: bigint; mac: Uint8Array; mtu: number; u8: Uint8Array; va: number; size: number;
     queues: readonly [Queue, Queue]; rxAt: number; txAt: number;
   }) {
     this.#p = init.p;
@@ -84,7 +85,15 @@ export class VirtioUserNet {
    * @throws KernelError the errno of the step that failed; the file is closed then
    */
   static async start(p: UserProcess, path: string, options: UserNetOptions = {}): Promise<VirtioUserNet> {
-    const file = await VhostVdpaFile.open(p, path);
+    return await VirtioUserNet.on(p, await VhostVdpaFile.open(p, path), options);
+  }
+
+  /**
+   * Bring an open device to DRIVER_OK.
+   *
+   * @throws KernelError the errno of the step that failed; the file is closed then
+   */
+  static async on<F extends UserVirtioDevice>(p: UserProcess, file: F, options: UserNetOptions = {}): Promise<VirtioUserNet<F>> {
     try {
       return await VirtioUserNet.#bringUp(p, file, options);
     } catch (error) {
@@ -93,7 +102,7 @@ export class VirtioUserNet {
     }
   }
 
-  static async #bringUp(p: UserProcess, file: VhostVdpaFile, options: UserNetOptions): Promise<VirtioUserNet> {
+  static async #bringUp<F extends UserVirtioDevice>(p: UserProcess, file: F, options: UserNetOptions): Promise<VirtioUserNet<F>> {
     await file.setOwner();
     await file.setBackendFeatures(await file.backendFeatures());
     await file.setStatus(0);
@@ -254,7 +263,7 @@ export class VirtioUserNet {
   }
 }
 
-async function configBytes(file: VhostVdpaFile): Promise<Uint8Array<ArrayBuffer>> {
+async function configBytes(file: UserVirtioDevice): Promise<Uint8Array<ArrayBuffer>> {
   const bytes = new Uint8Array(virtio_net_config.size);
   bytes.set(await file.config(0, Math.min(bytes.length, await file.configSize())));
   return bytes;
