@@ -1,8 +1,9 @@
 /** What is walked through: loading each module, and the calls that bring devices up. */
 import { createLab, type BuiltModule, type Lab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
 import { O_WRONLY } from '@vdpalab/uapi';
-import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VirtioUserNet } from '@vdpalab/user';
+import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VfioVirtio, VirtioUserNet } from '@vdpalab/user';
 import { insmod, moduleFile, modprobe } from '../support/modprobe.ts';
+import { groupOf } from '../support/vfio.ts';
 import { bind, boundTo, claimPf, unbind, vhostPath } from '../support/world.ts';
 import { loadOrder } from '../support/load-order.ts';
 import type { Scene } from './walk.ts';
@@ -165,4 +166,13 @@ export async function release(lab: Lab, name: string): Promise<void> {
     const bound = await boundTo(p, name);
     if (bound !== null) await unbind(p, name, bound);
   });
+}
+
+/** A process opens a function that vfio-pci has, maps memory, sets up rings and vectors and starts the device; then it ends. */
+export function openingVfio(name: string): Scene {
+  return {
+    name: `open and start ${name} over VFIO`, atomic: false,
+    act: (lab) => lab.user(async (p) => void (await VirtioUserNet.on(p, await VfioVirtio.open(p, await groupOf(p, name), name), { queueSize: 4 }))),
+    undo: async () => {}, // the process has ended
+  };
 }
