@@ -1,4 +1,5 @@
 /** Devices: made by their drivers, opened through their group. Mirrors `drivers/vfio/vfio_main.c` (Linux 6.1). */
+import { isKernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { File, FileOperations, Process } from '@vdpalab/fs';
@@ -139,7 +140,8 @@ async function napped({ k }: Vfio, vdev: VfioDeviceState, closed: () => boolean,
   try {
     await k.wait_event_interruptible(vdev.wq, closed, what, 'vfio_unregister_group_dev', ns);
     return true;
-  } catch {
+  } catch (error) {
+    if (!isKernelError(error) || error.errno !== 'ERESTARTSYS') throw error;
     const task = k.current();
     k.dev_warn(vdev.dev, `Device is currently in use, task "${task?.comm}" (${task?.pid}) blocked until device is released`);
     return false;

@@ -340,6 +340,31 @@ describe('a group', () => {
     expect(await world.close()).toEqual([]);
   });
 
+  it('keeps who unbinds waiting even when a signal comes, and says who waits', async () => {
+    const world = await vfioWorld({ vfs: 1 });
+    const { lab } = world;
+    await lab.user((p) => bindVfio(p, world.vf(0)));
+    const [holder, admin] = [await lab.process('holder'), await lab.process('admin')];
+    const open = await lab.as(holder, (p) => openVfio(p, world.vf(0)));
+    const done: string[] = [];
+    lab.start(admin, 'unbind', async (p) => {
+      p.sigaction(uapi.SIGINT, () => void done.push('caught'));
+      await unbindVfio(p, world.vf(0));
+      done.push('unbound');
+    });
+    await lab.run();
+    await lab.as(holder, async (p) => p.kill(admin.pid, uapi.SIGINT));
+    await lab.run();
+    expect(done).toEqual([]);
+    expect(world.dmesg().map(({ text }) => text)).toContainEqual(expect.stringContaining(`${world.vf(0)}: Device is currently in use, task "admin" (${admin.pid}) blocked until device is released`));
+    await lab.as(holder, () => open.close());
+    await lab.run();
+    expect(done).toEqual(['caught', 'unbound']);
+    await lab.exitProcess(holder);
+    await lab.exitProcess(admin);
+    expect(await world.close()).toEqual([]);
+  });
+
   it('keeps the driver while a device is open: unbinding asks for the close, and waits', async () => {
     covers('2.12.8');
     const world = await vfioWorld({ vfs: 1 });
