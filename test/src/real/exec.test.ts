@@ -3,10 +3,18 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, describe, expect, it, type TestContext } from 'vitest';
 import { Host, needsEntry, outcome, said } from './cli.ts';
+import { whyNoTrap } from './trapped.ts';
 
 const host = new Host();
+const noTrap = whyNoTrap(['vdpa', '-V'], ['modprobe', '-V'], ['dmesg', '-V']);
+
+function needsTrap(context: TestContext): void {
+  needsEntry(context);
+  if (noTrap !== null && process.env['VDPALAB_REQUIRE_REAL'] === '1') throw new Error(noTrap);
+  if (noTrap !== null) context.skip(noTrap);
+}
 const timeout = 120_000;
 
 afterEach(async () => {
@@ -79,6 +87,20 @@ describe('the lab\'s tools on PATH', { timeout }, () => {
   });
 });
 
+describe('the host\'s own tools, trapped', { timeout }, () => {
+  it('act on the lab, with streams and status as without', async (context) => {
+    needsTrap(context);
+    const script = `
+      modprobe vdpa_sim_net && vdpa dev add name v0 mgmtdev vdpasim_net && vdpa dev show | cut -d: -f1; vdpa dev add name v0 mgmtdev vdpasim_net
+      rmmod vdpa; dmesg -t >/dev/null && cut -d" " -f1 /proc/modules | xargs; lab uname -r; wc -c; exit 5`;
+    const { stdout, stderr, status } = await host.bash(script, { exec: ['--trap'], input: 'input' });
+    expect(stderr.replaceAll('Error: vdpa: Device already exists.\n', '')).toBe('kernel answers: File exists\nrmmod: ERROR: Module vdpa is in use by: vdpa_sim vdpa_sim_net\n');
+    expect(stdout).toBe('v0\nvdpa_sim_net vdpa_sim vringh vhost_iotlb vdpa\n6.1.0-vdpalab\n5\n');
+    expect(status).toBe(5);
+    expect((await host.run(['exec', '--trap', '--', 'no-such-program'])).status).toBe(127);
+  });
+});
+
 describe('a lab that is up', { timeout }, () => {
   it('is shared by programs and shells, and shows devices that come later', async (context) => {
     needsEntry(context);
@@ -93,6 +115,15 @@ describe('a lab that is up', { timeout }, () => {
     expect(await ended).toEqual({ stdout: 'waiting\n/dev/vhost-vdpa-0\n/sys/bus/vdpa/devices:\nv0\n8\n'.replace('/sys', '\n/sys'), stderr: "ls: cannot access '/dev/vhost-vdpa-0': No such file or directory\n", status: 0 });
     expect(await host.run(['down'])).toEqual({ stdout: '', stderr: '', status: 0 });
     expect(await host.run(['down'])).toEqual({ stdout: '', stderr: 'no lab named lab runs\n', status: 1 });
+  });
+
+  it('takes a shell from another terminal', async (context) => {
+    needsEntry(context);
+    await host.run(['up']);
+    const input = 'x=5\necho $x\nmodprobe vdpa\nfor i in 1 2\ndo echo $i\ndone\ncat /nosuch\nexit 4\n';
+    expect(await host.run(['shell', '--name', 'lab'], { input })).toEqual({ stdout: '5\n1\n2\n', stderr: 'cat: /nosuch: No such file or directory\n', status: 4 });
+    expect((await host.bash('cut -d" " -f1 /proc/modules')).stdout).toBe('vdpa\n');
+    expect(await host.run(['shell', '--name', 'none'])).toMatchObject({ status: 2, stderr: 'vdpalab: no lab named none runs\n' });
   });
 
   it('ends what is in it when it goes down, and says so', async (context) => {
@@ -134,6 +165,25 @@ describe('what is killed leaves nothing', { timeout }, () => {
     needsEntry(context);
     expect((await host.bash('cd /sys/devices; kill -9 $$')).status).toBe(137);
     expect(host.leftovers()).toEqual([]);
+  });
+
+  it('the keeper of the namespace: the lab ends', async (context) => {
+    needsEntry(context);
+    await host.run(['up']);
+    const { stdout } = await host.bash('lab true; pgrep -f "vdpalab-keeper.*$VDPALAB_RUNTIME_DIR"');
+    process.kill(Number(stdout.split('\n')[0]), 'SIGKILL');
+    await host.settled();
+  });
+
+  it('a program that took the mount into a namespace of its own: the lab ends all the same', async (context) => {
+    needsEntry(context);
+    await host.run(['up']);
+    const hidden = host.start(['exec', '--', 'bash', '-c', 'setsid unshare -m sleep 60 </dev/null >/dev/null 2>&1 & sleep 0.3; echo $!']);
+    let pid = '';
+    hidden.stdout?.on('data', (part: Buffer) => void (pid += part.toString()));
+    await once(hidden, 'exit');
+    expect(await host.run(['down'])).toMatchObject({ status: 1, stderr: 'left behind: a namespace that a program made still has the mount\n' });
+    process.kill(Number(pid), 'SIGKILL');
   });
 
   it('a signal to the caller is the program\'s', async (context) => {

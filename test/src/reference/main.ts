@@ -1,12 +1,20 @@
-/** `npm run reference -- [NN...] [--quiet] [--update]`: replay the recordings, print the scores and what differs. */
+/**
+ * `npm run reference -- [NN...] [--real] [--quiet] [--update]`: replay the recordings, print the scores and what differs.
+ *
+ * `--real` replays them and the scenarios in the host's bash.
+ */
 import { writeFileSync } from 'node:fs';
 import { verdictText } from '@vdpalab/shell';
 import { pageFile, pageText } from './page.ts';
-import { recordingNames, replayRecording, type Score } from './replay.ts';
-import { equalCounts, readTable, regressions, unexplained, updated, writeTable } from './table.ts';
+import { labStage, realStage } from '@vdpalab/cli';
+import { recordingNames, replayRecording, scenarioNames, type Score } from './replay.ts';
+import { equalCounts, inherit, readTable, realTableFile, regressions, tableFile, unexplained, updated, writeTable } from './table.ts';
 
 const options = process.argv.slice(2).filter((arg) => arg.startsWith('--'));
-const names = recordingNames(process.argv.slice(2).filter((arg) => !arg.startsWith('--')));
+const isReal = options.includes('--real');
+const which = process.argv.slice(2).filter((arg) => !arg.startsWith('--'));
+const names = [...recordingNames(which), ...(isReal ? scenarioNames().filter((name) => which.length === 0 || which.some((w) => name.startsWith(w))) : [])];
+const file = isReal ? realTableFile : tableFile;
 
 function scoreLine({ name, commands, left }: Score): string {
   const n = commands.length;
@@ -18,10 +26,10 @@ function scoreLine({ name, commands, left }: Score): string {
     + `${lacks.size > 0 ? `\n  not there: ${[...lacks].join(', ')}` : ''}${left.length > 0 ? `\n  left behind: ${left.join('; ')}` : ''}`;
 }
 
-let table = readTable();
+let table = readTable(file);
 const scores: Score[] = [];
 for (const name of names) {
-  const score = await replayRecording(name);
+  const score = await replayRecording(name, isReal ? realStage : labStage);
   scores.push(score);
   if (!options.includes('--quiet')) {
     for (const { verdict, differs, needs } of score.commands) {
@@ -30,12 +38,12 @@ for (const name of names) {
       process.stdout.write(`${verdictText(verdict, name)}\n${lacks.length > 0 ? `    not there: ${lacks.join(', ')}\n` : ''}`);
     }
   }
-  if (options.includes('--update')) table = updated(table, score);
+  if (options.includes('--update')) table = isReal ? inherit(updated(table, score), readTable()) : updated(table, score);
 }
 for (const score of scores) process.stdout.write(`${scoreLine(score)}\n`);
 if (options.includes('--update')) {
-  writeTable(table);
-  writeFileSync(pageFile, pageText(table));
+  writeTable(table, file);
+  writeFileSync(pageFile, pageText(readTable(), readTable(realTableFile)));
 }
 const wrong = [...scores.flatMap((score) => regressions(table, score).map((text) => `newly different: ${text}`)), ...unexplained(table).map((text) => `no reason: ${text}`)];
 process.stdout.write(wrong.map((text) => `${text}\n`).join(''));

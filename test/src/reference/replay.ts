@@ -1,11 +1,24 @@
 /** Replaying the recordings of a real kernel, one lab each. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { labFor, openTranscript, programs } from '@vdpalab/cli';
-import { commandNeeds, Player, replay, type CommandNeeds, type Verdict } from '@vdpalab/shell';
+import { labStage, openTranscript, type Stage } from '@vdpalab/cli';
+import { commandNeeds, replay, type CommandNeeds, type Verdict } from '@vdpalab/shell';
 
 /** Folder of the recordings. */
 export const recordings = fileURLToPath(new URL('../../data/reference/linux-6.1/', import.meta.url));
+
+/** Folder of the scenarios. */
+const scenarios = fileURLToPath(new URL('../../scenarios/', import.meta.url));
+
+/** Names of the scenarios. */
+export function scenarioNames(): string[] {
+  return readdirSync(scenarios).filter((name) => name.endsWith('.txt')).sort();
+}
+
+/** Where a recording or a scenario is. */
+export function transcriptFile(name: string): string {
+  return (scenarioNames().includes(name) ? scenarios : recordings) + name;
+}
 
 /** What of a command is compared. */
 export const parts = ['out', 'dmesg', 'uevents'] as const;
@@ -42,20 +55,19 @@ export function recordedModules(): Set<string> {
   return new Set(texts.flatMap((text) => [...text.matchAll(MODULE_FILE)].map((match) => (match[1] as string).replaceAll('-', '_')))); // the group always takes part
 }
 
-/** Replay one recording. */
-export async function replayRecording(name: string): Promise<Score> {
-  const opened = openTranscript(recordings + name);
-  const lab = await labFor(opened, {});
-  const player = await Player.open(lab, { applets: programs });
+/** Replay one recording or scenario. @param stageOf whose shell plays it: the host's bash is `realStage` */
+export async function replayRecording(name: string, stageOf: typeof labStage = labStage): Promise<Score> {
+  const opened = openTranscript(transcriptFile(name));
+  const { lab, player, close }: Stage = await stageOf(opened, {});
   const missing = recordedModules();
   for (const { info, dir } of lab.builtModules) if (!dir.includes('/playground/foreign')) missing.delete(info.name); // stand-ins have names and no behaviour
   for (const path of Object.keys(lab.config.files)) missing.delete(/([\w-]+)\.ko$/.exec(path)?.[1]?.replaceAll('-', '_') ?? '');
   const verdicts = await replay(player, opened.transcript, undefined, opened.setup);
-  await player.close();
+  const left = await close();
   const commands = verdicts.map((verdict): Replayed => ({
     verdict,
     needs: commandNeeds(verdict, missing),
     differs: parts.filter((part) => !({ out: verdict.outEqual, dmesg: verdict.dmesgEqual, uevents: verdict.ueventsEqual })[part]),
   }));
-  return { name, commands, left: await lab.close() };
+  return { name, commands, left };
 }

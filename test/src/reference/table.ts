@@ -23,9 +23,24 @@ export interface Table {
 }
 
 export const tableFile = fileURLToPath(new URL('../../data/reference/differences.json', import.meta.url));
+/** Of the host's bash in the lab: recordings and scenarios. */
+export const realTableFile = fileURLToPath(new URL('../../data/reference/differences-real.json', import.meta.url));
 
-export function readTable(): Table {
-  return JSON.parse(readFileSync(tableFile, 'utf8')) as Table; // written by writeTable, reasons by hand
+export function readTable(file = tableFile): Table {
+  return JSON.parse(readFileSync(file, 'utf8')) as Table; // written by writeTable, reasons by hand
+}
+
+/** Give differences that have no reason yet the one they have in another table. */
+export function inherit(table: Table, from: Table): Table {
+  const recordings = Object.fromEntries(Object.entries(table.recordings).map(([name, { commands, differences }]) => {
+    const known = new Map(from.recordings[name]?.differences.map((d) => [d.line, d]));
+    return [name, { commands, differences: differences.map((d) => {
+      const other = known.get(d.line);
+      return d.reason === UNEXPLAINED && other !== undefined && d.parts.every((part) => other.parts.includes(part)) ? { ...d, reason: other.reason } : d;
+    }) }];
+  }));
+  const used = new Set(Object.values(recordings).flatMap(({ differences }) => differences.map((d) => d.reason)));
+  return { recordings, reasons: { ...Object.fromEntries(Object.entries(from.reasons).filter(([key]) => used.has(key))), ...table.reasons } };
 }
 
 /** What a command lacks, as a reason; `null` when it lacks nothing. */
@@ -70,8 +85,8 @@ export function tableText(table: Table): string {
   return `{\n  "reasons": {${lines(reasons, '    ')}\n  },\n  "recordings": {${lines(files, '    ')}\n  }\n}\n`;
 }
 
-export function writeTable(table: Table): void {
-  writeFileSync(tableFile, tableText(table));
+export function writeTable(table: Table, file = tableFile): void {
+  writeFileSync(file, tableText(table));
 }
 
 /** Commands whose parts are equal, of a score or of what a table says of it. */

@@ -8,6 +8,7 @@ import { execProgram } from './commands/exec.ts';
 import { explainAll } from './commands/explain.ts';
 import { addGraph } from './commands/graph-command.ts';
 import { mountCommand } from './commands/mount.ts';
+import { joinShell } from './commands/join.ts';
 import { recordScript } from './commands/record.ts';
 import { runTranscript } from './commands/run.ts';
 import { interactive } from './commands/shell.ts';
@@ -61,10 +62,11 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .argument('<file...>')
     .addOption(labOption()).addOption(seedOption()).addOption(failOption())
     .option('-v, --verbose', 'print everything, not only what differs')
+    .option('--real', 'in this machine\'s bash with its own programs, inside the lab; where that cannot be, in the lab\'s shell')
     .option('--explain', 'say of commands that differ why they were refused')
     .option('--report <file>', 'write an HTML report of the run')
     .option('--trace <file>', 'write every kick, DMA and interrupt with its cause, as JSON lines')
-    .action(async (files: string[], options: { lab?: string; seed?: number; fail?: string[]; verbose?: boolean; explain?: boolean; report?: string; trace?: string }) => {
+    .action(async (files: string[], options: { lab?: string; seed?: number; fail?: string[]; verbose?: boolean; real?: boolean; explain?: boolean; report?: string; trace?: string }) => {
       let good = true;
       for (const file of files) {
         const { commands, equal, left } = await runTranscript(file, { ...options, out, err });
@@ -88,8 +90,9 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .description('run the commands of a script or transcript and print the transcript')
     .argument('<script>')
     .addOption(labOption()).addOption(seedOption()).addOption(failOption())
-    .action(async (script: string, options: { lab?: string; seed?: number; fail?: string[] }) => {
-      const left = await recordScript(script, { ...options, out });
+    .option('--real', 'in this machine\'s bash with its own programs, inside the lab')
+    .action(async (script: string, options: { lab?: string; seed?: number; fail?: string[]; real?: boolean }) => {
+      const left = await recordScript(script, { ...options, out, err });
       for (const what of left) err(`left behind: ${what}\n`);
       exit(left.length === 0 ? 0 : DIFFERS);
     });
@@ -97,9 +100,10 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
   program.command('shell')
     .description('type commands into a lab')
     .addOption(new Option('--lab <file>', 'lab file')).addOption(seedOption()).addOption(failOption())
+    .option('--name <name>', 'in a lab that is up, instead of one of its own')
     .option('--dmesg', 'show the kernel log as it comes', false)
-    .action(async (options: { lab?: string; seed?: number; fail?: string[]; dmesg: boolean }) => {
-      exit(await interactive({ ...options, input, out, err }));
+    .action(async ({ name, ...options }: { name?: string; lab?: string; seed?: number; fail?: string[]; dmesg: boolean }) => {
+      exit(name === undefined ? await interactive({ ...options, input, out, err }) : await joinShell(name, { input, out, err }));
     });
 
   program.command('exec')

@@ -126,35 +126,29 @@ const NUMBERS: Readonly<Record<(typeof PASSED)[number], number>> = { SIGHUP: 1, 
  * @returns its exit status. @throws LauncherError when the lab is not there, or goes away
  */
 export async function runInLab(path: string, argv: readonly string[]): Promise<number> {
-  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('BASH_FUNC_')));
+  const env = Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && !/^(BASH_FUNC_|PERL_BADLANG$)/.test(entry[0])));
   const call = await Call.open(path, { op: 'run', argv, cwd: process.cwd(), env });
   if (call === null) throw new LauncherError(`no lab listens at ${path}`, 1);
   for (const name of PASSED) process.on(name, () => call.say({ signal: NUMBERS[name] }));
-  let reading = false;
   for (let answer = await call.next(); answer !== null; answer = await call.next()) {
     if ('out' in answer) writeAll(1, toBytes(answer.out));
     else if ('err' in answer) writeAll(2, toBytes(answer.err));
     else if ('want' in answer) {
-      reading = true;
-      readSome(answer.want, (text) => {
-        reading = false;
-        call.say({ in: text });
-      });
+      readSome(answer.want, (text) => call.say({ in: text }));
     }
     else if ('fetch' in answer) lend(call, answer.fetch);
     else if ('exit' in answer) {
-      if (reading) await dieLike(answer.exit);
+      if (answer.signal !== undefined) await dieBy(answer.signal);
       return answer.exit;
     }
   }
   throw new LauncherError('the lab went away', 1);
 }
 
-/** End by the signal that a status tells of: a read that is under way would hold up an exit. */
-async function dieLike(status: number): Promise<void> {
+/** End by the signal that ended the program: whoever waits is to know, and a read that is under way would hold up an exit. */
+async function dieBy(signal: number): Promise<void> {
   for (const name of PASSED) process.removeAllListeners(name);
-  if (status <= 128) return;
-  process.kill(process.pid, status - 128);
+  process.kill(process.pid, signal);
   await new Promise(() => {}); // the signal comes
 }
 

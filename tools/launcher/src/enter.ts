@@ -1,19 +1,11 @@
 /** Runs a program of the host in the namespace of a lab. */
 import { spawn, type ChildProcess, type StdioOptions } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { delimiter } from 'node:path';
+import { hasProgram, SYSTEM_PATH } from './find-program.ts';
 import type { Entrance } from './protocol.ts';
 import { programDirs } from './shims.ts';
 import type { FamilyName } from './trap/family-names.ts';
-
-/** Directories of the programs needed here, which not everybody has in PATH. */
-const SYSTEM_PATH = ['/usr/sbin', '/sbin', '/usr/bin', '/bin'];
-
-/** Whether a program is there. */
-export function hasProgram(name: string, path = process.env['PATH'] ?? ''): boolean {
-  return [...path.split(delimiter), ...SYSTEM_PATH].some((dir) => dir !== '' && existsSync(join(dir, name)));
-}
 
 /** Go to the caller's directory, where the namespace has it, and become the program: 127 and 126 are the shell's. */
 const BECOME = 'cd -- "$1" 2>/dev/null || cd /; shift; exec "$@"';

@@ -3,7 +3,8 @@
  *
  * In such a directory some names are the lab's, where it has them, and every other name is a symbolic link into `.host`, an
  * empty directory that the keeper mounts the host's own over. So devices that appear later are seen, and the host's
- * /dev/null and /proc/self are what they were.
+ * /dev/null and /proc/self are what they were. Block devices of the host are not shown: the lab's own are called
+ * vda too, and who writes to one that is not there yet must not meet a disk.
  */
 import { lstatSync, readdirSync } from 'node:fs';
 import type { Node } from '@vdpalab/fs';
@@ -23,6 +24,8 @@ export interface SharedDirectory {
   readonly links?: ReadonlyMap<string, string>;
   /** Where links lead; absent: nowhere, and the host's names are not shown. */
   readonly host?: string;
+  /** Whether the host's names are found, and not listed. */
+  readonly unlisted?: boolean;
 }
 
 /** Name of the directory that the host's own is mounted over, in the uppermost shared one. */
@@ -106,7 +109,7 @@ export function withHostNames(fs: LabFs, shared: readonly SharedDirectory[]): Fu
     const labs = fs.k.iterate_dir(node as Parameters<typeof fs.k.iterate_dir>[0]).filter(({ name }) => dir.isLabs(name)) // sharedOf found a directory
       .map(({ name, node: { ino, kind } }) => ({ name, ino, type: fs.direntType(kind) }));
     const names = new Set(labs.map(({ name }) => name));
-    const others = [...(dir.links?.keys() ?? []), ...(dir.host === undefined ? [] : hostNames(dir.path))].filter((name) => !names.has(name));
+    const others = [...(dir.links?.keys() ?? []), ...(dir.host === undefined || dir.unlisted === true ? [] : hostNames(dir.path))].filter((name) => !names.has(name));
     return [...dots, ...labs, ...others.map((name) => ({ name, ino: OURS, type: S_IFLNK >> 12 }))];
   }
 
@@ -172,12 +175,13 @@ export function withHostNames(fs: LabFs, shared: readonly SharedDirectory[]): Fu
 
 /** Whether the host has a name in a directory of the kernel's own, which answers at once. */
 function hostHas(path: string): boolean {
-  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat !== undefined && !stat.isBlockDevice();
 }
 
 function hostNames(path: string): string[] {
   try {
-    return readdirSync(path);
+    return readdirSync(path, { withFileTypes: true }).filter((entry) => !entry.isBlockDevice()).map(({ name }) => name);
   } catch {
     return []; // the host has no such directory
   }

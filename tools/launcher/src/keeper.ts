@@ -56,6 +56,8 @@ export class Keeper {
   readonly #namespace: string;
   readonly #user: boolean;
   readonly #beat: NodeJS.Timeout;
+  /** Settles when the keeper has ended, asked or not. */
+  readonly ended: Promise<void>;
 
   private constructor(child: ChildProcess, namespace: string, user: boolean) {
     this.#child = child;
@@ -63,6 +65,10 @@ export class Keeper {
     this.#user = user;
     this.#beat = setInterval(() => child.stdin?.write('alive\n'), BEAT * 1000);
     this.#beat.unref();
+    this.ended = new Promise((resolve) => {
+      if (child.exitCode !== null || child.signalCode !== null) resolve();
+      child.once('exit', () => resolve());
+    });
   }
 
   /** Make a namespace. @throws LauncherError when it cannot be: the programs, the rights or the file system are not there */

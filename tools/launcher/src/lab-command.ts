@@ -2,7 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import { settleMounts } from '@vdpalab/fusefs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { labSystem, runHosted, type AppletTable } from '@vdpalab/shell';
+import { labSystem, runHosted, type AppletTable, type HostedEnd } from '@vdpalab/shell';
 import { O_CREAT, O_TRUNC, O_WRONLY, SIGHUP, SIGKILL } from '@vdpalab/uapi';
 import { posix } from 'node:path';
 import type { Connection } from './connection.ts';
@@ -35,15 +35,15 @@ export async function runForClient(lab: Lab, connection: Connection, request: Re
     else if ('signal' in message) signal(message.signal);
     else throw new ProtocolError('not what a program is told');
   });
-  let status: number;
+  let end: HostedEnd;
   try {
-    status = await lab.as(p, () => runHosted(system, p, request.argv, { ...streams, applets, env: request.env }));
+    end = await lab.as(p, () => runHosted(system, p, request.argv, { ...streams, applets, env: request.env }));
   } finally {
     connection.onGone = null;
     await lab.exitProcess(p);
     await giveBack(lab, lent);
   }
-  connection.end({ exit: status });
+  connection.end({ exit: end.status, ...(end.signal === null ? {} : { signal: end.signal }) });
 }
 
 /** What was made in the lab for a program, oldest first. */

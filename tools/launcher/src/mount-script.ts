@@ -5,16 +5,16 @@ import type { LabPaths } from './runtime-dir.ts';
 const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Directories that are the lab's alone. */
-export const LABS_DIRECTORIES: readonly string[] = ['/sys', '/lib/modules', '/etc/modprobe.d', '/lib/modprobe.d'];
+const LABS_DIRECTORIES: readonly string[] = ['/sys', '/lib/modules', '/etc/modprobe.d', '/lib/modprobe.d'];
 
 /**
  * The script, for the keeper's bash: the lab's file system on `mnt`, then its directories over the host's.
  *
  * A directory the host has not is made by an overlay, read-only, of the nearest one it has.
  *
- * @param directories that are the lab's alone
+ * @param shared directories that are both, the last of them last
  */
-export function mountScript(paths: LabPaths, directories: readonly string[] = LABS_DIRECTORIES): string {
+export function mountScript(paths: LabPaths, shared: readonly string[]): string {
   return `
 set -e
 dir=${quoted(paths.dir)} mnt=${quoted(paths.mount)}
@@ -30,11 +30,8 @@ point() {
   mkdir -p "$dir/points/$count$rest"
   mount -n -t overlay -o "lowerdir=$dir/points/$count:\${parent:-/}" vdpalab "\${parent:-/}"
 }
-${directories.map((path) => `point ${path}; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
-for shared in dev proc; do
-  mount -n --rbind "/$shared" "$mnt/$shared/${HOST_DIR}"
-  mount -n --rbind "$mnt/$shared" "/$shared"
-done
+${LABS_DIRECTORIES.map((path) => `point ${path}; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
+${shared.map((path) => `mount -n --rbind ${path} "$mnt${path}/${HOST_DIR}"; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
 set +e
 `;
 }

@@ -78,7 +78,8 @@ export type Answer =
   | { readonly want: number }
   /** A file of the caller's is wanted. */
   | { readonly fetch: string }
-  | { readonly exit: number }
+  /** `signal` is what ended it, if one did. */
+  | { readonly exit: number; readonly signal?: number }
   | { readonly prompt: string; readonly last: number }
   | { readonly completions: readonly string[]; readonly word: string }
   | { readonly attached: Entrance }

@@ -76,7 +76,7 @@ it('runs several at once', async () => {
 it('hands signals on, and ends what a client that left had started', async () => {
   const killed = await begin(['sleep', '1000']);
   killed.say({ signal: 15 });
-  expect(await until(killed)).toEqual({ exit: 143 });
+  expect(await until(killed)).toEqual({ exit: 143, signal: 15 });
   const left = await begin(['sleep', '1000']);
   const reader = await begin(['cat']);
   await until(reader);

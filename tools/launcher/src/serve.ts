@@ -1,5 +1,4 @@
 /** A lab that listens: boots, lets clients in, lives until it is told to end. */
-import { appendFileSync } from 'node:fs';
 import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { labSystem, provideUsermode, type AppletTable } from '@vdpalab/shell';
 import { claim } from './claim.ts';
@@ -15,6 +14,10 @@ export interface ServeOptions {
   readonly lab: Omit<LabOptions, 'clock'>;
   /** Programs of the lab. */
   readonly applets: AppletTable;
+  /** Top directories besides where the lab's names hide the host's, and new ones are the lab's. */
+  readonly shared?: readonly string[];
+  /** Programs of the lab that stand in front of the host's, besides {@link shimNames}. */
+  readonly shims?: readonly string[];
 }
 
 /** A lab that listens. */
@@ -23,6 +26,8 @@ export interface RunningLab {
   readonly paths: LabPaths;
   /** Why real programs cannot enter; `null` when they can. */
   readonly closed: string | null;
+  /** Where programs enter; `null` when they cannot. */
+  readonly world: World | null;
   /** Resolves with what was left behind once the lab has ended, whoever asked for it. */
   readonly ended: Promise<readonly string[]>;
   /** End it. @returns what was left behind */
@@ -35,8 +40,8 @@ export async function serveLab(options: ServeOptions): Promise<RunningLab> {
   try {
     const lab = await createLab({ ...options.lab, clock: 'paced' });
     provideUsermode(lab, labSystem(lab, (proc) => lab.processOf(proc)), { applets: options.applets });
-    writePrograms(paths);
-    return await listen(lab, options, paths, await worldOf(lab, paths));
+    writePrograms(paths, options.shims);
+    return await listen(lab, options, paths, await worldOf(lab, paths, options.shared));
   } catch (error) {
     removeLabDir(paths);
     throw error;
@@ -44,9 +49,9 @@ export async function serveLab(options: ServeOptions): Promise<RunningLab> {
 }
 
 /** The lab as real programs see it; why not, where the host has not what that takes. */
-async function worldOf(lab: Lab, paths: LabPaths): Promise<World | string> {
+async function worldOf(lab: Lab, paths: LabPaths, shared: readonly string[] | undefined): Promise<World | string> {
   try {
-    return await openWorld(lab, paths);
+    return await openWorld(lab, paths, shared);
   } catch (error) {
     if (error instanceof LauncherError) return error.message;
     await lab.close();
@@ -61,11 +66,12 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
   const ended = new Promise<readonly string[]>((resolve) => {
     tellEnd = resolve;
   });
+  const bugs: string[] = [];
   let ending: Promise<readonly string[]> | null = null;
   const down = (): Promise<readonly string[]> => {
     ending ??= (async () => {
       const inside = typeof world === 'string' ? [] : await world.close();
-      return [...inside, ...(await control.drain()), ...(await lab.close())];
+      return [...inside, ...(await control.drain()), ...(await lab.close()), ...bugs];
     })();
     return ending;
   };
@@ -76,17 +82,25 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
   };
   const control = await ControlServer.listen(paths.socket, {
     lab, applets: options.applets, pass: typeof world === 'string' ? null : world.pass, findDevice: typeof world === 'string' ? null : world.findDevice,
-    report: (text) => appendFileSync(paths.log, `${text}\n`),
     entrance: () => {
       if (typeof world === 'string') throw new LauncherError(world);
       return world.entrance;
     },
     status: () => ({ name: options.name, pid: process.pid, lab: options.lab.file ?? null, uptime: Date.now() - started, modules: lab.loader.modules().length, closed }),
     down,
+    report: (text) => void bugs.push(text),
     isDown: (left) => void finish(left),
   });
+  if (typeof world !== 'string') {
+    const lost = world.ended.then(async () => {
+      if (ending !== null) return;
+      bugs.push('the namespace of programs was lost: its keeper has ended');
+      await finish(await down()); // a lab that nobody can enter is of no use, and who uses it is gone
+    });
+    lost.catch((error: unknown) => bugs.push(String(error)));
+  }
   return {
-    lab, paths, closed, ended,
+    lab, paths, closed, ended, world: typeof world === 'string' ? null : world,
     down: async () => {
       const left = await down();
       await finish(left);

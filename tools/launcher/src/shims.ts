@@ -2,6 +2,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { findProgram } from './find-program.ts';
 import type { LabPaths } from './runtime-dir.ts';
 import type { FamilyName } from './trap/family-names.ts';
 
@@ -32,17 +33,31 @@ export function programDirs(bin: string, trapped: readonly FamilyName[]): { read
 
 const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
-/** Write the programs of a lab, all in one directory and each kind in one of its own. */
-export function writePrograms(paths: LabPaths): void {
-  const shim = fileURLToPath(new URL('../dist/shim.js', import.meta.url));
+/** A program that runs one of the lab's: its interpreter, then its file. */
+export type ShimProgram = readonly [string, string];
+
+const file = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+
+/** The same twice: perl starts in a tenth of the time, and node is there. */
+export const perlShim = (perl: string): ShimProgram => [perl, file('../bin/shim.pl')];
+export const nodeShim: ShimProgram = [process.execPath, file('../dist/shim.js')];
+
+/**
+ * Write the programs of a lab, all in one directory and each kind in one of its own.
+ *
+ * @param further programs of the lab, in the directory of all
+ */
+export function writePrograms(paths: LabPaths, further: readonly string[] = []): void {
+  const perl = findProgram('perl');
+  const shim = perl === null ? nodeShim : perlShim(perl);
+  const write = (dir: string, name: string): void => {
+    const words = [...shim, paths.socket, ...(name === ANY ? [] : [name])];
+    writeFileSync(join(dir, name), `#!/bin/sh\nexport PERL_BADLANG=0\nexec ${words.map(quoted).join(' ')} "$@"\n`);
+    chmodSync(join(dir, name), 0o755);
+  };
   for (const [kind, names] of Object.entries(kinds)) {
     mkdirSync(join(paths.bin, kind), { recursive: true, mode: 0o755 });
-    for (const name of names) {
-      const text = `#!/bin/sh\nexec ${[process.execPath, shim, paths.socket, ...(name === ANY ? [] : [name])].map(quoted).join(' ')} "$@"\n`;
-      for (const file of [join(paths.bin, name), join(paths.bin, kind, name)]) {
-        writeFileSync(file, text);
-        chmodSync(file, 0o755);
-      }
-    }
+    for (const name of names) for (const dir of [paths.bin, join(paths.bin, kind)]) write(dir, name);
   }
+  for (const name of further) write(paths.bin, name);
 }

@@ -1,6 +1,7 @@
 /** The lab as real programs see it: its files over the host's, in a namespace of their own. */
 import { closeSync, openSync } from 'node:fs';
 import { release as hostRelease } from 'node:os';
+import { setTimeout as delay } from 'node:timers/promises';
 import { bestReader, deviceFlags, FuseSession, LabFs, PassedFiles, type ReaderKind } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { isKernelError } from '@vdpalab/abi';
@@ -14,6 +15,9 @@ import type { LabPaths } from './runtime-dir.ts';
 import type { PassFile } from './trap/descriptor-calls.ts';
 import type { FindDevice } from './trap/stat-calls.ts';
 
+/** Milliseconds the mount may stay once the namespace has ended: its last process takes it away. */
+const UNMOUNT_MS = 3000;
+
 /** A namespace with the lab in it. */
 export interface World {
   readonly entrance: Entrance;
@@ -21,6 +25,10 @@ export interface World {
   readonly pass: PassFile;
   /** What the lab says of its devices. */
   readonly findDevice: FindDevice;
+  /** Whether calls of programs are under way. */
+  readonly busy: () => boolean;
+  /** Settles when nobody can enter any more. */
+  readonly ended: Promise<void>;
   /** End it, with the programs in it. @returns what was still there, and what went wrong */
   readonly close: () => Promise<string[]>;
 }
@@ -44,20 +52,26 @@ export function sharedDirectories(lab: Lab, host = hostRelease()): SharedDirecto
   ];
 }
 
-/** Mount the lab in a new namespace. @throws LauncherError when the host has not what it takes */
-export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
+/**
+ * Mount the lab in a new namespace.
+ *
+ * @param further top directories where the lab's names hide the host's, and new ones are the lab's
+ * @throws LauncherError when the host has not what it takes
+ */
+export async function openWorld(lab: Lab, paths: LabPaths, further: readonly string[] = []): Promise<World> {
   const bugs: string[] = [];
   const onBug = (text: string): void => void bugs.push(text);
   const reader = bestReader();
   const fuse = openFuse(reader);
   const fs = await LabFs.create(lab, { onBug });
   const passed = new PassedFiles(fs);
-  const session = new FuseSession(fuse, reader, passed.wrap(withHostNames(fs, sharedDirectories(lab))), { onBug });
+  const own = further.map((path) => ({ path, isLabs: () => true, host: HOST_DIR, unlisted: true }));
+  const session = new FuseSession(fuse, reader, passed.wrap(withHostNames(fs, [...sharedDirectories(lab), ...own])), { onBug });
   let mounted = false;
   let keeper: Keeper;
   try {
     keeper = await Keeper.start(paths, {
-      mounts: mountScript(paths), fuse, user: process.env['VDPALAB_USER_NAMESPACE'] === '1',
+      mounts: mountScript(paths, ['/dev', '/proc', ...further]), fuse, user: process.env['VDPALAB_USER_NAMESPACE'] === '1',
       onMounted: () => {
         mounted = true;
         session.start();
@@ -90,12 +104,15 @@ export async function openWorld(lab: Lab, paths: LabPaths): Promise<World> {
         await passed.drop(name); // what was opened is not its any more
       }
     },
+    busy: () => session.pending > 0,
+    ended: keeper.ended,
     close: async () => {
       const inside = await keeper.stop();
       await passed.close();
-      await session.ended; // the namespace's last process took the mount with it
+      const gone = await Promise.race([session.ended.then(() => true), delay(UNMOUNT_MS, false, { ref: false })]);
       await fs.close();
-      closeSync(fuse);
+      if (gone) closeSync(fuse);
+      else inside.push('a namespace that a program made still has the mount');
       return [...inside, ...bugs];
     },
   };

@@ -19,13 +19,21 @@ export interface HostedOptions {
   readonly stderr: FileOperations;
 }
 
+/** How it ended. */
+export interface HostedEnd {
+  /** As shells tell it: of a signal 128 and its number. */
+  readonly status: number;
+  /** The signal that ended it; `null`: none did. */
+  readonly signal: number | null;
+}
+
 /**
  * Run a program in a process made for it, whose descriptors 0 to 2 are free. Inside a task of it.
  *
  * @param argv name and arguments; not empty
- * @returns its status as shells tell it: 128 and the signal that ended it, 127 when there is no such program
+ * @returns how it ended; the status is 127 when there is no such program
  */
-export async function runHosted(system: System, p: UserProcess, argv: readonly string[], options: HostedOptions): Promise<number> {
+export async function runHosted(system: System, p: UserProcess, argv: readonly string[], options: HostedOptions): Promise<HostedEnd> {
   const getfd = system.symbol('anon_inode_getfd');
   getfd(p.proc, '[stdin]', options.stdin, null, O_RDONLY);
   getfd(p.proc, '[stdout]', options.stdout, null, O_WRONLY);
@@ -35,9 +43,9 @@ export async function runHosted(system: System, p: UserProcess, argv: readonly s
   state.set('IFS', ' \t\n');
   const shell = new Shell(state, system, options.applets);
   try {
-    return exitStatus(waitStatus(await shell.guarded(() => runProgram(shell, argv))));
+    return { status: exitStatus(waitStatus(await shell.guarded(() => runProgram(shell, argv)))), signal: null };
   } catch (error) {
-    if (error instanceof Killed) return exitStatus(error.signal);
+    if (error instanceof Killed) return { status: exitStatus(error.signal), signal: error.signal };
     throw error;
   }
 }

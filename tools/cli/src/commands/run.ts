@@ -1,12 +1,13 @@
 /** `vdpalab run`: play transcripts, and say per command whether it did what the transcript says. */
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
-import { createLab, type Lab } from '@vdpalab/lab';
+import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
 import {
-  commandNeeds, noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Setup, type Transcript, type Verdict,
+  commandNeeds, noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Plays, type Setup, type Transcript, type Verdict,
 } from '@vdpalab/shell';
 import { jsonLines } from '@vdpalab/trace';
+import { LauncherError, RealPlayer, serveLab } from '@vdpalab/launcher';
 import { lastExplained } from './explain.ts';
 import { devicePicture, modulePicture, render } from '../graph.ts';
 import { programs } from '../programs/index.ts';
@@ -27,6 +28,8 @@ export interface RunOptions {
   readonly report?: string;
   /** Write a trace there, as JSON lines. */
   readonly trace?: string;
+  /** Run the commands in the host's own bash. */
+  readonly real?: boolean;
   readonly out: (text: string) => void;
   readonly err: (text: string) => void;
 }
@@ -68,13 +71,60 @@ export function openTranscript(file: string): OpenTranscript {
   return { file, transcript, setup };
 }
 
-/** A lab for a transcript: the caller's, its own, or its set-up's. */
-export async function labFor({ file, transcript, setup }: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Lab> {
+/** The options of a lab for a transcript: the caller's lab file, its own, or its set-up's. */
+function labOptions({ file, transcript, setup }: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Omit<LabOptions, 'clock'> {
   const named = transcript.lab ?? setup.lab;
   const path = options.lab ?? (named === null ? undefined : resolve(dirname(file), named));
-  return createLab({
+  return {
     ...(path === undefined ? {} : { file: path }), ...(options.seed === undefined ? {} : { seed: options.seed }), ...(options.fail === undefined ? {} : { fail: options.fail }), ...(traceSink === undefined ? {} : { traceSink }),
-  });
+  };
+}
+
+/** A lab for a transcript, on a virtual clock. */
+export async function labFor(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Lab> {
+  return createLab(labOptions(opened, options, traceSink));
+}
+
+/** A lab with a shell that plays. */
+export interface Stage {
+  readonly lab: Lab;
+  readonly player: Plays;
+  /** End both. @returns what was left behind */
+  readonly close: () => Promise<readonly string[]>;
+}
+
+/** The lab's own shell. */
+export async function labStage(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Stage> {
+  const lab = await labFor(opened, options, traceSink);
+  const player = await Player.open(lab, { applets: programs });
+  return {
+    lab, player,
+    close: async () => {
+      await player.close();
+      return lab.close();
+    },
+  };
+}
+
+/** Programs of a lab that a host has not, or whose kernel would be the host's. */
+const LABS_PROGRAMS = ['ip', 'kmod', 'uname', 'modplan', 'tcpreplay', 'tcpdump', 'vhost-net', 'vhosttest', 'vduse-blk', 'pcapcmp', 'explain', 'fail'];
+
+/** The host's bash, in the lab. @throws LauncherError where programs cannot enter */
+export async function realStage(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Stage> {
+  const running = await serveLab({ name: `run-${process.pid}`, lab: labOptions(opened, options, traceSink), applets: programs, shared: ['/root', '/tmp'], shims: LABS_PROGRAMS });
+  try {
+    const player = await RealPlayer.open(running);
+    return {
+      lab: running.lab, player,
+      close: async () => {
+        await player.close();
+        return running.down();
+      },
+    };
+  } catch (error) {
+    await running.down();
+    throw error;
+  }
 }
 
 /** Names and values of a lab's counters, for the end of a run. */
@@ -99,8 +149,7 @@ async function picture(lab: Lab): Promise<Moment> {
   return { modules: await render(modulePicture(lab, true), 'svg'), devices: await render(devices, 'svg'), score: devices.nodes.length };
 }
 
-async function play({ file, transcript, setup }: OpenTranscript, lab: Lab, options: RunOptions): Promise<RunSummary> {
-  const player = await Player.open(lab, { applets: programs });
+async function play({ file, transcript, setup }: OpenTranscript, { lab, player, close }: Stage, options: RunOptions): Promise<RunSummary> {
   let modules = 0;
   let moment: Moment | null = null as Moment | null; // set in a callback, which TypeScript does not follow
   let section = '';
@@ -122,9 +171,8 @@ async function play({ file, transcript, setup }: OpenTranscript, lab: Lab, optio
       if (moment === null || nodes.length > moment.score) moment = await picture(lab);
     }
   }, setup);
-  await player.close();
   const summary = labSummary(lab, verdicts.length, modules);
-  const left = await lab.close();
+  const left = await close();
   const equal = verdicts.filter((v) => v.equal).length;
   options.out(`\n${basename(file)}: ${equal} of ${verdicts.length} commands as the transcript says\n`);
   for (const [name, value] of [...summary, ['left behind', left.length === 0 ? 'nothing' : `${left.length} things`] as const]) {
@@ -147,6 +195,18 @@ function writeReport(path: string, file: string, summary: readonly (readonly [st
   }));
 }
 
+/** The host's bash where it is asked for and can enter, the lab's shell otherwise. */
+export async function stageFor(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail' | 'real' | 'err'>, traceSink?: TraceSink): Promise<Stage> {
+  if (options.real !== true) return labStage(opened, options, traceSink);
+  try {
+    return await realStage(opened, options, traceSink);
+  } catch (error) {
+    if (!(error instanceof LauncherError)) throw error;
+    options.err(`${basename(opened.file)}: in the lab's own shell: ${error.message}\n`);
+    return labStage(opened, options, traceSink);
+  }
+}
+
 /**
  * Run one transcript in a lab of its own.
  *
@@ -156,8 +216,8 @@ export async function runTranscript(file: string, options: RunOptions): Promise<
   const opened = openTranscript(file);
   const started = performance.now();
   const trace = options.trace === undefined ? null : openSync(options.trace, 'w');
-  const lab = await labFor(opened, options, trace === null ? undefined : jsonLines((line) => void writeSync(trace, line)));
-  const summary = await play(opened, lab, options);
+  const stage = await stageFor(opened, options, trace === null ? undefined : jsonLines((line) => void writeSync(trace, line)));
+  const summary = await play(opened, stage, options);
   if (trace !== null) closeSync(trace);
   options.err(`${basename(file)}: ${((performance.now() - started) / 1000).toFixed(2)} s\n`);
   return summary;

@@ -9,6 +9,9 @@ import { programs } from '../programs/index.ts';
 /** Name of a lab that was given none. */
 export const DEFAULT_NAME = 'lab';
 
+/** Milliseconds a lab's process may stay when everything has ended. */
+const LINGER_MS = 2000;
+
 /** How a lab is started. */
 export interface UpOptions {
   readonly name: string;
@@ -43,10 +46,14 @@ export async function upForeground(options: UpOptions, { out, err }: Output): Pr
   const end = (): void => void running.down();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
   if (options.untilEof === true) process.stdin.on('end', end).on('error', end).resume();
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // who started it does not listen any more
   logCrashes(running);
   if (running.closed !== null) err(`programs of the host cannot enter: ${running.closed}\n`);
   out(`${options.name} ready\n`);
-  return tellLeft(await running.ended, { err });
+  const status = tellLeft(await running.ended, { err });
+  // A mount that a program has taken along keeps a read waiting; this process's end ends it.
+  setTimeout(() => process.kill(process.pid, 'SIGKILL'), LINGER_MS).unref();
+  return status;
 }
 
 /** A lab that nobody looks at leaves what broke it in its log. */

@@ -61,7 +61,7 @@ function headline(fn: Fn, numeric: number, domain: boolean): string {
 async function driverLines(c: Program, fn: Fn, numeric: number): Promise<string[]> {
   const lines: string[] = [];
   if (fn.subvendor !== '0000') {
-    const name = `${vendors[fn.subvendor] ?? `Vendor ${fn.subvendor}`} Device ${fn.subdevice}`;
+    const name = `${vendors[fn.subvendor] ?? `Vendor ${fn.subvendor}`} ${devices[`${fn.vendor}:${fn.device}`] ?? `Device ${fn.subdevice}`}`;
     lines.push(numeric === 1 ? `\tSubsystem: ${fn.subvendor}:${fn.subdevice}` : `\tSubsystem: ${name}${numeric > 1 ? ` [${fn.subvendor}:${fn.subdevice}]` : ''}`);
   }
   const entries = (await c.p.readdir(`${root}/${fn.slot}`)).map((e) => e.name);

@@ -37,7 +37,7 @@ export function formatUevent(event: Uevent): string {
 }
 
 /** Text as transcript lines. @param prefix put before each */
-function textLines(text: string, prefix = ''): string[] {
+export function textLines(text: string, prefix = ''): string[] {
   if (text === '') return [];
   const lines = text.split('\n');
   const ended = lines.at(-1) === '';
@@ -46,8 +46,13 @@ function textLines(text: string, prefix = ''): string[] {
   return lines.map((line, i) => prefix + line + (i === lines.length - 1 ? mark : ''));
 }
 
-/** A shell in a lab that plays one command after the other. */
-export class Player {
+/** Plays commands one after the other, in one shell. */
+export interface Plays {
+  readonly play: (command: string) => Promise<Played>;
+}
+
+/** The lab's own shell, which plays one command after the other. */
+export class Player implements Plays {
   readonly #lab: Lab;
   readonly #process: UserProcess;
   readonly #session: Session;
@@ -101,7 +106,7 @@ export class Player {
 
 /** Play a transcript's commands and compare each with what it says. */
 export async function replay(
-  player: Player, transcript: Transcript, onVerdict: (verdict: Verdict) => void | Promise<void> = () => {}, setup: Setup = noSetup,
+  player: Plays, transcript: Transcript, onVerdict: (verdict: Verdict) => void | Promise<void> = () => {}, setup: Setup = noSetup,
 ): Promise<Verdict[]> {
   const verdicts: Verdict[] = [];
   if (setup.script !== '') await player.play(setup.script);
@@ -125,7 +130,7 @@ export function playedLines(command: string, played: Played): string[] {
 }
 
 /** Play a script's commands and write what they did; remarks, headings and blank lines stay where they are. */
-export async function record(player: Player, script: Transcript, onLines: (lines: readonly string[]) => void, setup: Setup = noSetup): Promise<void> {
+export async function record(player: Plays, script: Transcript, onLines: (lines: readonly string[]) => void, setup: Setup = noSetup): Promise<void> {
   let at = 0;
   if (setup.script !== '') await player.play(setup.script);
   for (const wanted of script.commands) {
