@@ -4,7 +4,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
 import {
-  commandNeeds, noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Plays, type Setup, type Transcript, type Verdict,
+  applets, commandNeeds, noSetup, parseSetup, parseTranscript, playedLines, Player, replay, strayLines, TranscriptError, verdictText, type Plays, type Setup, type Transcript, type Verdict,
 } from '@vdpalab/shell';
 import { jsonLines } from '@vdpalab/trace';
 import { LauncherError, RealPlayer, serveLab } from '@vdpalab/launcher';
@@ -107,7 +107,7 @@ export async function labStage(opened: OpenTranscript, options: Pick<RunOptions,
 }
 
 /** Programs of a lab that a host has not, or whose kernel would be the host's. */
-const LABS_PROGRAMS = ['ip', 'kmod', 'uname', 'modplan', 'tcpreplay', 'tcpdump', 'vhost-net', 'vhosttest', 'vduse-blk', 'pcapcmp', 'explain', 'fail'];
+const LABS_PROGRAMS = ['ip', 'kmod', 'uname', 'modplan', 'tcpreplay', 'tcpdump', ...[...programs.keys()].filter((name) => !applets.has(name))];
 
 /** The host's bash, in the lab. @throws LauncherError where programs cannot enter */
 export async function realStage(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Stage> {
