@@ -1,5 +1,5 @@
 /** Runs a program of the lab for a client. */
-import { isKernelError } from '@vdpalab/abi';
+import { isKernelError, type Atomic } from '@vdpalab/abi';
 import { settleMounts } from '@vdpalab/fusefs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { labSystem, runHosted, type AppletTable, type HostedEnd } from '@vdpalab/shell';
@@ -21,7 +21,7 @@ export async function runForClient(lab: Lab, connection: Connection, request: Re
   const p = await lab.process(name, { cwd: request.cwd });
   const streams = hostStreams(lab, connection);
   const signal = (number: number): void => {
-    lab.hw.sched.post('signal', () => lab.symbol('ksys_kill')(p.proc, p.pid, number));
+    lab.hw.sched.post('signal', () => killGroup(lab, p, number));
   };
   connection.onDrain = streams.stir;
   connection.onGone = () => {
@@ -37,13 +37,26 @@ export async function runForClient(lab: Lab, connection: Connection, request: Re
   });
   let end: HostedEnd;
   try {
-    end = await lab.as(p, () => runHosted(system, p, request.argv, { ...streams, applets, env: request.env }));
+    end = await lab.as(p, async () => {
+      p.setpgid(); // signals are for all it starts, as they are on the host for the caller's group
+      return runHosted(system, p, request.argv, { ...streams, applets, env: request.env });
+    });
   } finally {
     connection.onGone = null;
     await lab.exitProcess(p);
     await giveBack(lab, lent);
   }
   connection.end({ exit: end.status, ...(end.signal === null ? {} : { signal: end.signal }) });
+}
+
+/** Signal a program and what it has started; in atomic context. */
+function killGroup(lab: Lab, p: UserProcess, signal: number): Atomic {
+  try {
+    return lab.symbol('ksys_kill')(p.proc, -p.pid, signal);
+  } catch (error) {
+    if (!isKernelError(error)) throw error; // all have ended
+    return undefined;
+  }
 }
 
 /** What was made in the lab for a program, oldest first. */

@@ -86,6 +86,19 @@ it('hands signals on, and ends what a client that left had started', async () =>
   await expect.poll(() => running.lab.symbol('processes')().map((proc) => proc.comm)).not.toContain('cat');
 });
 
+it('signals all that a program has started, and outlives signals that come too late', async () => {
+  const shell = await begin(['bash', '-c', 'sleep 1000 & sleep 1000; echo never']);
+  await expect.poll(() => running.lab.symbol('processes')().filter((proc) => proc.comm === 'sleep')).toHaveLength(2);
+  shell.say({ signal: 15 });
+  expect(await until(shell)).toEqual({ exit: 143, signal: 15 });
+  await expect.poll(() => running.lab.symbol('processes')().map((proc) => proc.comm)).not.toContain('sleep');
+  shell.say({ signal: 15 });
+  const quick = await begin(['true']);
+  for (let i = 0; i < 20; i++) quick.say({ signal: 10 });
+  await until(quick);
+  expect((await run(['echo', 'alive'])).out).toBe('alive\n');
+});
+
 it('takes a large output in pieces, as fast as the client reads', async () => {
   const text = { out: '', err: '' };
   expect(await until(await begin(['head', '-c', '3000000', '/dev/zero']), text)).toEqual({ exit: 0 });
