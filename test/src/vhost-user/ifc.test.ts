@@ -5,6 +5,7 @@ import { VHOST_VRING_F_LOG } from '@vdpalab/uapi';
 import { bits, encodeState, encodeU64, FrontEndNet, parseArguments, VHOST_F_LOG_ALL, VHOST_USER_SEND_RARP, VHOST_USER_SET_FEATURES, VHOST_USER_SET_LOG_BASE, VHOST_USER_SET_VRING_ADDR, VHOST_USER_SET_VRING_ENABLE } from '@vdpalab/vhost-user';
 import { closeSync, readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
+import { bindVfio, unbindVfio } from '../support/vfio.ts';
 import { framesOutside, injectOutside, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
 
 function frame(n: number, length = 64): Uint8Array {
@@ -121,6 +122,29 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
     await front.stop();
     front.close();
     closeSync(log);
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('gives each function its own translation: equal guest addresses are different memory', async () => {
+    covers('1.6.9', '1.6.10');
+    const back = await startBackEnd({ ifc: true });
+    const { world, app } = back;
+    await world.lab.user((p) => bindVfio(p, world.vf(1)));
+    await back.inside(() => app.create(`${back.path}2`, `${world.vf(1)},vdpa=1`));
+    const one = await frontOf(back);
+    const two = new FrontEndNet(`${back.path}2`);
+    await two.negotiate();
+    await one.start();
+    await two.start();
+    expect([one.gpa, one.size]).toEqual([two.gpa, two.size]);
+    one.send(frame(1, 900));
+    expect(await two.frames(1)).toEqual([frame(1, 900)]);
+    two.send(frame(2, 77));
+    expect(await one.frames(1)).toEqual([frame(2, 77)]);
+    one.close();
+    two.close();
+    await back.inside(() => app.destroy(`${back.path}2`));
+    await world.lab.user((p) => unbindVfio(p, world.vf(1)));
     expect(await back.close()).toEqual([]);
   });
 

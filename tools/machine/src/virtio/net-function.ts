@@ -138,6 +138,7 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     const ring = queue.open();
     if (ring === null) return;
     ring.flush();
+    if (queue.foreign) queue.askForKicks(false); // frames that find no buffer are dropped: nobody waits for one
     this.interrupts.used(queue, ring, 1);
   }
 

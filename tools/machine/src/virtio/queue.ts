@@ -44,6 +44,8 @@ export class VirtQueue {
   readonly work: AtomicWork;
   /** Why the ring could not be opened. */
   fault = '';
+  /** Whether the ring lies in memory of another process of the host, whose driver runs at the same time. */
+  foreign = false;
   /** Whether notifications were last asked for; they are at first. */
   private asksForKicks = true;
   private saved: RingState = { lastAvail: 0, lastUsed: 0 };
@@ -172,6 +174,7 @@ export class VirtQueue {
   }
 
   private newRing(addresses: SplitRingAddresses, { areas, remote, shared }: RingFinder, settings: RingSettings): DeviceRing {
+    this.foreign = shared;
     const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true, threaded: shared };
     const Ring = remote ? MirroredSplitDevice : GatheredSplitDevice;
     const ring = remote || areas === null ? new Ring(addresses, options) : new SplitDevice(areas, options);

@@ -343,7 +343,7 @@ export class RteVhost {
   /** A front-end has connected. A device serves one at a time; one that has left is seen off first. */
   async #adopt(driver: Driver, fd: number): Promise<void> {
     const other = [...this.#devices.values()].find((d) => d.driver === driver);
-    if (other !== undefined && isHungUp(other.channel.fd)) await this.#over(other.vid, null);
+    if (other !== undefined && (!other.channel.open || isHungUp(other.channel.fd))) await this.#over(other.vid, null);
     else if (other !== undefined || !this.#listeners.has(driver.path)) {
       this.#log(`(${driver.path}) one front-end at a time: ${driver.vdpa?.name ?? ''} is in use`);
       closeSync(fd);
