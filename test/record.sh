@@ -19,7 +19,7 @@ while IFS= read -r -u 9 __line; do
   eval "${__line#\$ }" >"$out" 2>"$err" 9<&-
   __status=$?
   cat "$out"
-  [ -n "$(tail -c 1 "$out")" ] && printf '\n<no newline at end>\n'
+  [ -n "$(tail -c 1 "$out")" ] && printf '<no newline at end>\n'
   # The shell's own messages begin with the script's name and a line; those of a shell that is typed into do not.
   sed -E "s/^[^ ]*(record\.sh|environment): (eval: )?line [0-9]+: /bash: /; s/^/stderr: /" "$err"
   echo "exit: $__status"
