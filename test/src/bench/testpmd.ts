@@ -16,8 +16,8 @@ const OUT = fileURLToPath(new URL('../../../out/', import.meta.url));
 const MODES = ['txonly', 'rxonly', 'io'] as const;
 const LENGTHS = [64, 1500] as const;
 const ROUNDS = 3;
-/** What the other end does. */
-const PARTNER = { txonly: 'rxonly', rxonly: 'txonly', io: 'txonly' } as const;
+/** What the other end does; flowgen also takes what comes back. */
+const PARTNER = { txonly: 'rxonly', rxonly: 'txonly', io: 'flowgen' } as const;
 
 type Mode = (typeof MODES)[number];
 
@@ -87,7 +87,7 @@ async function ours(back: BackEnd, mode: Mode, length: number, seconds: number):
 async function netVhost(mode: Mode, length: number, seconds: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'net-vhost-'));
   const path = join(folder, 's');
-  const other = new Testpmd(path, [`--forward-mode=${PARTNER[mode]}`, `--txpkts=${length}`, '-i'], ['--vdev', `net_vhost0,iface=${path}`]);
+  const other = new Testpmd(path, [`--forward-mode=${PARTNER[mode]}`, `--txpkts=${length}`, '-i'], ['--vdev', `net_vhost0,iface=${path}`], 1);
   other.type('start\n');
   await other.forwarding();
   try {

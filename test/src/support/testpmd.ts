@@ -4,9 +4,8 @@ import { spawn, spawnSync, type ChildProcessWithoutNullStreams } from 'node:chil
 /** Whether it is installed. */
 export const testpmdPresent = spawnSync('sh', ['-c', 'command -v dpdk-testpmd']).status === 0;
 
-/** Lines are wanted as they come: stdio would keep them for a pipe. */
 /** Memory in files, no huge pages, no PCI, nothing left in shared places. */
-const EAL = ['--no-huge', '--no-shconf', '--no-telemetry', '-m', '256', '--no-pci', '--lcores', '0@0,1@0'];
+const EAL = ['--no-huge', '--no-shconf', '--no-telemetry', '-m', '256', '--no-pci'];
 
 let runs = 0;
 
@@ -20,9 +19,13 @@ export class Testpmd {
   #read = 0;
   readonly #listeners = new Set<() => void>();
 
-  /** @param eal instead of a front-end on the socket `path` */
-  constructor(path: string, args: readonly string[], eal: readonly string[] = ['--vdev', `net_virtio_user0,path=${path}`]) {
-    this.#child = spawn('stdbuf', ['-oL', 'dpdk-testpmd', ...EAL, '--file-prefix', `vdpalab-${process.pid}-${++runs}`, ...eal, '--', '--total-num-mbufs=8192', '--no-flush-rx', ...args]);
+  /**
+   * @param eal instead of a front-end on the socket `path`
+   * @param cpu processor that its threads share: they poll without end
+   */
+  constructor(path: string, args: readonly string[], eal: readonly string[] = ['--vdev', `net_virtio_user0,path=${path}`], cpu = 0) {
+    // Lines are wanted as they come: stdio would keep them for a pipe.
+    this.#child = spawn('stdbuf', ['-oL', 'dpdk-testpmd', ...EAL, '--lcores', `0@${cpu},1@${cpu}`, '--file-prefix', `vdpalab-${process.pid}-${++runs}`, ...eal, '--', '--total-num-mbufs=8192', '--no-flush-rx', ...args]);
     const take = (chunk: Buffer): void => {
       this.#output += chunk.toString();
       for (const listener of this.#listeners) listener();
