@@ -1,9 +1,12 @@
 /** The data path's own tests again, for drivers whose memory is another process's. */
-import { expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Bench, driverMemory } from './driver.fixture.ts';
 
-driverMemory.remote = true;
-for (const name of ['datapath', 'control', 'hostile', 'migration']) await import(`./${name}.test.ts`);
+beforeAll(() => void (driverMemory.remote = true));
+afterAll(() => void (driverMemory.remote = false)); // files that one process runs share the fixture
+
+// The query makes it another module: one that this process has loaded already would bring no tests.
+describe.each(['datapath', 'control', 'hostile', 'migration'])('%s', (name) => import(`./${name}.test.ts?remote`));
 
 test('the device has a mirror, and the driver its own bytes', () => {
   const bench = new Bench();
