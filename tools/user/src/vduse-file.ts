@@ -7,6 +7,7 @@ import {
   vduse_dev_response, vduse_iotlb_entry, vduse_iova_info, vduse_iova_umem, vduse_vq_config, vduse_vq_eventfd, vduse_vq_info,
   type VduseDevConfig, type VduseDevRequest, type VduseIotlbEntry, type VduseIovaInfo, type VduseIovaUmem, type VduseVqInfo,
 } from '@vdpalab/uapi';
+import { DeviceFile } from './device-file.ts';
 import { Scratch } from './scratch.ts';
 
 const CONTROL = '/dev/vduse/control';
@@ -49,38 +50,23 @@ export async function destroyVduse(p: UserProcess, name: string): Promise<void> 
 }
 
 /** An open /dev/vduse/NAME. */
-export class VduseFile {
-  readonly fd: number;
-  readonly #p: UserProcess;
-  readonly #scratch: Scratch;
-
-  private constructor(p: UserProcess, fd: number, scratch: Scratch) {
-    this.#p = p;
-    this.fd = fd;
-    this.#scratch = scratch;
-  }
-
+export class VduseFile extends DeviceFile {
   /** @throws EBUSY when another process serves it */
   static async open(p: UserProcess, name: string): Promise<VduseFile> {
     const fd = await p.open(`/dev/vduse/${name}`, O_RDWR | O_NONBLOCK);
     return new VduseFile(p, fd, await Scratch.create(p));
   }
 
-  async close(): Promise<void> {
-    await this.#p.close(this.fd);
-    await this.#scratch.free();
-  }
-
   /** @throws EAGAIN when the kernel asks nothing */
   async request(): Promise<VduseDevRequest> {
-    return vduse_dev_request.decode(await this.#p.read(this.fd, vduse_dev_request.size));
+    return vduse_dev_request.decode(await this.p.read(this.fd, vduse_dev_request.size));
   }
 
   /** @param body the union of the response. @throws ENOENT when nothing with that id was asked */
   async respond(id: number, result: number, body: Uint8Array = new Uint8Array()): Promise<void> {
     const padding = new Uint8Array(128);
     padding.set(body);
-    await this.#p.write(this.fd, vduse_dev_response.encode({ request_id: id, result, padding }));
+    await this.p.write(this.fd, vduse_dev_response.encode({ request_id: id, result, padding }));
   }
 
   async features(): Promise<bigint> {
@@ -96,7 +82,7 @@ export class VduseFile {
   }
 
   async injectConfigIrq(): Promise<void> {
-    await this.#p.ioctl(this.fd, VDUSE_DEV_INJECT_CONFIG_IRQ);
+    await this.p.ioctl(this.fd, VDUSE_DEV_INJECT_CONFIG_IRQ);
   }
 
   /** @param maxSize descriptors */
@@ -121,7 +107,7 @@ export class VduseFile {
 
   /** The first range that overlaps, with a descriptor to map it by. @throws EINVAL when there is none */
   async iotlbFd(start: bigint, last: bigint): Promise<{ readonly fd: number; readonly entry: VduseIotlbEntry }> {
-    const { value, bytes } = await this.#scratch.call(this.fd, VDUSE_IOTLB_GET_FD, vduse_iotlb_entry.encode({ start, last }));
+    const { value, bytes } = await this.scratch.call(this.fd, VDUSE_IOTLB_GET_FD, vduse_iotlb_entry.encode({ start, last }));
     return { fd: value, entry: vduse_iotlb_entry.decode(bytes) };
   }
 
@@ -138,6 +124,6 @@ export class VduseFile {
   }
 
   #call(cmd: number, bytes: Uint8Array): Promise<Uint8Array> {
-    return this.#scratch.ioctl(this.fd, cmd, bytes);
+    return this.scratch.ioctl(this.fd, cmd, bytes);
   }
 }

@@ -9,6 +9,7 @@ import {
   VHOST_VDPA_RESUME, VHOST_VDPA_SET_VRING_ENABLE, VHOST_VDPA_SUSPEND, vhost_msg_v2, vhost_vdpa_config, vhost_vdpa_iova_range, vhost_vring_addr, vhost_vring_file,
   vhost_vring_state,
 } from '@vdpalab/uapi';
+import { DeviceFile } from './device-file.ts';
 import { Scratch } from './scratch.ts';
 
 const PAGE_SIZE = 4096;
@@ -24,30 +25,15 @@ function le(value: number | bigint, size: number): Uint8Array {
 }
 
 /** An open /dev/vhost-vdpa-N. */
-export class VhostVdpaFile {
-  readonly fd: number;
-  readonly #p: UserProcess;
-  readonly #scratch: Scratch;
-
-  private constructor(p: UserProcess, fd: number, scratch: Scratch) {
-    this.#p = p;
-    this.fd = fd;
-    this.#scratch = scratch;
-  }
-
+export class VhostVdpaFile extends DeviceFile {
   /** @throws EBUSY when somebody has it open; ENOTSUPP without an IOMMU the parent needs */
   static async open(p: UserProcess, path: string): Promise<VhostVdpaFile> {
     const fd = await p.open(path, O_RDWR);
     return new VhostVdpaFile(p, fd, await Scratch.create(p));
   }
 
-  async close(): Promise<void> {
-    await this.#p.close(this.fd);
-    await this.#scratch.free();
-  }
-
   setOwner(): Promise<number> {
-    return this.#p.ioctl(this.fd, VHOST_SET_OWNER);
+    return this.p.ioctl(this.fd, VHOST_SET_OWNER);
   }
 
   deviceId(): Promise<number> {
@@ -92,14 +78,14 @@ export class VhostVdpaFile {
   }
 
   async iovaRange(): Promise<{ readonly first: bigint; readonly last: bigint }> {
-    return vhost_vdpa_iova_range.decode(await this.#scratch.ioctl(this.fd, VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(vhost_vdpa_iova_range.size)));
+    return vhost_vdpa_iova_range.decode(await this.scratch.ioctl(this.fd, VHOST_VDPA_GET_IOVA_RANGE, new Uint8Array(vhost_vdpa_iova_range.size)));
   }
 
   async config(off: number, len: number): Promise<Uint8Array> {
     const head = vhost_vdpa_config.size;
     const bytes = new Uint8Array(head + len);
     bytes.set(vhost_vdpa_config.encode({ off, len }));
-    return (await this.#scratch.ioctl(this.fd, VHOST_VDPA_GET_CONFIG, bytes)).slice(head);
+    return (await this.scratch.ioctl(this.fd, VHOST_VDPA_GET_CONFIG, bytes)).slice(head);
   }
 
   /** @param fd an eventfd, or -1 */
@@ -116,7 +102,7 @@ export class VhostVdpaFile {
   }
 
   async vringBase(index: number): Promise<number> {
-    return vhost_vring_state.decode(await this.#scratch.ioctl(this.fd, VHOST_GET_VRING_BASE, vhost_vring_state.encode({ index }))).num;
+    return vhost_vring_state.decode(await this.scratch.ioctl(this.fd, VHOST_GET_VRING_BASE, vhost_vring_state.encode({ index }))).num;
   }
 
   /** Addresses as the device sees them. */
@@ -155,25 +141,25 @@ export class VhostVdpaFile {
 
   /** Stop the device with its queues' state to be read. @throws EOPNOTSUPP when the parent cannot */
   suspend(): Promise<number> {
-    return this.#p.ioctl(this.fd, VHOST_VDPA_SUSPEND);
+    return this.p.ioctl(this.fd, VHOST_VDPA_SUSPEND);
   }
 
   /** Let a suspended device go on. @throws EOPNOTSUPP when the parent cannot */
   resume(): Promise<number> {
-    return this.#p.ioctl(this.fd, VHOST_VDPA_RESUME);
+    return this.p.ioctl(this.fd, VHOST_VDPA_RESUME);
   }
 
   /** The doorbell page of a queue: a 16-bit store of the queue index rings it. @returns its address */
   mapDoorbell(index: number): Promise<number> {
-    return this.#p.mmap(PAGE_SIZE, PROT_WRITE, MAP_SHARED, this.fd, index * PAGE_SIZE);
+    return this.p.mmap(PAGE_SIZE, PROT_WRITE, MAP_SHARED, this.fd, index * PAGE_SIZE);
   }
 
   #message(iotlb: { type: number; iova: bigint; size: bigint; uaddr: bigint; perm: number }): Promise<number> {
-    return this.#p.write(this.fd, vhost_msg_v2.encode({ type: VHOST_IOTLB_MSG_V2, iotlb }));
+    return this.p.write(this.fd, vhost_msg_v2.encode({ type: VHOST_IOTLB_MSG_V2, iotlb }));
   }
 
   async #get(cmd: number, size: number): Promise<bigint> {
-    return number(await this.#scratch.ioctl(this.fd, cmd, new Uint8Array(size)));
+    return number(await this.scratch.ioctl(this.fd, cmd, new Uint8Array(size)));
   }
 
   async #getNumber(cmd: number, size: number): Promise<number> {
@@ -181,6 +167,6 @@ export class VhostVdpaFile {
   }
 
   async #set(cmd: number, bytes: Uint8Array): Promise<void> {
-    await this.#scratch.ioctl(this.fd, cmd, bytes);
+    await this.scratch.ioctl(this.fd, cmd, bytes);
   }
 }
