@@ -10,9 +10,9 @@ import { fileURLToPath } from 'node:url';
 import { createLab } from '@vdpalab/lab';
 import { expect, test } from 'vitest';
 import { mountLab } from './mount-lab.ts';
-import { MountError, mountFuse } from './mount.ts';
+import { isMounted, MountError, mountFuse } from './mount.ts';
 import { bestReader } from './reader.ts';
-import { bash, emptyDirectory, isMounted, needsFuse, removeDirectory } from './testing/real.ts';
+import { bash, emptyDirectory, needsFuse, removeDirectory } from './testing/real.ts';
 
 const program = fileURLToPath(new URL('../dist/testing/server.js', import.meta.url));
 

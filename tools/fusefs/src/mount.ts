@@ -77,7 +77,7 @@ export async function mountFuse(directory: string, handlers: FuseHandlers, optio
 }
 
 /** Whether the directory is a mount, without looking at it. */
-function isMounted(dir: string): boolean {
+export function isMounted(dir: string): boolean {
   const escaped = dir.replaceAll(/[\\ \t\n]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`);
   return readFileSync('/proc/self/mounts', 'utf8').split('\n').some((line) => line.split(' ')[1] === escaped);
 }

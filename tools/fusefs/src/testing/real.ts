@@ -1,6 +1,6 @@
 /** What tests with the host's own FUSE need: whether it is there, directories, programs that cannot hang the test. */
 import { execFile } from 'node:child_process';
-import { accessSync, constants, mkdtempSync, readFileSync, rmdirSync } from 'node:fs';
+import { accessSync, constants, mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'vitest';
@@ -38,11 +38,6 @@ export function emptyDirectory(): string {
 /** Remove a directory that nothing is mounted on; fails otherwise. */
 export function removeDirectory(dir: string): void {
   rmdirSync(dir);
-}
-
-/** Whether something is mounted there, without looking at it. */
-export function isMounted(dir: string): boolean {
-  return readFileSync('/proc/self/mounts', 'utf8').split('\n').some((line) => line.split(' ')[1] === dir);
 }
 
 /** What a program did. */
