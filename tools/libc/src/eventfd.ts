@@ -1,6 +1,7 @@
 /** Eventfds of the host: counters that wake whoever polls them. */
-import { readlinkSync, writeSync } from 'node:fs';
+import { writeSync } from 'node:fs';
 import { EAGAIN, EFD_CLOEXEC, EFD_NONBLOCK } from '@vdpalab/uapi';
+import { descriptorLink } from './descriptor.ts';
 import { addressOf, checked, HostError, lastErrno, libc } from './host.ts';
 import { isWritable } from './poll.ts';
 
@@ -21,11 +22,7 @@ export function eventfd(initial = 0): number {
 
 /** Whether a descriptor is an eventfd. */
 export function isEventfd(fd: number): boolean {
-  try {
-    return readlinkSync(`/proc/self/fd/${fd}`) === 'anon_inode:[eventfd]';
-  } catch {
-    return false;
-  }
+  return descriptorLink('self', fd) === 'anon_inode:[eventfd]';
 }
 
 /**

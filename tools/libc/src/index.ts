@@ -1,4 +1,5 @@
 /** System calls of the host that Node lacks, through koffi where it is installed. */
+export { descriptorLink } from './descriptor.ts';
 export { eventfd, isEventfd, signalEventfd, takeEventfd } from './eventfd.ts';
 export { addressOf, checked, HostError, hostAvailable, HostUnavailableError, libc, lastErrno } from './host.ts';
 export { addSeals, F_SEAL_SHRINK, fileShape, mapBeside, mapInside, memfd, sealsOf } from './mapping.ts';

@@ -1,12 +1,11 @@
 /** Loading and removing modules: what kmod's tools call, answered by the lab. */
 import { execFile } from 'node:child_process';
 import type { Lab } from '@vdpalab/lab';
-import type { TrapRule } from '@vdpalab/libc';
+import { descriptorLink, type TrapRule } from '@vdpalab/libc';
 import { EBADF, EFBIG, EIO, ENOEXEC, ENOMEM, __NR_delete_module, __NR_finit_module, __NR_init_module } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
 import { CallError } from './call-error.ts';
 import type { HostProcesses } from './host-process.ts';
-import { descriptorLink } from './stand-in.ts';
 
 /** Largest module file taken, in bytes. */
 const IMAGE_MAX = 64 << 20;

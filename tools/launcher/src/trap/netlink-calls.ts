@@ -1,7 +1,7 @@
 /** Netlink sockets: what iproute2 and its like call, answered by the lab. */
 import { readFileSync } from 'node:fs';
 import type { Lab } from '@vdpalab/lab';
-import type { TrapRule } from '@vdpalab/libc';
+import { descriptorLink, type TrapRule } from '@vdpalab/libc';
 import {
   AF_NETLINK, EFAULT, EINVAL, ENODEV, MSG_DONTWAIT, MSG_TRUNC, NETLINK_GENERIC, NETLINK_ROUTE, O_CLOEXEC, SOCK_CLOEXEC, SOCK_NONBLOCK, SOL_NETLINK, SOL_SOCKET,
   __NR_bind, __NR_getsockname, __NR_ioctl, __NR_recvfrom, __NR_recvmsg, __NR_sendmsg, __NR_sendto, __NR_setsockopt, __NR_socket,
@@ -11,7 +11,7 @@ import { CallError } from './call-error.ts';
 import type { HostProcesses } from './host-process.ts';
 import { finishHeader, gather, readAddress, readMessageHeader, scatter, writeAddress } from './message-header.ts';
 import { LabSocket } from './netlink-socket.ts';
-import { descriptorLink, isNonblocking, StandIn } from './stand-in.ts';
+import { isNonblocking, StandIn } from './stand-in.ts';
 
 /** `asm-generic/socket.h`: the two numbers of SO_RCVTIMEO. */
 const SO_RCVTIMEO = [20, 66];

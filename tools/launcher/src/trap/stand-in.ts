@@ -4,7 +4,7 @@
  * The pair's inode says which socket a descriptor means, through dup, fork and execve; its other end hangs up when the last
  * descriptor is closed; and a byte in it is what poll and select of the caller see when the lab has a message for it.
  */
-import { closeSync, fstatSync, readlinkSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, readSync, writeSync } from 'node:fs';
 import { checked, libc, takeFd, watchReadable, type Watch } from '@vdpalab/libc';
 import { AF_UNIX, O_NONBLOCK, SOCK_CLOEXEC, SOCK_NONBLOCK, SOCK_SEQPACKET } from '@vdpalab/uapi';
 
@@ -87,15 +87,6 @@ export class StandIn {
     this.#watch?.close();
     this.#watch = null;
     closeSync(this.#ours);
-  }
-}
-
-/** What a descriptor of a thread is: `socket:[INODE]`, a path; `null` when it is not open. */
-export function descriptorLink(tid: number, fd: number): string | null {
-  try {
-    return readlinkSync(`/proc/${tid}/fd/${fd}`);
-  } catch {
-    return null;
   }
 }
 

@@ -1,9 +1,9 @@
 /** Answers the trapped calls of a command and of all it starts. */
-import { close, readlinkSync } from 'node:fs';
+import { close } from 'node:fs';
 import { isKernelError } from '@vdpalab/abi';
 import { settleMounts } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
-import { HostError, SeccompListener, takeFd } from '@vdpalab/libc';
+import { descriptorLink, HostError, SeccompListener, takeFd } from '@vdpalab/libc';
 import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
 import { TrappedCall, type Answer, type CallFamily } from './call.ts';
 import { CallError } from './call-error.ts';
@@ -52,7 +52,7 @@ export class TrapSupervisor {
     } catch (error) {
       throw new TrapUnavailableError(`the listener of process ${pid} cannot be had, which needs the right to trace it: ${(error as Error).message}`);
     }
-    if (readlinkSync(`/proc/self/fd/${fd}`) !== LISTENER) {
+    if (descriptorLink('self', fd) !== LISTENER) {
       close(fd, () => {}); // never at once: it may be a file that this process serves
       throw new TrapUnavailableError(`descriptor ${listener} of process ${pid} is no listener of a filter`);
     }
