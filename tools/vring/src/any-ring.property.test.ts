@@ -91,6 +91,19 @@ function run(w: World, kind: 'fast' | 'gathered' | 'mirrored' | 'fast, remote da
   return { seen, refusals: memory.refusals };
 }
 
+/** Write up to `bytes` bytes into a chain, as a device does before it says so. @returns bytes written; all are when the ring is raw */
+function writeInto(batch: ChainBatch, c: number, bytes: number): number {
+  let done = 0;
+  for (let s = batch.split[c]; s < batch.start[c + 1]; s++) {
+    const memory = batch.memory[s];
+    if (memory === null) return bytes;
+    const n = Math.min(batch.length[s], bytes - done);
+    memory.u8.fill(0x50 + c, batch.offset[s], batch.offset[s] + n);
+    done += n;
+  }
+  return done;
+}
+
 function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: RingDevice, fine: boolean): unknown {
   const batch = new ChainBatch(16, 64);
   switch (s.op) {
@@ -103,7 +116,7 @@ function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: Rin
       const where = [batch.offset, batch.addrLo, batch.addrHi, batch.length].map((a) => [...a.slice(0, end)]);
       const nulls = batch.memory.slice(0, end).map((m) => m === null);
       if (s.push) {
-        for (let c = 0; c < batch.count; c++) batch.written[c] = c * 3;
+        for (let c = 0; c < batch.count; c++) batch.written[c] = writeInto(batch, c, c * 3);
         device.pushMany(batch);
       }
       return [n, chains, ...(fine ? [segments, where, nulls] : [])];

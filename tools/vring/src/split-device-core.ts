@@ -154,12 +154,12 @@ export abstract class SplitDeviceCore {
   }
 
   flush(): undefined {
+    if (this.pushes.count > 0) this.pushes.flush(); // also what a frame that did not fit has written
     const count = this.unpublished;
     if (count === 0) return;
     this.completed += count;
     this.unpublished = 0;
     this.ringWritten += count * USED_SIZE + INDEX_SIZE;
-    if (this.pushes.count > 0) this.pushes.flush();
     if (this.storeUsedIndex(this.lastUsed) < 0) this.noRing('used idx');
     if (this.dirty !== null) this.logUsed(count);
   }

@@ -1,5 +1,5 @@
 /** What a mirrored device pulls and pushes: as little as it can, and nothing less. */
-import { VRING_DESC_F_INDIRECT, VRING_DESC_F_WRITE } from '@vdpalab/uapi';
+import { EMSGSIZE, VRING_DESC_F_INDIRECT, VRING_DESC_F_WRITE } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { ChainBatch, MirroredSplitDevice, RECEIVE_MERGEABLE, RegionTranslate, Runs, ringMemory } from './index.ts';
 import { Mirror, MockRing } from './mock/index.ts';
@@ -103,4 +103,17 @@ test('a driver that changes a descriptor after the device took it changes nothin
   device.unpop(1);
   expect(device.pop(batch)).toBe(1);
   expect(batch.length[0]).toBe(2);
+});
+
+test('what a frame that did not fit has written is pushed by the next flush, though nothing is used', () => {
+  const { far, ring, device } = bench(-1, false);
+  ring.setDescriptor(0, { addr: DATA, len: 1, flags: VRING_DESC_F_WRITE });
+  ring.offer(0);
+  const source = ringMemory(new SharedArrayBuffer(2));
+  source.u8.set([7, 8]);
+  const frame = new Runs(1);
+  frame.add(source, 0, 2);
+  expect(device.receive(frame, 0)).toBe(-EMSGSIZE);
+  device.flush();
+  expect([far[DATA], ring.usedIndex]).toEqual([7, 0]);
 });
