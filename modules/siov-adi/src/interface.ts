@@ -63,7 +63,7 @@ export async function bringUp(k: InterfaceKernel, { pdev, rid, pasids, vectors }
     await take(ADI_QUEUES, 'config', () => callbacks.config?.callback());
 
     const site = { name: mdev.uuid, registers, callbacks, irqs: irqs.slice(0, ADI_QUEUES), bar: k.pci_resource_start(pdev, 2), queueMax: registers.queueSize(0) };
-    const vdev = await k.__vdpa_alloc_device({ parent: dev, dma_dev: dev, config: adiOps(site), ngroups: 1, nas: 1, priv: registers });
+    const vdev = await k.__vdpa_alloc_device({ parent: dev, dma_dev: dev, config: adiOps(site), ngroups: 1, nas: 1, models: ['virtio', 'vfio', 'vhost'], priv: registers });
     try {
       await k.vdpa_register_device(vdev, ADI_QUEUES);
     } catch (error) {

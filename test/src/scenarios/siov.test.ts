@@ -61,6 +61,14 @@ describe('an assignable interface', () => {
     expect(await lab.close()).toEqual([]);
   });
 
+  it('says that every bus driver may have it', async () => {
+    covers('1.3.7');
+    const lab = await stage();
+    const models = await lab.kernel(async () => lab.symbol('all_devices')().filter((dev) => dev.bus?.name === 'vdpa').map((dev) => [...lab.symbol('dev_to_vdpa')(dev).models]));
+    expect(models).toEqual([['virtio', 'vfio', 'vhost'], ['virtio', 'vfio', 'vhost']]);
+    expect(await lab.close()).toEqual([]);
+  });
+
   it('is free again when its device goes, and the PASID with it; the lowest are taken first', async () => {
     const lab = await stage();
     const pasids = (): Promise<unknown> => lab.kernel(async () => lab.symbol('all_devices')().filter((dev) => dev.name.startsWith('83b8')).map((dev) => [dev.name.slice(-1), dev.dma?.pasid]));
