@@ -4,7 +4,7 @@ import { VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from '@vdpalab/uapi
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { ChainBatch, GatheredSplitDevice, MirroredSplitDevice, Runs, SplitDevice, ringMemory, resolveSplitAreas } from './index.ts';
-import type { RingDevice, SplitDeviceOptions } from './index.ts';
+import type { RingDevice, RingDeviceOptions } from './index.ts';
 import { MockRing, PagedMemory } from './mock/index.ts';
 
 const PAGE = 64;
@@ -72,7 +72,7 @@ function run(w: World, kind: 'fast' | 'gathered' | 'mirrored' | 'fast, remote da
   ring.offer(...w.heads);
   if (w.jump > 0) ring.setAvailIndex(w.start + w.jump);
   if (w.noise !== null) memory.write(BASE, w.noise);
-  const options: SplitDeviceOptions = {
+  const options: RingDeviceOptions = {
     translate: memory, eventIdx: w.eventIdx, raw: w.raw, checkIndexJump: w.checkIndexJump, maxChain: w.maxChain, threaded: w.threaded,
   };
   const Device = kind === 'gathered' ? GatheredSplitDevice : MirroredSplitDevice;
@@ -152,6 +152,7 @@ function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: Rin
     case 'interrupt':
       return device.needInterrupt();
     case 'poke':
+      device.flush(); // a mirror has not pushed what is not published, and would write over the poke later
       return memory.write(BASE + s.at, Uint8Array.of(s.byte));
     case 'offer':
       return ring.offer(...s.heads);

@@ -9,6 +9,6 @@ export * from './ring.ts';
 export * from './split-device-gathered.ts';
 export * from './split-device-mirrored.ts';
 export { SplitDevice } from './split-device.ts';
-export type { SplitDeviceOptions } from './split-device-core.ts';
+export type { RingDeviceOptions } from './device-core.ts';
 export * from './split-driver.ts';
 export * from './translate.ts';

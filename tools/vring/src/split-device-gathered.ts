@@ -11,8 +11,8 @@ import { DESC_SIZE, QUEUE_SIZE_MAX } from './defs.ts';
 import { ExtentCache } from './extent-cache.ts';
 import type { RingArea } from './memory.ts';
 import { SplitDevice } from './split-device.ts';
-import type { SplitDeviceOptions } from './split-device-core.ts';
-import { SplitFrames } from './split-frames.ts';
+import type { RingDeviceOptions } from './device-core.ts';
+import { SplitRing } from './split-ring.ts';
 import type { Translate } from './translate.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -27,7 +27,7 @@ export interface SplitRingAddresses {
 }
 
 /** Device side of a split virtqueue, through its mappings. */
-export class GatheredSplitDevice extends SplitFrames {
+export class GatheredSplitDevice extends SplitRing {
   protected readonly at: SplitRingAddresses;
   protected readonly descCache: ExtentCache;
   protected readonly availCache: ExtentCache;
@@ -35,7 +35,7 @@ export class GatheredSplitDevice extends SplitFrames {
   private readonly bytes = new Uint8Array(DESC_SIZE);
 
   /** @throws RangeError when the queue size or an address cannot be */
-  constructor(addresses: SplitRingAddresses, options: SplitDeviceOptions) {
+  constructor(addresses: SplitRingAddresses, options: RingDeviceOptions) {
     const { num, desc, avail, used } = addresses;
     if (!isSplitQueueSize(num)) throw new RangeError(`split device: queue size ${num} is not a power of two up to ${QUEUE_SIZE_MAX}`);
     for (const address of [desc, avail, used]) {
@@ -161,7 +161,7 @@ export function resolveSplitAreas(addresses: SplitRingAddresses, translate: Tran
  * The quick one keeps the places found now: when `translate.generation` changes, open the queue anew and `restore` what
  * `save` gave.
  */
-export function openSplitDevice(addresses: SplitRingAddresses, options: SplitDeviceOptions): SplitDevice | GatheredSplitDevice {
+export function openSplitDevice(addresses: SplitRingAddresses, options: RingDeviceOptions): SplitDevice | GatheredSplitDevice {
   const areas = resolveSplitAreas(addresses, options.translate);
   return areas === null ? new GatheredSplitDevice(addresses, options) : new SplitDevice(areas, options);
 }

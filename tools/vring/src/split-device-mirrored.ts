@@ -10,7 +10,7 @@ import { DESC_SIZE, usedEventAt } from './defs.ts';
 import type { RingState } from './ring.ts';
 import type { SplitRingAddresses } from './split-device-gathered.ts';
 import { GatheredSplitDevice } from './split-device-gathered.ts';
-import type { SplitDeviceOptions } from './split-device-core.ts';
+import type { RingDeviceOptions } from './device-core.ts';
 
 /** Descriptors pulled at once: 4 KiB of them take hardly longer than one. */
 const STRETCH = 256;
@@ -29,7 +29,7 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
   private unpushed = 0;
 
   /** @throws RangeError when the queue size or an address cannot be */
-  constructor(addresses: SplitRingAddresses, options: SplitDeviceOptions) {
+  constructor(addresses: SplitRingAddresses, options: RingDeviceOptions) {
     super(addresses, options);
     this.here = new Uint8Array(Math.ceil(addresses.num / STRETCH));
   }

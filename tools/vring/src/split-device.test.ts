@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import {
   ChainBatch, GatheredSplitDevice, RECEIVE_MERGEABLE, RECEIVE_TRUNCATE, Runs, SplitDevice, openSplitDevice, resolveSplitAreas,
 } from './index.ts';
-import type { SplitDeviceOptions } from './index.ts';
+import type { RingDeviceOptions } from './index.ts';
 import { MockRing, PagedMemory } from './mock/index.ts';
 
 const NEXT = 1;
@@ -20,7 +20,7 @@ const UNMAPPED = BASE + 7 * PAGE;
 
 const KINDS = ['fast', 'gathered'] as const;
 
-function setUp(kind: (typeof KINDS)[number], num = 8, options: Partial<SplitDeviceOptions> = {}) {
+function setUp(kind: (typeof KINDS)[number], num = 8, options: Partial<RingDeviceOptions> = {}) {
   const memory = new PagedMemory({
     pageSize: PAGE,
     base: BASE,

@@ -9,21 +9,21 @@ import {
 } from './fused/device.ts';
 import type { DeviceState } from './fused/state.ts';
 import { DEVICE, SplitViews } from './fused/state.ts';
-import type { SplitDeviceOptions } from './split-device-core.ts';
+import type { RingDeviceOptions } from './device-core.ts';
 import { RECEIVE_MERGEABLE } from './ring.ts';
-import { NUM_BUFFERS_AT, SplitFrames } from './split-frames.ts';
-import { ENTRY_SIZE } from './split-walker.ts';
+import { NUM_BUFFERS_AT } from './ring-frames.ts';
+import { ENTRY_SIZE, SplitRing } from './split-ring.ts';
 
 const ANY_FLAG = VRING_DESC_F_NEXT | VRING_DESC_F_WRITE | VRING_DESC_F_INDIRECT;
 
 /** Device side of a split virtqueue, on views laid over its areas. */
-export class SplitDevice extends SplitFrames {
+export class SplitDevice extends SplitRing {
   private readonly state: DeviceState;
   private readonly avail: Uint16Array;
   private readonly used: Uint16Array;
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
-  constructor(areas: SplitRingAreas, options: SplitDeviceOptions) {
+  constructor(areas: SplitRingAreas, options: RingDeviceOptions) {
     const fault = splitAreasFault(areas);
     if (fault !== null) throw new RangeError(`split device: ${fault}`);
     super(areas.num, options);

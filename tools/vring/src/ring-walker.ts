@@ -1,32 +1,20 @@
 /**
- * Chains of a split virtqueue in plain form: one descriptor at a time, every check in one place.
+ * Chains in plain form: what a split and a packed virtqueue have in common, one descriptor at a time.
  *
- * Checks and outcomes are those of Linux 6.1 `drivers/vhost/vringh.c`, with two bounds it lacks: an indirect table of
- * length 0 is refused (EINVAL), and a chain is at most `maxChain` descriptors and segments (ENOBUFS).
+ * Indirect tables and segments are checked as Linux 6.1 `drivers/vhost/vringh.c` does, with two bounds it lacks: an
+ * indirect table of length 0 is refused (EINVAL), and a chain is at most `maxChain` descriptors and segments (ENOBUFS).
  */
-import {
-  EFAULT, EINVAL, ELOOP, ENOBUFS, EPERM,
-  VHOST_ACCESS_RO, VHOST_ACCESS_WO,
-  VRING_DESC_F_INDIRECT, VRING_DESC_F_NEXT, VRING_DESC_F_WRITE,
-} from '@vdpalab/uapi';
+import { EINVAL, ELOOP, ENOBUFS, EPERM, VHOST_ACCESS_RO, VHOST_ACCESS_WO } from '@vdpalab/uapi';
 import type { ChainBatch } from './batch.ts';
 import { Moves } from './moves.ts';
 import { DESC_SIZE } from './defs.ts';
-import { DEVICE } from './fused/state.ts';
-import { SplitDeviceCore } from './split-device-core.ts';
-
-/** Where a chain goes on after an indirect table: nowhere, or it is not in one. */
-const IN_RING = -1;
-const TABLE_ENDS_CHAIN = -2;
+import { DeviceCore } from './device-core.ts';
 
 /** Bytes of an indirect table that are pulled at once, when it is remote. */
 const TABLE_PULL = 4096;
 
-/** Bytes of an available entry, and of the available index. */
-export const ENTRY_SIZE = 2;
-
 /** Takes chains. */
-export abstract class SplitWalker extends SplitDeviceCore {
+export abstract class RingWalker extends DeviceCore {
   // One descriptor, as loadDesc and loadTableDesc leave it.
   protected dLo = 0;
   protected dHi = 0;
@@ -39,9 +27,6 @@ export abstract class SplitWalker extends SplitDeviceCore {
   /** Bytes from the start of the table that need not be pulled. */
   private tablePulled = 0;
 
-  /** Take a snapshot of a descriptor of the ring. @returns 0 or a negative errno */
-  protected abstract loadDesc(index: number): number;
-
   walk(batch: ChainBatch, budget: number): number {
     const taken = this.take(batch, budget, 0);
     if (taken > 0 && this.data.remote) this.pullReadable(batch, taken);
@@ -50,6 +35,11 @@ export abstract class SplitWalker extends SplitDeviceCore {
 
   pop(batch: ChainBatch): number {
     return this.walk(batch, 1);
+  }
+
+  push(head: number, length: number): undefined {
+    this.complete(head, length);
+    this.flush();
   }
 
   pushMany(batch: ChainBatch): undefined {
@@ -90,17 +80,20 @@ export abstract class SplitWalker extends SplitDeviceCore {
     }
   }
 
-  /** How many chains there are to take, at most `budget`, or a negative errno. */
-  protected ready(budget: number): number {
-    this.ringRead += ENTRY_SIZE;
-    const index = this.loadAvailIndex();
-    if (index < 0) return this.noRing('avail idx');
-    const ready = (index - this.lastAvail) & 0xffff;
-    if (ready > this.num && this.checkIndexJump) {
-      return this.fail(EFAULT, 'vring.index-jump', `Guest moved avail index from ${this.lastAvail} to ${index}`);
-    }
-    return ready < budget ? ready : budget > 0 ? budget : 0;
-  }
+  /** How many chains to look for, at most `budget`; 0 when there are none, or a negative errno. */
+  protected abstract ready(budget: number): number;
+
+  /** Take the next chain into slot `c`. @returns 0, 1 when there is none, or a negative errno about it */
+  protected abstract chain(batch: ChainBatch, c: number): number;
+
+  /** Put back the last `chains` chains taken, none of which was pushed. */
+  abstract unpop(chains: number): undefined;
+
+  /** Write a used entry, unpublished. */
+  protected abstract complete(head: number, length: number): undefined;
+
+  /** Publish what {@link complete} wrote. */
+  abstract flush(): undefined;
 
   /**
    * `walk` for a bulk call that has taken `done` chains before: then a bad chain is not the first, and stays.
@@ -117,10 +110,11 @@ export abstract class SplitWalker extends SplitDeviceCore {
     return want;
   }
 
-  /** Take one chain into slot `c`. @returns 0, a negative errno when it is bad and the first, 1 when it is bad and stays */
+  /** Take one chain into slot `c`. @returns 0, a negative errno when it is bad and the first, 1 when there is none or it is bad and stays */
   protected takeInto(batch: ChainBatch, c: number, first: boolean): number {
     const before = this.lastAvail;
     const err = this.chain(batch, c);
+    if (err > 0) return err;
     if (err !== 0 && !first) {
       this.data.hold();
       this.tables.hold();
@@ -133,72 +127,9 @@ export abstract class SplitWalker extends SplitDeviceCore {
     return err;
   }
 
-  private chain(batch: ChainBatch, c: number): number {
-    const { num } = this;
-    this.ringRead += ENTRY_SIZE;
-    const head = this.loadHead(this.lastAvail & (num - 1));
-    if (head < 0) return this.noRing('avail ring');
-    if (head >= num) return this.fail(EINVAL, 'vring.head-range', `Guest says index ${head} > ${num} is available`);
-    this.n[DEVICE.lastHead] = head;
-    this.lastAvail = this.lastAvail + 1;
-    const first = batch.start[c];
-    let s = first;
-    let split = -1;
-    let i = head;
-    let max = num;
-    let up = IN_RING;
-    let inRing = 0;
-    let inTable = 0;
-    let total = 0;
-    for (;;) {
-      const err = up === IN_RING ? this.loadDesc(i) : this.loadTableDesc(i);
-      if (err !== 0) return err;
-      this.ringRead += DESC_SIZE;
-      // Each INDIRECT descriptor counts too: without that a circle of them would have no end.
-      if (up === IN_RING && ++inRing > num) return this.loop(num);
-      if (++total > this.maxChain) return this.tooLong();
-      const flags = this.dFlags;
-      if ((flags & VRING_DESC_F_INDIRECT) !== 0) {
-        const bad = this.enterTable(up, i);
-        if (bad !== 0) return bad;
-        up = (flags & VRING_DESC_F_NEXT) === 0 ? TABLE_ENDS_CHAIN : this.dNext;
-        max = this.dLen / DESC_SIZE;
-        inTable = 0;
-        i = 0;
-        continue;
-      }
-      if (up !== IN_RING && ++inTable > max) return this.loop(max);
-      const write = (flags & VRING_DESC_F_WRITE) !== 0;
-      if (write) {
-        if (split < 0) split = s;
-      } else if (split >= 0) {
-        return this.fail(EINVAL, 'vring.readable-after-writable', `Readable desc ${i} after writable`);
-      }
-      s = this.segments(batch, s, first, write);
-      if (s < 0) return s;
-      if ((flags & VRING_DESC_F_NEXT) !== 0) {
-        i = this.dNext;
-      } else if (up > 0) {
-        // After a table the ring goes on, unless at descriptor 0: vringh takes 0 for none.
-        i = up;
-        up = IN_RING;
-        max = num;
-      } else {
-        break;
-      }
-      if (i >= max) return this.fail(EINVAL, 'vring.next-range', `Chained index ${i} > ${max}`);
-    }
-    batch.head[c] = head;
-    batch.split[c] = split < 0 ? s : split;
-    batch.written[c] = 0;
-    batch.start[c + 1] = s;
-    return 0;
-  }
-
   /** Check the current descriptor as one of an indirect table, and turn to that table. */
-  private enterTable(up: number, i: number): number {
+  protected enterTable(): number {
     const length = this.dLen;
-    if (up !== IN_RING) return this.fail(EINVAL, 'vring.nested-indirect', `Multilevel indirect ${up}->${i}`);
     if (length === 0 || length % DESC_SIZE !== 0) {
       return this.fail(EINVAL, 'vring.indirect-length', `Strange indirect len ${length}`);
     }
@@ -226,7 +157,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
   }
 
   /** Take a snapshot of a descriptor of the current indirect table, which may lie in pieces. @returns 0 or a negative errno */
-  private loadTableDesc(index: number): number {
+  protected loadTableDesc(index: number): number {
     const { tables } = this;
     const at = this.tableLo + index * DESC_SIZE;
     let lo = at >>> 0;
@@ -262,7 +193,7 @@ export abstract class SplitWalker extends SplitDeviceCore {
   }
 
   /** Add the current descriptor's segments to a batch. @returns the next free segment, or a negative errno */
-  private segments(batch: ChainBatch, from: number, first: number, write: boolean): number {
+  protected segments(batch: ChainBatch, from: number, first: number, write: boolean): number {
     const { data } = this;
     const want = write ? VHOST_ACCESS_WO : VHOST_ACCESS_RO;
     let s = from;
@@ -293,15 +224,15 @@ export abstract class SplitWalker extends SplitDeviceCore {
     return s;
   }
 
-  private loop(max: number): number {
+  protected loop(max: number): number {
     return this.fail(ELOOP, 'vring.desc-loop', `Descriptor loop: more than ${max} descriptors`);
   }
 
-  private tooLong(): number {
+  protected tooLong(): number {
     return this.fail(ENOBUFS, 'vring.chain-length', `Chain of more than ${this.maxChain} segments, or than there is room for`);
   }
 
-  private unmapped(errno: number, lo: number, hi: number): number {
+  protected unmapped(errno: number, lo: number, hi: number): number {
     const address = `0x${((BigInt(hi) << 32n) | BigInt(lo)).toString(16)}`;
     if (errno === EPERM) return this.fail(EPERM, 'vring.permission', `${address}: access not permitted`);
     return this.fail(errno, 'vring.unmapped', `${address}: not mapped`);

@@ -1,13 +1,13 @@
-/** Frames over a split virtqueue in plain form: chains up, frames out of them, frames into them. */
+/** Frames over a virtqueue in plain form: chains up, frames out of them, frames into them. */
 import { EMSGSIZE, EPROTO } from '@vdpalab/uapi';
 import { ChainBatch, Runs } from './batch.ts';
 import { Copier } from './copy.ts';
 import { DEVICE } from './fused/state.ts';
 import type { RingMemory } from './memory.ts';
-import type { FrameSink, RingDevice } from './ring.ts';
+import type { FrameSink } from './ring.ts';
 import { RECEIVE_MERGEABLE, RECEIVE_TRUNCATE } from './ring.ts';
-import type { SplitDeviceOptions } from './split-device-core.ts';
-import { SplitWalker } from './split-walker.ts';
+import type { RingDeviceOptions } from './device-core.ts';
+import { RingWalker } from './ring-walker.ts';
 
 /** Chains looked at together. */
 const BURST = 32;
@@ -15,7 +15,7 @@ const BURST = 32;
 export const NUM_BUFFERS_AT = 10;
 
 /** A device side less where its ring lies. */
-export abstract class SplitFrames extends SplitWalker implements RingDevice {
+export abstract class RingFrames extends RingWalker {
   /** The chain at hand. */
   protected readonly single: ChainBatch;
   private readonly several: ChainBatch;
@@ -35,7 +35,7 @@ export abstract class SplitFrames extends SplitWalker implements RingDevice {
   private countAt = 0;
   private countAtHigh = 0;
 
-  constructor(num: number, options: SplitDeviceOptions) {
+  constructor(num: number, options: RingDeviceOptions) {
     super(num, options);
     this.single = new ChainBatch(1, this.maxChain);
     this.several = new ChainBatch(BURST, this.maxChain + 4 * BURST);
