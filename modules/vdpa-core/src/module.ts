@@ -1,5 +1,5 @@
 /** vDPA bus. Mirrors `drivers/vdpa/vdpa.c` (Linux 6.1). */
-import { defineModule, KernelError } from '@vdpalab/abi';
+import { defineModule, DriverTable, KernelError } from '@vdpalab/abi';
 import type { DeviceDriver } from '@vdpalab/driver-core';
 import { vdpaBus } from './bus.ts';
 import { configSymbols } from './config.ts';
@@ -27,11 +27,11 @@ export default defineModule({
 
   async module_init(k, { THIS_MODULE, undo }) {
     const devices = new VdpaDevices(k);
-    const drivers = new Map<DeviceDriver, VdpaDriver>();
+    const drivers = new DriverTable<VdpaDriver, DeviceDriver>(k);
     const managers = new Managers();
     const lock = k.init_rwsem('vdpa_dev_lock');
 
-    const bus = vdpaBus(k, devices, (drv) => drivers.get(drv) as VdpaDriver); // only ours are on our bus
+    const bus = vdpaBus(k, devices, (drv) => drivers.of(drv));
     await k.bus_register(bus);
     undo.push('bus vdpa', () => k.bus_unregister(bus));
 
@@ -96,22 +96,8 @@ export default defineModule({
         },
         _vdpa_unregister_device: (vdev) => remove(vdev),
 
-        async __vdpa_register_driver(drv) {
-          const driver: DeviceDriver = { name: drv.name, bus, owner: drv.owner };
-          drivers.set(driver, drv);
-          try {
-            await k.driver_register(driver);
-          } catch (error) {
-            drivers.delete(driver);
-            throw error;
-          }
-        },
-        async vdpa_unregister_driver(drv) {
-          const driver = [...drivers].find(([, d]) => d === drv)?.[0];
-          if (driver === undefined) throw new Error(`vDPA driver ${drv.name} is not registered`);
-          await k.driver_unregister(driver);
-          drivers.delete(driver);
-        },
+        __vdpa_register_driver: (drv) => drivers.register(drv, { name: drv.name, bus, owner: drv.owner }),
+        vdpa_unregister_driver: (drv) => drivers.unregister(drv),
 
         vdpa_mgmtdev_register: (mdev) => locked(async () => managers.add(mdev)),
         vdpa_mgmtdev_unregister: (mdev) => locked(async () => {

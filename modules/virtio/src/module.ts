@@ -1,5 +1,5 @@
 /** The virtio bus. Mirrors `drivers/virtio/virtio.c` (Linux 6.1). */
-import { defineModule, UndoStack } from '@vdpalab/abi';
+import { defineModule, DriverTable, UndoStack } from '@vdpalab/abi';
 import type { Device, DeviceDriver } from '@vdpalab/driver-core';
 import { VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_FAILED } from '@vdpalab/uapi';
 import type { VirtioDevice } from '@vdpalab/virtio-ring';
@@ -24,7 +24,7 @@ export default defineModule({
 
   async module_init(k, { undo }) {
     const devices = new Map<Device, VirtioDeviceState>();
-    const drivers = new Map<DeviceDriver, VirtioDriver>();
+    const drivers = new DriverTable<VirtioDriver, DeviceDriver>(k);
     const indexes = k.ida_init();
 
     const of = (dev: Device): VirtioDeviceState => {
@@ -33,9 +33,8 @@ export default defineModule({
       return vdev;
     };
     const own = (vdev: VirtioDevice): VirtioDeviceState => of(vdev.dev);
-    const driverOf = (drv: DeviceDriver): VirtioDriver => drivers.get(drv) as VirtioDriver; // only ours are on our bus
 
-    const bus = virtioBus(k, of, driverOf);
+    const bus = virtioBus(k, of, (drv) => drivers.of(drv));
     await k.bus_register(bus);
     undo.push('bus virtio', () => k.bus_unregister(bus));
 
@@ -69,22 +68,8 @@ export default defineModule({
         },
         unregister_virtio_device: (vdev) => k.device_unregister(vdev.dev),
 
-        async register_virtio_driver(drv) {
-          const driver: DeviceDriver = { name: drv.name, bus, owner: drv.owner };
-          drivers.set(driver, drv);
-          try {
-            await k.driver_register(driver);
-          } catch (error) {
-            drivers.delete(driver);
-            throw error;
-          }
-        },
-        async unregister_virtio_driver(drv) {
-          const driver = [...drivers].find(([, d]) => d === drv)?.[0];
-          if (driver === undefined) throw new Error(`virtio driver ${drv.name} is not registered`);
-          await k.driver_unregister(driver);
-          drivers.delete(driver);
-        },
+        register_virtio_driver: (drv) => drivers.register(drv, { name: drv.name, bus, owner: drv.owner }),
+        unregister_virtio_driver: (drv) => drivers.unregister(drv),
 
         virtio_has_feature: (vdev, bit) => own(vdev).has(bit),
         virtio_device_ready: (vdev) => deviceReady(own(vdev)),

@@ -3,6 +3,7 @@ import type { ModuleSymbols } from './kmodule.ts';
 import type { VmlinuxSymbols } from './machine.ts';
 
 export * from './atomic.ts';
+export * from './driver-table.ts';
 export * from './error.ts';
 export * from './kmodule.ts';
 export * from './machine.ts';

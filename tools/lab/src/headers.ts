@@ -1,4 +1,6 @@
 /** Brings the headers of all modules into this program, so that every symbol has its type here. */
+export type {} from '@vdpalab/auxiliary';
+export type {} from '@vdpalab/devlink';
 export type {} from '@vdpalab/driver-core';
 export type {} from '@vdpalab/fs';
 export type {} from '@vdpalab/iommu';

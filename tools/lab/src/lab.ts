@@ -79,7 +79,7 @@ export class LabBootError extends Error {
 /** Symbols that tell what a subsystem still holds. */
 const leftoverSymbols = [
   'sched_leftovers', 'mm_leftovers', 'fs_leftovers', 'driver_core_leftovers', 'irq_leftovers', 'iommu_leftovers',
-  'pci_leftovers', 'netlink_leftovers', 'netdev_leftovers', 'block_leftovers', 'vhost_leftovers', 'virtio_ring_leftovers',
+  'pci_leftovers', 'netlink_leftovers', 'netdev_leftovers', 'devlink_leftovers', 'block_leftovers', 'vhost_leftovers', 'virtio_ring_leftovers',
 ] as const;
 
 /** One lab. Made by {@link createLab}; {@link close} says what was left behind. */
