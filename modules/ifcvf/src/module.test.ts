@@ -1,5 +1,5 @@
 import { KernelError } from '@vdpalab/abi';
-import { covers, errnoOf } from '@vdpalab/testing';
+import { covers, echo, errnoOf } from '@vdpalab/testing';
 import {
   VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FAILED, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_ID_BLOCK, VIRTIO_ID_NET,
   VIRTIO_NET_F_MAC,
@@ -47,11 +47,7 @@ describe('binding', () => {
   it('refuses a virtio id it has no model for', async () => {
     covers('2.9.2');
     const b = await bootIfcvf({ ids: { device: 0x1000, subdevice: 3 } });
-    await b.user(async (proc) => {
-      const fd = await b.k.ksys_open(proc, '/sys/bus/pci/drivers/ifcvf/new_id', 1);
-      await b.k.ksys_write(proc, fd, Uint8Array.from('1af4 1000\n', (c) => c.charCodeAt(0)));
-      await b.k.ksys_close(proc, fd);
-    });
+    await b.user((proc) => echo(b.k, proc, '/sys/bus/pci/drivers/ifcvf/new_id', '1af4 1000'));
     expect([b.bound(), b.dmesg().some((line) => line === `ifcvf ${BDF}: VIRTIO ID 3 not supported`)]).toEqual([false, true]);
   });
 });

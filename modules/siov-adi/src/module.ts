@@ -1,33 +1,29 @@
-/** vDPA devices of assignable interfaces: a PCI function is a parent of mediated devices, and each gets an interface and a PASID of its own. */
-import { defineModule, KernelError } from '@vdpalab/abi';
+/** vDPA devices of assignable interfaces: a PCI function is a parent of mediated devices, which have one or more of its interfaces and a PASID each. */
+import { defineModule } from '@vdpalab/abi';
 import type { UndoStack } from '@vdpalab/abi';
 import type { MdevDriver, MdevParent, MdevType } from '@vdpalab/mdev-core';
 import type { PciDev, PciDeviceId, PciDriver } from '@vdpalab/pci';
 import { pciAlias } from '@vdpalab/uapi';
-import { bringUp } from './interface.ts';
+import { adiFiles, AdiPool } from './pool.ts';
 import { AdiRegisters, REG_COUNT, REG_VECTORS, REG_WINDOW } from './registers.ts';
+import { bringUp } from './vdev.ts';
 
 const ids: readonly PciDeviceId[] = [{ vendor: 0x8086, device: 0x51a0, subvendor: 0x8086, subdevice: 0x51a0, class: 0, class_mask: 0 }];
 /** BARs 0 and 2. */
 const BARS = 0b101;
 
-/** A function that is bound, and its interfaces. */
+/** A function that is bound. */
 interface Siov {
   readonly pdev: PciDev;
   readonly parent: MdevParent;
   readonly vectors: number;
-  /** Nobody's, lowest first. */
-  readonly free: AdiRegisters[];
-}
-
-/** An interface that a mediated device has. */
-interface Taken {
-  readonly registers: AdiRegisters;
-  readonly held: UndoStack;
+  readonly pool: AdiPool;
 }
 
 interface SiovType extends MdevType {
-  readonly siov: () => Siov;
+  readonly siov: Siov;
+  /** Interfaces of a device. */
+  readonly interfaces: number;
 }
 
 export default defineModule({
@@ -50,38 +46,37 @@ export default defineModule({
       device_api: 'vhost-vdpa',
       driver: { name: 'siov_adi_vdpa', owner: THIS_MODULE },
       async probe(mdev) {
-        const siov = (mdev.type as SiovType).siov(); // of our types
-        const registers = siov.free.shift();
-        if (registers === undefined) throw new KernelError('ENOSPC', 'siov_adi.probe.interfaces', `${siov.pdev.dev.name}: all interfaces are taken`);
+        const { siov: { pdev, vectors, pool }, interfaces } = mdev.type as SiovType; // of our types
+        const taken = pool.take(interfaces, mdev.uuid);
         try {
-          const held = await bringUp(k, { pdev: siov.pdev, rid: siov.pdev.dev.dma!.rid, pasids, vectors: siov.vectors }, registers, mdev); // a PCI function does DMA
-          k.dev_set_drvdata(mdev.dev, { registers, held } satisfies Taken);
+          k.dev_set_drvdata(mdev.dev, await bringUp(k, { pdev, rid: pdev.dev.dma!.rid, pasids, vectors }, taken, mdev)); // a PCI function does DMA
         } catch (error) {
-          giveBack(siov, registers);
+          pool.giveBack(mdev.uuid);
           throw error;
         }
       },
       async remove(mdev) {
-        const { registers, held } = k.dev_get_drvdata(mdev.dev) as Taken; // set by probe
         try {
-          await held.run();
+          await (k.dev_get_drvdata(mdev.dev) as UndoStack).run(); // set by probe
         } finally {
-          giveBack((mdev.type as SiovType).siov(), registers);
+          (mdev.type as SiovType).siov.pool.giveBack(mdev.uuid);
         }
       },
-      get_available: (type) => (type as SiovType).siov().free.length,
-      show_description: () => 'virtio network device of one queue pair, DMA with a PASID of its own\n',
-    };
-
-    const giveBack = ({ free }: Siov, registers: AdiRegisters): void => {
-      free.push(registers);
-      free.sort((a, b) => a.index - b.index);
+      get_available(type) {
+        const { siov: { pool }, interfaces } = type as SiovType; // of our types
+        return pool.room(interfaces);
+      },
+      show_description(type) {
+        const { interfaces } = type as SiovType; // of our types
+        return `virtio network device of ${interfaces === 1 ? 'one queue pair' : 'two queue pairs'}, DMA with a PASID of its own\n`;
+      },
     };
 
     const pciDriver: PciDriver = {
       name: 'siov_adi',
       owner: THIS_MODULE,
       id_table: ids,
+      dev_groups: [adiFiles((dev) => (k.dev_get_drvdata(dev) as Siov).pool)], // set by probe
       async probe(pdev) {
         k.pcim_enable_device(pdev);
         k.pcim_iomap_regions(pdev, BARS, 'siov_adi');
@@ -91,12 +86,14 @@ export default defineModule({
         const [count, window, vectors] = [REG_COUNT, REG_WINDOW, REG_VECTORS].map((at) => control.read32(at)) as [number, number, number];
         await k.pci_alloc_irq_vectors(pdev, count * vectors, count * vectors);
         k.devm_add_action(pdev.dev, 'siov_adi vectors', () => k.pci_free_irq_vectors(pdev));
-        const siov: Siov = {
-          pdev, vectors, parent: { dev: null, mdev_driver: null, ops: null, types: [] },
-          free: Array.from({ length: count }, (_, index) => new AdiRegisters(k, control, windows, window, index)),
-        };
-        const type: SiovType = { sysfs_name: 'net', pretty_name: 'Assignable network interface', parent: null, siov: () => siov };
-        await k.mdev_register_parent(siov.parent, pdev.dev, mdevDriver, [type], 1);
+        const interfaces = Array.from({ length: count }, (_, index) => new AdiRegisters(k, control, windows, window, index));
+        const parent: MdevParent = { dev: null, mdev_driver: null, ops: null, types: [] };
+        const siov: Siov = { pdev, vectors, parent, pool: new AdiPool(pdev.dev.name, interfaces) };
+        const types: readonly SiovType[] = [
+          { sysfs_name: 'net', pretty_name: 'Assignable network interface', parent: null, siov, interfaces: 1 },
+          { sysfs_name: 'vdev2', pretty_name: 'Network device of two interfaces', parent: null, siov, interfaces: 2 },
+        ];
+        await k.mdev_register_parent(parent, pdev.dev, mdevDriver, types, types.length);
         k.pci_set_drvdata(pdev, siov);
       },
       remove: (pdev) => k.mdev_unregister_parent((k.pci_get_drvdata(pdev) as Siov).parent), // set by probe

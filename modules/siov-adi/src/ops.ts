@@ -1,90 +1,129 @@
-/** `vdpa_config_ops` of an interface. */
+/** `vdpa_config_ops` of a virtual device: one interface, or several that work as one. */
 import { KernelError } from '@vdpalab/abi';
 import type { VdpaCallback, VdpaConfigOps } from '@vdpalab/vdpa-core';
-import { PCI_VENDOR_ID_INTEL, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_ID_NET } from '@vdpalab/uapi';
-import { ADI_QUEUES, DOORBELL_SIZE } from './registers.ts';
+import {
+  PCI_VENDOR_ID_INTEL, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MQ, virtio_net_config,
+} from '@vdpalab/uapi';
+import type { AdiQueue, AdiQueues } from './queues.ts';
+import { DOORBELL_SIZE } from './registers.ts';
 import type { AdiRegisters } from './registers.ts';
 
 const PAGE_SIZE = 4096;
 /** Smallest queue, in descriptors. */
 const QUEUE_MIN = 64;
+const PAIRS_AT = virtio_net_config.offsetof('max_virtqueue_pairs');
 
-/** Who is called when an interface interrupts. */
-export interface AdiCallbacks {
-  readonly queues: (VdpaCallback | null)[];
-  config: VdpaCallback | null;
-}
+const bit = (n: number): bigint => 1n << BigInt(n);
+/** What only a device of several interfaces has. */
+const CONTROL_FEATURES = bit(VIRTIO_NET_F_CTRL_VQ) | bit(VIRTIO_NET_F_CTRL_MAC_ADDR) | bit(VIRTIO_NET_F_MQ);
 
-/** What of an interface the operations need. */
-export interface AdiSite {
+/** What the operations need. */
+export interface VdevSite {
   readonly name: string;
-  readonly registers: AdiRegisters;
-  readonly callbacks: AdiCallbacks;
-  /** Linux interrupt of each queue. */
-  readonly irqs: readonly number[];
+  /** The first one's configuration, features and control queue are the device's. */
+  readonly interfaces: readonly [AdiRegisters, ...AdiRegisters[]];
+  readonly queues: AdiQueues;
+  /** Who is called when the configuration changes. */
+  readonly config: { callback: VdpaCallback | null };
+  /** Vector of configuration changes, of each interface. */
+  readonly configVector: number;
   /** Physical address of BAR 2. */
   readonly bar: number;
   readonly queueMax: number;
 }
 
-/** The operations on one interface. */
-export function adiOps({ name, registers, callbacks, irqs, bar, queueMax }: AdiSite): VdpaConfigOps {
+/** The operations on one device. */
+export function vdevOps({ name, interfaces, queues, config, configVector, bar, queueMax }: VdevSite): VdpaConfigOps {
+  const [leader] = interfaces;
+  const offered = interfaces.length === 1 ? ~CONTROL_FEATURES : ~0n;
+  const queue = (qid: number): AdiQueue => {
+    const found = queues.at(qid);
+    if (found === undefined) throw new KernelError('EINVAL', 'siov_adi.vq.index', `${name}: queue ${qid} of ${queues.all.length}`);
+    return found;
+  };
   return {
-    get_device_features: () => registers.features,
+    get_device_features: () => leader.features & offered,
     async set_driver_features(_, features) {
-      if (features !== 0n && (features & (1n << BigInt(VIRTIO_F_ACCESS_PLATFORM))) === 0n) {
+      if (features !== 0n && (features & bit(VIRTIO_F_ACCESS_PLATFORM)) === 0n) {
         throw new KernelError('EINVAL', 'siov_adi.features.access-platform', `${name}: features 0x${features.toString(16)} lack ACCESS_PLATFORM`);
       }
-      registers.driverFeatures = features;
+      for (const registers of interfaces) registers.driverFeatures = features;
+      queues.multiqueue = (features & bit(VIRTIO_NET_F_MQ)) !== 0n;
     },
-    get_driver_features: () => registers.driverFeatures,
+    get_driver_features: () => leader.driverFeatures,
 
-    get_status: () => registers.status,
+    get_status: () => leader.status,
     async set_status(_, status) {
-      if ((status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0 && (registers.status & VIRTIO_CONFIG_S_DRIVER_OK) === 0) {
-        for (let qid = 0; qid < ADI_QUEUES; qid++) registers.setQueueVector(qid, qid); // a reset has forgotten them
-        registers.setConfigVector(ADI_QUEUES);
+      if ((status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0 && (leader.status & VIRTIO_CONFIG_S_DRIVER_OK) === 0) {
+        for (const { registers, qid } of queues.all) registers.setQueueVector(qid, qid); // a reset has forgotten them
+        leader.setConfigVector(configVector);
       }
-      registers.status = status;
+      for (const registers of interfaces) registers.status = status;
     },
     async reset() {
-      await registers.reset();
-      callbacks.queues.fill(null);
-      callbacks.config = null;
+      for (const registers of interfaces) await registers.reset();
+      for (const one of queues.all) one.callback = null;
+      queues.multiqueue = true;
+      config.callback = null;
     },
 
     get_vq_num_max: () => queueMax,
     get_vq_num_min: () => QUEUE_MIN,
-    set_vq_num: (_, qid, num) => registers.setQueueSize(qid, num),
-    set_vq_address: (_, qid, desc, driver, device) => registers.setQueueAddress(qid, desc, driver, device),
-    async set_vq_state(_, qid, state) {
-      if (state.kind !== 'split') throw new KernelError('EOPNOTSUPP', 'siov_adi.vq.packed', `${name}: queue ${qid}: no packed rings`);
+    set_vq_num(_, index, num) {
+      const { registers, qid } = queue(index);
+      return registers.setQueueSize(qid, num);
+    },
+    set_vq_address(_, index, desc, driver, device) {
+      const { registers, qid } = queue(index);
+      return registers.setQueueAddress(qid, desc, driver, device);
+    },
+    async set_vq_state(_, index, state) {
+      if (state.kind !== 'split') throw new KernelError('EOPNOTSUPP', 'siov_adi.vq.packed', `${name}: queue ${index}: no packed rings`);
+      const { registers, qid } = queue(index);
       registers.setQueueState(qid, state.avail_index);
     },
-    get_vq_state: async (_, qid) => ({ kind: 'split', avail_index: registers.getQueueState(qid) }),
-    set_vq_ready: async (_, qid, ready) => registers.setQueueReady(qid, ready),
-    get_vq_ready: (_, qid) => registers.getQueueReady(qid),
-    kick_vq: (_, qid) => registers.kick(qid),
-    set_vq_cb(_, qid, cb) {
-      callbacks.queues[qid] = cb;
+    async get_vq_state(_, index) {
+      const { registers, qid } = queue(index);
+      return { kind: 'split', avail_index: registers.getQueueState(qid) };
+    },
+    async set_vq_ready(_, index, ready) {
+      const { registers, qid } = queue(index);
+      registers.setQueueReady(qid, ready);
+    },
+    get_vq_ready(_, index) {
+      const { registers, qid } = queue(index);
+      return registers.getQueueReady(qid);
+    },
+    kick_vq(_, index) {
+      const { registers, qid } = queue(index);
+      return registers.kick(qid);
+    },
+    set_vq_cb(_, index, cb) {
+      queue(index).callback = cb;
       return undefined;
     },
-    get_vq_irq(_, qid) {
-      const irq = irqs[qid];
-      if (irq === undefined) throw new KernelError('EINVAL', 'siov_adi.vq.irq', `${name}: queue ${qid} of ${ADI_QUEUES}`);
-      return irq;
-    },
+    get_vq_irq: (_, index) => queue(index).irq,
     get_vq_align: () => PAGE_SIZE,
-    get_vq_notification: (_, qid) => ({ addr: bar + registers.doorbell(qid), size: DOORBELL_SIZE }),
+    get_vq_notification(_, index) {
+      const { registers, qid } = queue(index);
+      return { addr: bar + registers.doorbell(qid), size: DOORBELL_SIZE };
+    },
 
     get_device_id: () => VIRTIO_ID_NET,
     get_vendor_id: () => PCI_VENDOR_ID_INTEL,
-    get_generation: () => registers.generation,
-    get_config_size: () => registers.configSize,
-    get_config: (_, offset, len) => registers.readConfig(offset, len),
+    get_generation: () => leader.generation,
+    get_config_size: () => leader.configSize,
+    get_config(_, offset, len) {
+      const bytes = leader.readConfig(offset, len);
+      for (const [at, value] of [[PAIRS_AT, interfaces.length], [PAIRS_AT + 1, 0]] as const) {
+        if (at >= offset && at < offset + len) bytes[at - offset] = value;
+      }
+      return bytes;
+    },
     set_config: async () => undefined, // a network device of today has nothing to write there
     set_config_cb(_, cb) {
-      callbacks.config = cb;
+      config.callback = cb;
       return undefined;
     },
   };

@@ -9,7 +9,9 @@ export const REG_COUNT = 0x00;
 export const REG_WINDOW = 0x04;
 export const REG_VECTORS = 0x08;
 const REG_PASID = 0x100;
-const PASID_VALID = 0x8000_0000;
+const REG_LEADER = 0x200;
+/** Of a PASID and of a leader: there is one. */
+const VALID = 0x8000_0000;
 
 /** Offsets in a window. */
 const DEVICE_OFFSET = 0x0800;
@@ -17,8 +19,9 @@ const STATE_OFFSET = 0x1000;
 const DOORBELL_OFFSET = 0x4000;
 /** Bytes of a doorbell: a page, so that it can be mapped. */
 export const DOORBELL_SIZE = 4096;
-/** Queues of an interface. */
-export const ADI_QUEUES = 2;
+/** Queues of an interface: a pair, and what controls it. */
+export const PAIR_QUEUES = 2;
+export const CONTROL_QUEUE = 2;
 
 const common = virtio_pci_common_cfg.offsets;
 
@@ -43,7 +46,12 @@ export class AdiRegisters {
 
   /** What its DMA carries; null for no DMA. It resets the interface. */
   setPasid(pasid: number | null): Atomic {
-    return this.#control.write32(REG_PASID + 4 * this.index, pasid === null ? 0 : (PASID_VALID | pasid) >>> 0);
+    return this.#control.write32(REG_PASID + 4 * this.index, pasid === null ? 0 : (VALID | pasid) >>> 0);
+  }
+
+  /** The interface whose place in the network it shares; null for its own. */
+  setLeader(leader: number | null): Atomic {
+    return this.#control.write32(REG_LEADER + 4 * this.index, leader === null ? 0 : (VALID | leader) >>> 0);
   }
 
   get status(): number {

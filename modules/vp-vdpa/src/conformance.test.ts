@@ -1,9 +1,9 @@
-/** A plain virtio function is a vDPA parent like any other; a port of its switch brings every frame back. */
-import { createMachine, createPciHost, EthernetSwitch, InjectionPort } from '@vdpalab/machine';
+/** A plain virtio function is a vDPA parent like any other; a station on its switch brings every frame back. */
+import { mirrorMachine } from '@vdpalab/machine';
 import type {} from '@vdpalab/fs';
-import { describeVdpaParent } from '@vdpalab/testing';
+import { describeVdpaParent, echo } from '@vdpalab/testing';
 import {
-  O_WRONLY, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_MAC_ADDR,
+  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_MAC_ADDR,
   VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC,
 } from '@vdpalab/uapi';
@@ -16,28 +16,12 @@ const features = [
 
 describeVdpaParent({
   name: 'vp_vdpa', builtins: ['pci'], modules: ['virtio-pci-modern-dev', 'vp-vdpa'], handle: 'pci/0000:07:00.0',
-  machine(seed) {
-    const hw = createMachine({ seed, ramBytes: 32 << 20, iommu: true, cmdline: '', release: '6.1.0', consoleSink: () => undefined });
-    const system = createPciHost(hw, {
-      root_ports: [{ at: '00:01.0', bus: 7, buses: 1, acs: true }],
-      functions: [{
-        at: '07:00.0', model: 'virtio-net', queue_pairs: 1, queue_size: 256, mtu: 1500, mac: '52:54:00:00:00:10', link: 'sw0', page_per_vq: true,
-      }],
-    }, [{ name: 'sw0', kind: 'switch' }]);
-    const sw0 = system.networks.get('sw0');
-    if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
-    const outside = new InjectionPort(sw0.attach('outside'));
-    outside.onReceive = (): undefined => {
-      for (const frame of outside.take()) outside.inject(frame);
-    };
-    return hw.machine;
-  },
-  prepare: (kernel) => kernel.user(async (proc) => {
-    for (const [path, text] of [['devices/0000:07:00.0/driver_override', 'vp-vdpa'], ['drivers_probe', '0000:07:00.0']] as const) {
-      const fd = await kernel.k.ksys_open(proc, `/sys/bus/pci/${path}`, O_WRONLY);
-      await kernel.k.ksys_write(proc, fd, Uint8Array.from(`${text}\n`, (c) => c.charCodeAt(0)));
-      await kernel.k.ksys_close(proc, fd);
-    }
+  machine: (seed) => mirrorMachine(seed, {
+    at: '07:00.0', model: 'virtio-net', queue_pairs: 1, queue_size: 256, mtu: 1500, mac: '52:54:00:00:00:10', link: 'sw0', page_per_vq: true,
+  }),
+  prepare: ({ k, user }) => user(async (proc) => {
+    await echo(k, proc, '/sys/bus/pci/devices/0000:07:00.0/driver_override', 'vp-vdpa');
+    await echo(k, proc, '/sys/bus/pci/drivers_probe', '0000:07:00.0');
   }),
   offers: {
     device_id: 1, vendor_id: 0x1af4, nvqs: 3, ngroups: 1, nas: 1, features, num_max: 256, num_min: 1, config_size: 4096,

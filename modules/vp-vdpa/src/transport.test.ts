@@ -2,9 +2,9 @@
 import { createMachine, createPciHost, InjectionPort } from '@vdpalab/machine';
 import type { VirtioNetFunction } from '@vdpalab/machine';
 import type {} from '@vdpalab/fs';
-import { bootBuiltins, errnoOf, transportChecks, VdpaTool } from '@vdpalab/testing';
+import { bootBuiltins, echo, errnoOf, transportChecks, VdpaTool } from '@vdpalab/testing';
 import type { BootedKernel } from '@vdpalab/testing';
-import { O_RDWR, O_WRONLY, VIRTIO_ID_NET } from '@vdpalab/uapi';
+import { O_RDWR, VIRTIO_ID_NET } from '@vdpalab/uapi';
 import { describe, expect, it } from 'vitest';
 
 const BDF = '0000:07:00.0';
@@ -28,11 +28,8 @@ async function boot(busDriver: readonly string[], iommu: boolean): Promise<Boote
   ], { machine: hw.machine });
   const { k } = kernel;
   await kernel.user(async (proc) => {
-    for (const [path, text] of [[`devices/${BDF}/driver_override`, 'vp-vdpa'], ['drivers_probe', BDF]] as const) {
-      const fd = await k.ksys_open(proc, `/sys/bus/pci/${path}`, O_WRONLY);
-      await k.ksys_write(proc, fd, Uint8Array.from(`${text}\n`, (c) => c.charCodeAt(0)));
-      await k.ksys_close(proc, fd);
-    }
+    await echo(k, proc, `/sys/bus/pci/devices/${BDF}/driver_override`, 'vp-vdpa');
+    await echo(k, proc, '/sys/bus/pci/drivers_probe', BDF);
     const tool = await VdpaTool.open(k as never, proc as never); // its calls are those of `fs`
     expect(await tool.add('vdpa0', `pci/${BDF}`)).toBe('ok');
     await tool.close();

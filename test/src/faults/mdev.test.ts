@@ -12,12 +12,12 @@ const UUID = '83b8f4f2-509f-382f-3c1e-e6bfe0fa1001';
 const DEVICES = '/sys/bus/mdev/devices';
 
 /** Parents of both surfaces, and the type that is made of each. */
-const parents = { mtty: 'mtty-2', mdpy: 'mdpy-vga', mbochs: 'mbochs-small', 'nvidia-0': 'nvidia-11', '0000:07:00.0': 'siov_adi-net' } as const;
+const parents = { mtty: 'mtty-2', mdpy: 'mdpy-vga', mbochs: 'mbochs-small', 'nvidia-0': 'nvidia-11', '0000:07:00.0': 'siov_adi-vdev2' } as const;
 type Parent = keyof typeof parents;
 
 const config: LabConfigInput = {
   memory: '64M', iommu: true, modules: { extra: [folder('mdev')] },
-  pci: { root_ports: [{ at: '00:01.0', bus: 7 }], functions: [{ at: '07:00.0', model: 'siov', adis: 1 }] },
+  pci: { root_ports: [{ at: '00:01.0', bus: 7 }], functions: [{ at: '07:00.0', model: 'siov', adis: 2 }] },
 };
 
 /** A lab in which failures can be made, with all parents. */

@@ -1,30 +1,19 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { openTranscript, runTranscript } from '@vdpalab/cli';
+import { openTranscript } from '@vdpalab/cli';
 import { createLab } from '@vdpalab/lab';
-import { covers, coversTranscript } from '@vdpalab/testing';
+import { covers } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import { scaleMdevs } from '../bench/mdev-scaling.ts';
 import { folder } from '../playground/folders.ts';
+import { goesAsWritten, scenarioPath } from '../support/goes-as-written.ts';
 import { modprobe } from '../support/index.ts';
 
-const scenario = (name: string): string => fileURLToPath(new URL(`../../scenarios/${name}.txt`, import.meta.url));
-
-describe.each(['mdev-2016', 'mdev-today', 'mdev-samples'])('%s', (name) => {
-  it.each([1, 7, 42])('goes as written, seed %i', async (seed) => {
-    coversTranscript(readFileSync(scenario(name), 'utf8'));
-    let text = '';
-    const { commands, equal, left } = await runTranscript(scenario(name), { seed, out: (t) => void (text += t), err: () => undefined });
-    expect(text.match(/^.*\.txt:\d+: \$ .*$/gm) ?? []).toEqual([]);
-    expect({ differs: commands - equal, left }).toEqual({ differs: 0, left: [] });
-  });
-});
+for (const name of ['mdev-2016', 'mdev-today', 'mdev-samples']) goesAsWritten(name);
 
 describe('one vendor on both surfaces', () => {
   it('shows the same to a user of its devices', () => {
     covers('F16', 'F17', '1.9.21');
     /** What users of the first device did and saw, while it was not being removed. */
-    const trace = (name: string) => openTranscript(scenario(name)).transcript.commands
+    const trace = (name: string) => openTranscript(scenarioPath(name)).transcript.commands
       .filter(({ command }) => /^vfio-dev \S+1001 /.test(command) && !command.includes('&'))
       .map(({ command, out }) => ({ command, out }));
     expect(trace('mdev-2016')).toHaveLength(3);

@@ -1,23 +1,14 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { runTranscript } from '@vdpalab/cli';
 import { createLab, type Lab } from '@vdpalab/lab';
-import { covers, coversTranscript, errnoOf } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import { VIRTIO_CONFIG_S_DRIVER_OK } from '@vdpalab/uapi';
 import { vdpaDevAdd, vdpaDevDel, VhostVdpaFile, VirtioUserNet } from '@vdpalab/user';
 import { expect, it } from 'vitest';
+import { goesAsWritten } from '../support/goes-as-written.ts';
 import { modprobe } from '../support/index.ts';
 
-const scenario = fileURLToPath(new URL('../../scenarios/simulators.txt', import.meta.url));
 const MAC = Uint8Array.of(0x52, 0x54, 1, 2, 3, 4);
 
-it.each([1, 7, 42])('devices made of software, from insmod to rmmod, seed %i', async (seed) => {
-  coversTranscript(readFileSync(scenario, 'utf8'));
-  let text = '';
-  const { commands, equal, left } = await runTranscript(scenario, { seed, out: (t) => void (text += t), err: () => undefined });
-  expect(text.match(/^test.*: \$ .*$/gm) ?? []).toEqual([]);
-  expect({ differs: commands - equal, left }).toEqual({ differs: 0, left: [] });
-});
+goesAsWritten('simulators', 'devices made of software, from insmod to rmmod');
 
 /** A lab with the network simulator under vhost_vdpa, and its device. */
 async function withDevice(): Promise<Lab> {

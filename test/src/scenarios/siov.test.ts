@@ -1,14 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { runTranscript } from '@vdpalab/cli';
 import { createLab, type Lab } from '@vdpalab/lab';
-import { covers, coversTranscript } from '@vdpalab/testing';
+import { covers } from '@vdpalab/testing';
 import { MAP_ANONYMOUS, MAP_PRIVATE, O_WRONLY, PROT_READ, PROT_WRITE, VHOST_ACCESS_RO, VHOST_ACCESS_RW } from '@vdpalab/uapi';
 import { VhostVdpaFile } from '@vdpalab/user';
 import { describe, expect, it } from 'vitest';
+import { goesAsWritten } from '../support/goes-as-written.ts';
 import { modprobe } from '../support/index.ts';
 
-const scenario = fileURLToPath(new URL('../../scenarios/siov.txt', import.meta.url));
 const RID = 0x700;
 const uuid = (n: number): string => `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}`;
 
@@ -24,13 +21,8 @@ async function stage(): Promise<Lab> {
   return lab;
 }
 
-it.each([1, 7, 42])('frames cross between assignable interfaces, seed %i', async (seed) => {
-  coversTranscript(readFileSync(scenario, 'utf8'));
-  let text = '';
-  const { commands, equal, left } = await runTranscript(scenario, { seed, out: (t) => void (text += t), err: () => undefined });
-  expect(text.match(/^.*\.txt:\d+: \$ .*$/gm) ?? []).toEqual([]);
-  expect({ differs: commands - equal, left }).toEqual({ differs: 0, left: [] });
-});
+goesAsWritten('siov', 'frames cross between assignable interfaces');
+goesAsWritten('siov-vdev', 'two assignable interfaces are one device');
 
 describe('an assignable interface', () => {
   it('reaches its own device\'s memory by its PASID: one address, two pages; other tags fault', async () => {

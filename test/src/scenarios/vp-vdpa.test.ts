@@ -1,15 +1,3 @@
-import { readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
-import { runTranscript } from '@vdpalab/cli';
-import { coversTranscript } from '@vdpalab/testing';
-import { expect, it } from 'vitest';
+import { goesAsWritten } from '../support/goes-as-written.ts';
 
-const scenario = fileURLToPath(new URL('../../scenarios/vp-vdpa.txt', import.meta.url));
-
-it.each([1, 7, 42])('a transitional function under ifcvf and vp_vdpa without an IOMMU, seed %i', async (seed) => {
-  coversTranscript(readFileSync(scenario, 'utf8'));
-  let text = '';
-  const { commands, equal, left } = await runTranscript(scenario, { seed, out: (t) => void (text += t), err: () => undefined });
-  expect(text.match(/^test.*: \$ .*$/gm) ?? []).toEqual([]);
-  expect({ differs: commands - equal, left }).toEqual({ differs: 0, left: [] });
-});
+goesAsWritten('vp-vdpa', 'a transitional function under ifcvf and vp_vdpa without an IOMMU');

@@ -7,6 +7,7 @@ export * from './config-space.ts';
 export * from './create.ts';
 export * from './function.ts';
 export * from './host.ts';
+export * from './mirror.ts';
 export * from './model.ts';
 export * from './msix.ts';
 export * from './sriov.ts';

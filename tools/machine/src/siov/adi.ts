@@ -1,9 +1,11 @@
 /** An assignable device interface: a virtio network device whose DMA carries a PASID of its own. */
 import {
   PCI_CLASS_NETWORK_ETHERNET, PCI_COMMAND, PCI_COMMAND_MASTER, PCI_MSIX_FLAGS, PCI_VENDOR_ID_INTEL, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1,
-  VIRTIO_NET_F_MAC, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+  VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS,
+  VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
 } from '@vdpalab/uapi';
 import type { DmaPort } from '../dma.ts';
+import type { NetPort } from '../net/port.ts';
 import { msixCapability } from '../pci/capabilities.ts';
 import { ConfigImage } from '../pci/config-image.ts';
 import { describeHeader } from '../pci/function.ts';
@@ -17,10 +19,11 @@ import {
   ADI_QUEUES, ADI_VECTORS, BAR_CONTROL, COMMON_OFFSET, COMMON_SIZE, DEVICE_OFFSET, DEVICE_SIZE, DOORBELL_OFFSET, MSIX_PBA_OFFSET,
   MSIX_TABLE_OFFSET, STATE_OFFSET,
 } from './layout.ts';
+import { Steering } from './steering.ts';
 
 const FEATURES: readonly number[] = [
   VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU,
-  VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MRG_RXBUF,
+  VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_MQ,
 ];
 const PAGE_SHIFT = 12;
 
@@ -40,6 +43,11 @@ export class SiovAdi extends NetFunction<NetCounters> {
   readonly index: number;
   private readonly msixAt: number;
   private tag: number | null = null;
+  /** Its own place in the network. */
+  private uplink: NetPort | null = null;
+  private ahead: SiovAdi | null = null;
+  private readonly followers: SiovAdi[] = [];
+  private steering: Steering | null = null;
 
   constructor(site: FunctionSite, index: number, settings: NetSettings) {
     const { parts, msixAt } = adiParts();
@@ -70,6 +78,25 @@ export class SiovAdi extends NetFunction<NetCounters> {
     for (const [word, value] of table.entries()) msix?.writeTable(4 * word, 4, value); // interrupts are the physical function's
     this.setMsixFlags(flags);
     this.setMastering(mastering);
+  }
+
+  /** The interface it works for; null when it works by itself. */
+  get leader(): SiovAdi | null {
+    return this.ahead;
+  }
+
+  /** Share another interface's place in the network, or have its own again; nothing where either works with a third. */
+  follow(leader: SiovAdi | null): undefined {
+    if (leader === this || leader === this.ahead || (leader !== null && (leader.ahead !== null || this.followers.length > 0))) return;
+    this.ahead?.dismiss(this);
+    this.ahead = leader;
+    if (this.uplink !== null) this.uplink.receiver = null; // unless it is used again
+    this.use(leader === null ? this.uplink : leader.enlist(this));
+  }
+
+  override plug(port: NetPort | null): undefined {
+    super.plug(port);
+    this.uplink = port;
   }
 
   /** The physical function's bus mastering was switched. */
@@ -106,9 +133,45 @@ export class SiovAdi extends NetFunction<NetCounters> {
     return undefined;
   }
 
+  /** A queue pair is an interface: its own and those of its followers. */
+  protected override setPairs(count: number): boolean {
+    if (count < 1 || count > 1 + this.followers.length) return false;
+    if (this.steering !== null) this.steering.active = count;
+    return true;
+  }
+
+  protected override get address(): Uint8Array {
+    return (this.ahead ?? this).net.bytes;
+  }
+
+  protected override onDeviceReset(): undefined {
+    super.onDeviceReset();
+    this.setPairs(1);
+  }
+
   protected override onRemove(): undefined {
     super.onRemove();
     this.setPasid(null, false);
+  }
+
+  /** @returns where the follower sends and receives, null without a network */
+  private enlist(follower: SiovAdi): NetPort | null {
+    this.followers.push(follower);
+    if (this.uplink === null) return null;
+    if (this.steering === null) {
+      this.steering = new Steering(this.uplink, this.hw.sched);
+      this.use(this.steering.attach(`${this.uplink.name} itself`));
+    }
+    return this.steering.attach(`${this.uplink.name} follower ${follower.index}`);
+  }
+
+  private dismiss(follower: SiovAdi): undefined {
+    this.followers.splice(this.followers.indexOf(follower), 1);
+    follower.port?.unplug();
+    if (this.followers.length > 0 || this.steering === null) return;
+    this.port?.unplug();
+    this.steering = null;
+    this.use(this.uplink);
   }
 
   private stateAt(offset: number): VirtQueue | null {

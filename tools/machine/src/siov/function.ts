@@ -13,8 +13,8 @@ import { defaultMac, macBytes, macPlus } from '../virtio/net-settings.ts';
 import { SiovAdi } from './adi.ts';
 import type { SiovFunctionConfig } from './config.ts';
 import {
-  ADI_VECTORS, BAR_CONTROL, MSIX_PBA_OFFSET, MSIX_TABLE_OFFSET, PASID_MASK, PASID_VALID, REG_COUNT, REG_PASID, REG_VECTORS, REG_WINDOW,
-  siovBars, WINDOW_SIZE,
+  ADI_VECTORS, BAR_CONTROL, LEADER_VALID, leaderOf, MSIX_PBA_OFFSET, MSIX_TABLE_OFFSET, PASID_MASK, PASID_VALID, REG_COUNT, REG_LEADER, REG_PASID,
+  REG_VECTORS, REG_WINDOW, siovBars, WINDOW_SIZE,
 } from './layout.ts';
 
 const MULTIFUNCTION = 0x80;
@@ -69,6 +69,7 @@ export class SiovFunction extends PciFunction {
     if (offset === REG_COUNT) return this.adis.length;
     if (offset === REG_WINDOW) return WINDOW_SIZE;
     if (offset === REG_VECTORS) return ADI_VECTORS;
+    if (offset >= REG_LEADER) return leaderWord(this.adis[(offset - REG_LEADER) / 4]?.leader ?? null);
     const pasid = this.adis[(offset - REG_PASID) / 4]?.pasid ?? null;
     return pasid === null ? 0 : (PASID_VALID | pasid) >>> 0;
   }
@@ -76,17 +77,20 @@ export class SiovFunction extends PciFunction {
   writeBar(bar: number, offset: number, size: 1 | 2 | 4, value: number): undefined {
     if (bar !== BAR_CONTROL) this.adis[Math.floor(offset / WINDOW_SIZE)]?.writeWindow(offset % WINDOW_SIZE, size, value);
     else if (offset >= MSIX_TABLE_OFFSET && offset < MSIX_PBA_OFFSET) this.writeVector(offset - MSIX_TABLE_OFFSET, size, value);
+    else if (size === 4 && offset >= REG_LEADER) this.adis[(offset - REG_LEADER) / 4]?.follow(this.adis[leaderOf(value) ?? -1] ?? null);
     else if (size === 4) this.adis[(offset - REG_PASID) / 4]?.setPasid((value & PASID_VALID) === 0 ? null : value & PASID_MASK, this.busMaster);
   }
 
   protected onReset(): undefined {
     for (const adi of this.adis) {
+      adi.follow(null);
       adi.setPasid(null, false);
       adi.reset();
     }
   }
 
   protected override onRemove(): undefined {
+    for (const adi of this.adis) adi.follow(null);
     for (const adi of this.adis) adi.remove();
   }
 
@@ -100,4 +104,8 @@ export class SiovFunction extends PciFunction {
     const part = ADI_VECTORS * PCI_MSIX_ENTRY_SIZE;
     this.adis[Math.floor(offset / part)]?.msix?.writeTable(offset % part, size, value);
   }
+}
+
+function leaderWord(leader: SiovAdi | null): number {
+  return leader === null ? 0 : (LEADER_VALID | leader.index) >>> 0;
 }

@@ -15,6 +15,14 @@ export const REG_VECTORS = 0x08;
 export const REG_PASID = 0x100;
 export const PASID_VALID = 0x8000_0000;
 export const PASID_MASK = 0xf_ffff;
+/** One u32 for each interface: the interface it works for, with bit 31 set; 0 when it works by itself. */
+export const REG_LEADER = 0x200;
+export const LEADER_VALID = 0x8000_0000;
+const LEADER_MASK = 0xff;
+/** The interface that a value of {@link REG_LEADER} names, null for none. */
+export function leaderOf(value: number): number | null {
+  return (value & LEADER_VALID) === 0 ? null : value & LEADER_MASK;
+}
 export const MSIX_TABLE_OFFSET = 0x2000;
 export const MSIX_PBA_OFFSET = 0x3000;
 const CONTROL_SIZE = 0x4000;
@@ -28,8 +36,8 @@ export const WINDOW_SIZE = 0x8000;
 export const COMMON_SIZE = virtio_pci_common_cfg.size;
 export const DEVICE_SIZE = virtio_net_config.size;
 
-/** Queues of an interface: one pair. */
-export const ADI_QUEUES = 2;
+/** Queues of an interface: one pair, and a control queue. */
+export const ADI_QUEUES = 3;
 /** Vectors of an interface: one for each queue and one for the configuration. */
 export const ADI_VECTORS = ADI_QUEUES + 1;
 

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest';
 import { createMachine } from '../machine.ts';
 import { createPciHost } from '../pci/create.ts';
 import { SiovFunction } from './function.ts';
-import { PASID_VALID, REG_COUNT, REG_PASID, REG_VECTORS, REG_WINDOW, STATE_OFFSET, WINDOW_SIZE } from './layout.ts';
+import { LEADER_VALID, PASID_VALID, REG_COUNT, REG_LEADER, REG_PASID, REG_VECTORS, REG_WINDOW, STATE_OFFSET, WINDOW_SIZE } from './layout.ts';
 
 const STATUS = virtio_pci_common_cfg.offsetof('device_status');
 
@@ -20,7 +20,7 @@ function functionOf(adis: number): { fn: SiovFunction; leftovers: () => readonly
 
 it('says how many interfaces it has, and gives each an address of its own', () => {
   const { fn } = functionOf(3);
-  expect([REG_COUNT, REG_WINDOW, REG_VECTORS, REG_PASID, 0x50].map((at) => fn.readBar(0, at, 4))).toEqual([3, WINDOW_SIZE, 3, 0, 0]);
+  expect([REG_COUNT, REG_WINDOW, REG_VECTORS, REG_PASID, 0x50].map((at) => fn.readBar(0, at, 4))).toEqual([3, WINDOW_SIZE, 4, 0, 0]);
   const mac = (n: number): number[] => Array.from({ length: 6 }, (_, i) => fn.readBar(2, n * WINDOW_SIZE + 0x800 + i, 1));
   expect([mac(0), mac(2)]).toEqual([[0x52, 0x54, 0, 0, 0, 0xfe], [0x52, 0x54, 0, 0, 1, 0]]);
   expect(fn.readBar(2, 3 * WINDOW_SIZE, 4)).toBe(0); // beyond the last
@@ -60,4 +60,21 @@ it('keeps ring state where it can be read and set, and forgets everything at a r
   expect([fn.readBar(2, STATE_OFFSET + 4, 2), fn.readBar(0, REG_PASID, 4)]).toEqual([0, 0]);
   fn.remove();
   expect(fn.adis[0]!.port).toBe(null);
+});
+
+it('lets interfaces follow one that follows none, and be by themselves again', () => {
+  const { fn } = functionOf(3);
+  const lead = (follower: number, leader: number | null): void => void fn.writeBar(0, REG_LEADER + 4 * follower, 4, leader === null ? 0 : (LEADER_VALID | leader) >>> 0);
+  const leaders = (): number[] => [0, 1, 2].map((n) => fn.readBar(0, REG_LEADER + 4 * n, 4) & ~LEADER_VALID);
+  lead(1, 0);
+  const two = fn.readBar(0, REG_LEADER + 4, 4);
+  for (const [follower, leader] of [[0, 0], [0, 2], [2, 1], [2, 3], [3, 0]] as const) lead(follower, leader); // itself, a leader, a follower, nobody
+  expect([two, leaders(), fn.adis.map((adi) => adi.leader?.index ?? null)]).toEqual([LEADER_VALID, [0, 0, 0], [null, 0, null]]);
+  lead(2, 0);
+  expect(fn.adis[2]!.leader).toBe(fn.adis[0]);
+  lead(1, null);
+  lead(1, 2);
+  expect(fn.adis.map((adi) => adi.leader?.index ?? null)).toEqual([null, null, 0]);
+  fn.reset();
+  expect(fn.adis.map((adi) => adi.leader)).toEqual([null, null, null]);
 });

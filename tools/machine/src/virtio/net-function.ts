@@ -44,9 +44,19 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
   /** Plug the function into a network, or out with `null`; the link follows. */
   plug(port: NetPort | null): undefined {
     this.port?.unplug();
+    this.use(port);
+  }
+
+  /** Take frames from this port from now on, or from none; the link follows. */
+  protected use(port: NetPort | null): undefined {
     this.port = port;
     if (port !== null) port.receiver = () => this.receive();
     this.setLink(port !== null);
+  }
+
+  /** The address whose frames are taken, six bytes. */
+  protected get address(): Uint8Array {
+    return this.net.bytes;
   }
 
   /** Set the link's state; the driver hears of a change by a configuration interrupt. */
@@ -110,7 +120,7 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
       pairs: () => this.pairs,
       headerSize: () => this.headerSize,
       mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
-      mac: () => this.net.bytes,
+      mac: () => this.address,
       trace: (queue, frame) => this.traceRx(queue, frame),
       used: (queue) => this.publish(queue),
       unreachable: (queue) => this.lostRing(queue),

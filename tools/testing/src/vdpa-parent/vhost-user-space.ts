@@ -2,7 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import {
-  MAP_ANONYMOUS, MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_IOTLB_MSG_V2, vhost_msg_v2, vhost_vdpa_config,
+  MAP_ANONYMOUS, MAP_SHARED, O_RDWR, O_WRONLY, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_IOTLB_MSG_V2, vhost_msg_v2, vhost_vdpa_config,
   vhost_vring_addr, vhost_vring_file, vhost_vring_state,
 } from '@vdpalab/uapi';
 
@@ -30,6 +30,16 @@ export async function answerOf(body: () => Promise<number | void>): Promise<Answ
   } catch (error) {
     if (!isKernelError(error)) throw error;
     return error.errno;
+  }
+}
+
+/** `echo TEXT > PATH` @throws what open or write throws */
+export async function echo<P>(k: UserCalls<P>, proc: P, path: string, text: string): Promise<void> {
+  const fd = await k.ksys_open(proc, path, O_WRONLY);
+  try {
+    await k.ksys_write(proc, fd, Uint8Array.from(`${text}\n`, (c) => c.charCodeAt(0)));
+  } finally {
+    await k.ksys_close(proc, fd);
   }
 }
 

@@ -41,6 +41,12 @@ export interface ParentOffers {
   readonly config_writable: boolean;
 }
 
+/** A file of sysfs, and the text that is written to it. */
+export interface FileText {
+  readonly file: string;
+  readonly text: string;
+}
+
 /** A vDPA parent, ready to be put through the suite. */
 export interface VdpaParentSubject {
   /** As its tests are named. */
@@ -51,8 +57,8 @@ export interface VdpaParentSubject {
   readonly builtins?: readonly string[];
   /** Its own modules, by package folder or definition, dependencies first; vhost-iotlb, vringh, vdpa-core, virtio-ring, virtio are there. */
   readonly modules: readonly (string | Loadable)[];
-  /** Its management device, as `vdpa dev add` names it. */
-  readonly handle: string;
+  /** Who makes its devices: a management device, as `vdpa dev add` names it, or files that take a text. */
+  readonly handle: string | { readonly create: FileText; readonly remove: FileText };
   /** Once its modules are loaded: processes it needs, functions to be switched on. */
   readonly prepare?: (kernel: BootedKernel) => Promise<void>;
   /** Before its modules' devices are looked for when the suite is done. */

@@ -10,7 +10,7 @@ import type { BootedKernel } from '../../kernel/boot.ts';
 import { DirectRings } from '../direct-rings.ts';
 import { toyBusDriver } from '../toy-bus-driver.ts';
 import { VdpaTool } from '../vdpa-tool.ts';
-import { VhostFile } from '../vhost-user-space.ts';
+import { echo, VhostFile } from '../vhost-user-space.ts';
 import { applicable } from './check.ts';
 import type { SuiteDevice, SuiteKernel, SuiteProcess } from './kernel.ts';
 import { OpLog } from './op-log.ts';
@@ -59,15 +59,17 @@ function device(k: SuiteKernel): SuiteDevice {
 }
 
 /** As a process with a netlink socket: add a device, use it, delete it. */
-async function withDevice(bench: Bench, subject: VdpaParentSubject, use: (vdev: SuiteDevice, proc: SuiteProcess, tool: VdpaTool<SuiteProcess>) => Promise<void>): Promise<void> {
+async function withDevice(bench: Bench, { handle }: VdpaParentSubject, use: (vdev: SuiteDevice, proc: SuiteProcess, tool: VdpaTool<SuiteProcess>) => Promise<void>): Promise<void> {
   await bench.kernel.user(async (given) => {
     const proc = given as unknown as SuiteProcess; // as the `fs` header declares it
     const tool = await VdpaTool.open(bench.k, proc);
-    expect(await tool.add(NAME, subject.handle)).toBe('ok');
+    if (typeof handle === 'string') expect(await tool.add(NAME, handle)).toBe('ok');
+    else await echo(bench.k, proc, handle.create.file, handle.create.text);
     try {
       await use(device(bench.k), proc, tool);
     } finally {
-      expect(await tool.del(NAME)).toBe('ok');
+      if (typeof handle === 'string') expect(await tool.del(NAME)).toBe('ok');
+      else await echo(bench.k, proc, handle.remove.file, handle.remove.text);
       await tool.close();
     }
   });
@@ -82,6 +84,7 @@ async function nothingLeft(bench: Bench, subject: VdpaParentSubject, before: rea
 /** Register the suite's tests for a parent. Call it in a test file. */
 export function describeVdpaParent(subject: VdpaParentSubject): void {
   const { offers } = subject;
+  const managed = typeof subject.handle === 'string';
   let bench: Bench;
   let before: string[];
   const start = (driver: keyof typeof DRIVERS, without: readonly string[] = []) => async (): Promise<void> => {
@@ -100,7 +103,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
         covers(check.row, '1.1.12', ...check.also ?? []);
         await withDevice(bench, subject, async (vdev, proc, tool) => {
           const file = await VhostFile.open(bench.k, proc, '/dev/vhost-vdpa-0');
-          const context = new VhostContext({ k: bench.k, offers, vdev, calls: bench.log, proc, file, tool });
+          const context = new VhostContext({ k: bench.k, offers, managed, vdev, calls: bench.log, proc, file, tool });
           try {
             await run(context);
           } finally {
@@ -120,7 +123,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
       if (run === null) continue;
       test(`${check.row} ${check.title}`, async () => {
         covers(check.row, '1.1.12', ...check.also ?? []);
-        await withDevice(bench, subject, (vdev, proc, tool) => run(new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool })));
+        await withDevice(bench, subject, (vdev, proc, tool) => run(new VirtioContext({ k: bench.k, offers, managed, vdev, calls: bench.log, proc, tool })));
       });
     }
   });
@@ -134,7 +137,7 @@ export function describeVdpaParent(subject: VdpaParentSubject): void {
       covers('1.1.20');
       await withDevice(bench, subject, async (vdev, proc, tool) => {
         expect(Object.keys(vdev.config).filter((op) => without.includes(op as OptionalOp))).toEqual([]);
-        await new VirtioContext({ k: bench.k, offers, vdev, calls: bench.log, proc, tool }).work();
+        await new VirtioContext({ k: bench.k, offers, managed, vdev, calls: bench.log, proc, tool }).work();
       });
     });
   });

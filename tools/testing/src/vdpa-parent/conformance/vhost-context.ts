@@ -20,6 +20,8 @@ export const RUNNING = SETTLED | VIRTIO_CONFIG_S_DRIVER_OK;
 export class VhostContext {
   readonly k: SuiteKernel;
   readonly offers: ParentOffers;
+  /** Whether a management device made the device: netlink knows no other. */
+  readonly managed: boolean;
   readonly vdev: SuiteDevice;
   readonly calls: OpLog;
   readonly proc: SuiteProcess;
@@ -29,9 +31,10 @@ export class VhostContext {
   /** Whether a check has closed the file. */
   closed = false;
 
-  constructor(init: Pick<VhostContext, 'k' | 'offers' | 'vdev' | 'calls' | 'proc' | 'file' | 'tool'>) {
+  constructor(init: Pick<VhostContext, 'k' | 'offers' | 'managed' | 'vdev' | 'calls' | 'proc' | 'file' | 'tool'>) {
     this.k = init.k;
     this.offers = init.offers;
+    this.managed = init.managed;
     this.vdev = init.vdev;
     this.calls = init.calls;
     this.proc = init.proc;

@@ -11,14 +11,17 @@ import { testFrame } from './traffic.ts';
 export class VirtioContext {
   readonly k: SuiteKernel;
   readonly offers: ParentOffers;
+  /** Whether a management device made the device: netlink knows no other. */
+  readonly managed: boolean;
   readonly vdev: SuiteDevice;
   readonly calls: OpLog;
   readonly proc: SuiteProcess;
   readonly tool: VdpaTool<SuiteProcess>;
 
-  constructor(init: Pick<VirtioContext, 'k' | 'offers' | 'vdev' | 'calls' | 'proc' | 'tool'>) {
+  constructor(init: Pick<VirtioContext, 'k' | 'offers' | 'managed' | 'vdev' | 'calls' | 'proc' | 'tool'>) {
     this.k = init.k;
     this.offers = init.offers;
+    this.managed = init.managed;
     this.vdev = init.vdev;
     this.calls = init.calls;
     this.proc = init.proc;
