@@ -25,7 +25,7 @@ beforeAll(async () => {
     mkdirSync(dirname(join(copy, change.path)), { recursive: true });
     writeFileSync(join(copy, change.path), change.content);
   }
-  for (const file of ['tools', 'node_modules', 'tsconfig.base.json', 'package.json', 'vitest.config.ts']) symlinkSync(join(root, file), join(copy, file));
+  for (const file of ['tools', 'test', 'node_modules', 'tsconfig.base.json', 'package.json', 'vitest.config.ts']) symlinkSync(join(root, file), join(copy, file));
   for (const name of readdirSync(join(root, 'modules'))) symlinkSync(join(root, 'modules', name), join(copy, 'modules', name));
 });
 afterAll(() => rmSync(copy, { recursive: true, force: true }));
