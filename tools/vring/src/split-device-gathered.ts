@@ -4,12 +4,13 @@
  * Every access to the ring goes through the mappings, byte by byte where it must. Slow, and the plain form of every
  * operation: what {@link SplitDevice} does quickly is tested against this.
  */
-import { EINVAL, VHOST_ACCESS_RO, VHOST_ACCESS_WO, vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_WO, vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
 import type { SplitRingAreas } from './areas.ts';
 import { isSplitQueueSize } from './areas.ts';
 import { DESC_SIZE, QUEUE_SIZE_MAX } from './defs.ts';
 import { ExtentCache } from './extent-cache.ts';
 import type { RingArea } from './memory.ts';
+import { RingBytes } from './ring-bytes.ts';
 import { SplitDevice } from './split-device.ts';
 import type { RingDeviceOptions } from './device-core.ts';
 import { SplitRing } from './split-ring.ts';
@@ -29,10 +30,9 @@ export interface SplitRingAddresses {
 /** Device side of a split virtqueue, through its mappings. */
 export class GatheredSplitDevice extends SplitRing {
   protected readonly at: SplitRingAddresses;
-  protected readonly descCache: ExtentCache;
-  protected readonly availCache: ExtentCache;
-  protected readonly usedCache: ExtentCache;
-  private readonly bytes = new Uint8Array(DESC_SIZE);
+  protected readonly desc: RingBytes;
+  protected readonly avail: RingBytes;
+  protected readonly used: RingBytes;
 
   /** @throws RangeError when the queue size or an address cannot be */
   constructor(addresses: SplitRingAddresses, options: RingDeviceOptions) {
@@ -43,101 +43,57 @@ export class GatheredSplitDevice extends SplitRing {
     }
     super(num, options);
     this.at = addresses;
-    this.descCache = new ExtentCache(options.translate);
-    this.availCache = new ExtentCache(options.translate);
-    this.usedCache = new ExtentCache(options.translate);
+    this.desc = new RingBytes(options.translate, this.threaded);
+    this.avail = new RingBytes(options.translate, this.threaded);
+    this.used = new RingBytes(options.translate, this.threaded);
   }
 
   protected loadAvailIndex(): number {
-    return this.load16(this.availCache, this.at.avail + 2);
+    return this.avail.load16(this.at.avail + 2);
   }
 
   protected loadAvailFlags(): number {
-    return this.load16(this.availCache, this.at.avail);
+    return this.avail.load16(this.at.avail);
   }
 
   protected loadUsedEvent(): number {
-    return this.load16(this.availCache, this.at.avail + 4 + 2 * this.num);
+    return this.avail.load16(this.at.avail + 4 + 2 * this.num);
   }
 
   protected loadHead(slot: number): number {
-    return this.load16(this.availCache, this.at.avail + 4 + 2 * slot);
+    return this.avail.load16(this.at.avail + 4 + 2 * slot);
   }
 
   protected loadDesc(index: number): number {
-    const { bytes } = this;
-    if (!this.load(this.descCache, this.at.desc + index * DESC_SIZE, DESC_SIZE)) return this.noRing('descriptor table');
-    this.dLo = u32(bytes, 0);
-    this.dHi = u32(bytes, 4);
-    this.dLen = u32(bytes, 8);
-    this.dFlags = bytes[12] | (bytes[13] << 8);
-    this.dNext = bytes[14] | (bytes[15] << 8);
+    const { desc } = this;
+    if (!desc.load(this.at.desc + index * DESC_SIZE, DESC_SIZE)) return this.noRing('descriptor table');
+    this.dLo = desc.u32(0);
+    this.dHi = desc.u32(4);
+    this.dLen = desc.u32(8);
+    this.dFlags = desc.u16(12);
+    this.dNext = desc.u16(14);
     return 0;
   }
 
   protected storeUsed(slot: number, id: number, length: number): number {
-    const { bytes } = this;
+    const { bytes } = this.used;
     for (let b = 0; b < 4; b++) {
       bytes[b] = id >>> (8 * b);
       bytes[4 + b] = length >>> (8 * b);
     }
-    return this.store(this.at.used + 4 + 8 * slot, 8);
+    return this.used.store(this.at.used + 4 + 8 * slot, 8);
   }
 
   protected storeUsedIndex(index: number): number {
-    return this.store16(this.at.used + 2, index);
+    return this.used.store16(this.at.used + 2, index);
   }
 
   protected storeUsedFlags(flags: number): number {
-    return this.store16(this.at.used, flags);
+    return this.used.store16(this.at.used, flags);
   }
 
   protected storeAvailEvent(index: number): number {
-    return this.store16(this.at.used + 4 + 8 * this.num, index);
-  }
-
-  private load16(cache: ExtentCache, address: number): number {
-    const reach = cache.reach(address >>> 0, Math.floor(address / TWO_32), 2, VHOST_ACCESS_RO);
-    if (reach === 0) return -1;
-    if (reach === 2 && (cache.at & 1) === 0) {
-      const { u16 } = cache.memory!;
-      return this.threaded ? Atomics.load(u16, cache.at >>> 1) : u16[cache.at >>> 1];
-    }
-    return this.load(cache, address, 2) ? this.bytes[0] | (this.bytes[1] << 8) : -1;
-  }
-
-  private store16(address: number, value: number): number {
-    // In one piece it is written at once: whoever looks meanwhile sees the old or the new.
-    const cache = this.usedCache;
-    const reach = cache.reach(address >>> 0, Math.floor(address / TWO_32), 2, VHOST_ACCESS_WO);
-    if (reach === 0) return -EINVAL;
-    if (reach === 2 && (cache.at & 1) === 0) {
-      const { u16 } = cache.memory!;
-      if (this.threaded) Atomics.store(u16, cache.at >>> 1, value);
-      else u16[cache.at >>> 1] = value;
-      return 0;
-    }
-    this.bytes[0] = value;
-    this.bytes[1] = value >>> 8;
-    return this.store(address, 2);
-  }
-
-  private load(cache: ExtentCache, address: number, length: number): boolean {
-    for (let b = 0; b < length; b++) {
-      const at = address + b;
-      if (cache.reach(at >>> 0, Math.floor(at / TWO_32), length - b, VHOST_ACCESS_RO) === 0) return false;
-      this.bytes[b] = cache.memory!.u8[cache.at];
-    }
-    return true;
-  }
-
-  private store(address: number, length: number): number {
-    for (let b = 0; b < length; b++) {
-      const at = address + b;
-      if (this.usedCache.reach(at >>> 0, Math.floor(at / TWO_32), length - b, VHOST_ACCESS_WO) === 0) return -EINVAL;
-      this.usedCache.memory!.u8[this.usedCache.at] = this.bytes[b];
-    }
-    return 0;
+    return this.used.store16(this.at.used + 4 + 8 * this.num, index);
   }
 }
 
@@ -173,6 +129,3 @@ function resolve(cache: ExtentCache, address: number, size: number, want: number
   return (memory.byteOffset + cache.at) % align === 0 ? { memory, offset: cache.at } : null;
 }
 
-function u32(bytes: Uint8Array, at: number): number {
-  return (bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24)) >>> 0;
-}

@@ -84,7 +84,7 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
       this.here[stretch] = 1;
       this.beforePull();
       const first = stretch << STRETCH_SHIFT;
-      this.descCache.pull(this.at.desc + first * DESC_SIZE, Math.min(STRETCH, this.num - first) * DESC_SIZE, VHOST_ACCESS_RO);
+      this.desc.cache.pull(this.at.desc + first * DESC_SIZE, Math.min(STRETCH, this.num - first) * DESC_SIZE, VHOST_ACCESS_RO);
     }
     return super.loadDesc(index);
   }
@@ -97,19 +97,19 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
   protected override storeUsedIndex(index: number): number {
     this.pushUsed();
     const err = super.storeUsedIndex(index);
-    this.usedCache.push(this.at.used + INDEX_SIZE, INDEX_SIZE);
+    this.used.cache.push(this.at.used + INDEX_SIZE, INDEX_SIZE);
     return err;
   }
 
   protected override storeUsedFlags(flags: number): number {
     const err = super.storeUsedFlags(flags);
-    this.usedCache.push(this.at.used, INDEX_SIZE);
+    this.used.cache.push(this.at.used, INDEX_SIZE);
     return err;
   }
 
   protected override storeAvailEvent(index: number): number {
     const err = super.storeAvailEvent(index);
-    this.usedCache.push(this.at.used + vring_used_size(this.num) - INDEX_SIZE, INDEX_SIZE);
+    this.used.cache.push(this.at.used + vring_used_size(this.num) - INDEX_SIZE, INDEX_SIZE);
     return err;
   }
 
@@ -136,7 +136,7 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
 
   private pullAvail(offset: number, length: number): undefined {
     this.beforePull();
-    this.availCache.pull(this.at.avail + offset, length, VHOST_ACCESS_RO);
+    this.avail.cache.pull(this.at.avail + offset, length, VHOST_ACCESS_RO);
   }
 
   /** Push the used entries written last: one stretch, two where they wrap. */
@@ -146,7 +146,7 @@ export class MirroredSplitDevice extends GatheredSplitDevice {
     if (count === 0) return;
     const first = (this.lastUsed - count) & (this.num - 1);
     const before = Math.min(count, this.num - first);
-    this.usedCache.push(this.at.used + 4 + USED_SIZE * first, USED_SIZE * before);
-    if (before < count) this.usedCache.push(this.at.used + 4, USED_SIZE * (count - before));
+    this.used.cache.push(this.at.used + 4 + USED_SIZE * first, USED_SIZE * before);
+    if (before < count) this.used.cache.push(this.at.used + 4, USED_SIZE * (count - before));
   }
 }

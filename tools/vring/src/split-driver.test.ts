@@ -2,14 +2,14 @@ import { covers } from '@vdpalab/features';
 import { EIO, ENOSPC } from '@vdpalab/uapi';
 import { describe, expect, test } from 'vitest';
 import { ChainBatch, RegionTranslate, SplitDevice, SplitDriver, ringMemory, splitRingIn, writeTable } from './index.ts';
-import type { SplitDriverOptions } from './index.ts';
+import type { RingDriverOptions } from './index.ts';
 import { MockRing } from './mock/index.ts';
 import type { MockBytes } from './mock/index.ts';
 
 const NUM = 8;
 const TABLES = 0x2000;
 
-function setUp(options: SplitDriverOptions = {}, indirect = false) {
+function setUp(options: RingDriverOptions = {}, indirect = false) {
   const memory = ringMemory(new SharedArrayBuffer(0x4000));
   const bytes: MockBytes = {
     read: (at, length) => memory.u8.slice(at, at + length),

@@ -14,30 +14,11 @@ import type { SplitRingAreas } from './areas.ts';
 import { splitAreasFault } from './areas.ts';
 import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
 import { putChains, putOnes, putTables, take } from './fused/driver.ts';
+import type { RingDriverOptions } from './driver-options.ts';
+import { poolFault } from './driver-options.ts';
 import { DRIVER, DriverState, SLOT, SplitViews, int32 } from './fused/state.ts';
 import type { RingArea } from './memory.ts';
 import type { RingDriver } from './ring.ts';
-
-/** Memory for indirect descriptor tables: one table per descriptor of the queue. */
-export interface IndirectPool {
-  /** `num * segments * 16` bytes, 4-byte aligned. */
-  readonly area: RingArea;
-  /** Address of the area as the device sees it; the area does not cross a 4 GiB boundary of such addresses. */
-  readonly busLo: number;
-  readonly busHi: number;
-  /** Descriptors in each table. */
-  readonly segments: number;
-}
-
-/** What was negotiated, and how the memory is shared. */
-export interface SplitDriverOptions {
-  /** VIRTIO_RING_F_EVENT_IDX. */
-  readonly eventIdx?: boolean;
-  /** VIRTIO_RING_F_INDIRECT_DESC: buffers of more than one segment use these tables where they fit. */
-  readonly indirect?: IndirectPool | null;
-  /** The device runs in another thread or process: indices are published by atomic stores. */
-  readonly threaded?: boolean;
-}
 
 /** So many buffers unannounced that the event index may have been passed unseen: kick just in case. */
 const ADDED_MAX = 0xffff;
@@ -73,7 +54,7 @@ export class SplitDriver implements RingDriver {
   private readonly oneSegment = new Uint32Array(3);
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
-  constructor(areas: SplitRingAreas, options: SplitDriverOptions = {}) {
+  constructor(areas: SplitRingAreas, options: RingDriverOptions = {}) {
     const pool = options.indirect ?? null;
     const fault = splitAreasFault(areas) ?? (pool === null ? null : poolFault(pool, areas.num));
     if (fault !== null) throw new RangeError(`split driver: ${fault}`);
@@ -372,12 +353,4 @@ export function writeTable(at: RingArea, segments: Uint32Array, start: number, o
     table[4 * k + 3] = (k < out ? 0 : VRING_DESC_F_WRITE) | more;
   }
   return total * DESC_SIZE;
-}
-
-function poolFault(pool: IndirectPool, num: number): string | null {
-  const { memory, offset } = pool.area;
-  const size = num * pool.segments * DESC_SIZE;
-  if (offset % 4 !== 0) return `indirect tables: offset ${offset} is not 4-byte aligned`;
-  if (offset + size > memory.u8.length) return `indirect tables: ${size} bytes at ${offset} do not fit ${memory.u8.length} bytes of memory`;
-  return pool.busLo + size > 0x1_0000_0000 ? `indirect tables: ${size} bytes at 0x${pool.busLo.toString(16)} cross 4 GiB` : null;
 }
