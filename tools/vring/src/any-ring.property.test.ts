@@ -3,9 +3,11 @@ import { covers } from '@vdpalab/features';
 import { VHOST_ACCESS_RO, VHOST_ACCESS_RW, VHOST_ACCESS_WO } from '@vdpalab/uapi';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ChainBatch, GatheredSplitDevice, MirroredSplitDevice, Runs, SplitDevice, ringMemory, resolveSplitAreas } from './index.ts';
-import type { RingDevice, RingDeviceOptions } from './index.ts';
-import { MockRing, PagedMemory } from './mock/index.ts';
+import {
+  ChainBatch, GatheredPackedDevice, GatheredSplitDevice, MirroredSplitDevice, PackedDevice, Runs, SplitDevice, ringMemory, resolveSplitAreas,
+} from './index.ts';
+import type { PackedRingAreas, RingDevice, RingDeviceOptions } from './index.ts';
+import { MockPackedRing, MockRing, PagedMemory } from './mock/index.ts';
 
 const PAGE = 64;
 const RING_PAGES = 6;
@@ -45,7 +47,7 @@ const step = fc.oneof(
 type Step = typeof step extends fc.Arbitrary<infer T> ? T : never;
 
 const world = fc.integer({ min: 0, max: 3 }).map((k) => 1 << k).chain((num) => fc.record({
-  num: fc.constant(num),
+  packed: fc.boolean(), num: fc.constant(num),
   start: fc.constantFrom(0, 0, 1, 0xfffc, 0xffff),
   descriptors: fc.array(descriptor(num), { minLength: num, maxLength: num }),
   tables: fc.array(table, { maxLength: 3 }),
@@ -60,11 +62,16 @@ const world = fc.integer({ min: 0, max: 3 }).map((k) => 1 << k).chain((num) => f
 }));
 type World = typeof world extends fc.Arbitrary<infer T> ? T : never;
 
-/** Build a world, run its steps, and tell all that can be seen, and how many lookups were refused. `fine` tells segments too. */
-function run(w: World, kind: 'fast' | 'gathered' | 'mirrored' | 'fast, remote data', places: readonly number[], merge: boolean, fine: boolean): { seen: unknown[]; refusals: number } {
-  const perms = [...Array.from({ length: RING_PAGES }, () => VHOST_ACCESS_RW), ...w.perms];
-  const remoteFrom = { mirrored: 0, 'fast, remote data': RING_PAGES, fast: PAGES, gathered: PAGES }[kind];
-  const memory = new PagedMemory({ pageSize: PAGE, base: BASE, places, perms, merge, remoteFrom });
+/** How the device gets at the ring, and at what descriptors lead to. */
+type Kind = 'fast' | 'gathered' | 'mirrored' | 'fast, remote data';
+
+/** A device, and how the driver gives it chains. */
+interface Ring {
+  readonly device: RingDevice;
+  readonly offer: (...heads: readonly number[]) => undefined;
+}
+
+function splitRing(w: World, kind: Kind, memory: PagedMemory, options: RingDeviceOptions): Ring {
   const ring = new MockRing(memory, BASE, w.num, w.start);
   w.descriptors.forEach((d, i) => ring.setDescriptor(i, d));
   for (const t of w.tables) t.descriptors.forEach((d, i) => ring.setDescriptorAt(DATA + ((t.at + 16 * i) % (DATA_PAGES * PAGE - 16)), d));
@@ -72,17 +79,56 @@ function run(w: World, kind: 'fast' | 'gathered' | 'mirrored' | 'fast, remote da
   ring.offer(...w.heads);
   if (w.jump > 0) ring.setAvailIndex(w.start + w.jump);
   if (w.noise !== null) memory.write(BASE, w.noise);
-  const options: RingDeviceOptions = {
-    translate: memory, eventIdx: w.eventIdx, raw: w.raw, checkIndexJump: w.checkIndexJump, maxChain: w.maxChain, threaded: w.threaded,
-  };
   const Device = kind === 'gathered' ? GatheredSplitDevice : MirroredSplitDevice;
   const device = kind.startsWith('fast') ? new SplitDevice(resolveSplitAreas(ring, memory)!, options) : new Device(ring, options);
   device.restore({ lastAvail: w.start, lastUsed: w.start });
+  return { device, offer: (...heads) => ring.offer(...heads) };
+}
+
+/** Most descriptors of a chain that is offered: with NEXT in its last it goes on where nothing is available. */
+const OFFERED = 4;
+
+function packedRing(w: World, kind: Kind, memory: PagedMemory, options: RingDeviceOptions): Ring {
+  const num = w.num + (w.start & 3);
+  const start = (w.start & 0x8000) | ((w.start & 0x7fff) % num);
+  const tables = new MockRing(memory, BASE, 1); // its descriptors have flags and next where a packed one has id and flags
+  const ring = new MockPackedRing(memory, BASE, num, start);
+  for (const t of w.tables) {
+    t.descriptors.forEach((d, i) => tables.setDescriptorAt(DATA + ((t.at + 16 * i) % (DATA_PAGES * PAGE - 16)), { ...d, flags: d.next, next: d.flags }));
+  }
+  const given = [...w.descriptors.map((d) => ({ ...d, id: d.next })), ...w.tables.map((t, id) => ({ addr: DATA + t.at, len: 16 * t.descriptors.length, flags: 4, id }))];
+  const offer = (...heads: readonly number[]): undefined => {
+    for (const head of heads) {
+      for (let i = head, n = 0; n < OFFERED; i++, n++) {
+        const descriptor = given[i % given.length];
+        ring.offer(descriptor);
+        if ((descriptor.flags & 1) === 0) break;
+      }
+    }
+  };
+  offer(...w.heads);
+  if (w.noise !== null) memory.write(BASE, w.noise);
+  const place = (address: number) => ({ memory: memory.memory, offset: memory.placeOf(address) });
+  const areas: PackedRingAreas = { num, desc: place(ring.desc), driver: place(ring.driver), device: place(ring.device) };
+  const device = kind.startsWith('fast') ? new PackedDevice(areas, options) : new GatheredPackedDevice(ring, options);
+  device.restore({ lastAvail: start, lastUsed: start });
+  return { device, offer };
+}
+
+/** Build a world, run its steps, and tell all that can be seen, and how many lookups were refused. `fine` tells segments too. */
+function run(w: World, kind: Kind, places: readonly number[], merge: boolean, fine: boolean): { seen: unknown[]; refusals: number } {
+  const perms = [...Array.from({ length: RING_PAGES }, () => VHOST_ACCESS_RW), ...w.perms];
+  const remoteFrom = { mirrored: 0, 'fast, remote data': RING_PAGES, fast: PAGES, gathered: PAGES }[kind];
+  const memory = new PagedMemory({ pageSize: PAGE, base: BASE, places, perms, merge, remoteFrom });
+  const options: RingDeviceOptions = {
+    translate: memory, eventIdx: w.eventIdx, raw: w.raw, checkIndexJump: w.checkIndexJump, maxChain: w.maxChain, threaded: w.threaded,
+  };
+  const { device, offer } = (w.packed ? packedRing : splitRing)(w, kind, memory, options);
   const seen: unknown[] = [];
   for (const s of w.steps) {
     // It need not look while it knows of chains, so that it would hear later of what no driver does.
-    if (device instanceof MirroredSplitDevice) device.forget();
-    seen.push(s.op, act(s, w, memory, ring, device, fine), device.rule, device.reason, device.save(), device.lastHead, device.drainedBytes);
+    if (device instanceof MirroredSplitDevice || device instanceof GatheredPackedDevice) device.forget();
+    seen.push(s.op, act(s, w, memory, offer, device, fine), device.rule, device.reason, device.save(), device.lastHead, device.drainedBytes);
   }
   device.flush(); // what is not published need not have been pushed
   seen.push(Buffer.from(memory.contents()).toString('hex'));
@@ -104,7 +150,7 @@ function writeInto(batch: ChainBatch, c: number, bytes: number): number {
   return done;
 }
 
-function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: RingDevice, fine: boolean): unknown {
+function act(s: Step, w: World, memory: PagedMemory, offer: Ring['offer'], device: RingDevice, fine: boolean): unknown {
   const batch = new ChainBatch(16, 64);
   switch (s.op) {
     case 'walk':
@@ -155,7 +201,7 @@ function act(s: Step, w: World, memory: PagedMemory, ring: MockRing, device: Rin
       device.flush(); // a mirror has not pushed what is not published, and would write over the poke later
       return memory.write(BASE + s.at, Uint8Array.of(s.byte));
     case 'offer':
-      return ring.offer(...s.heads);
+      return offer(...s.heads);
     case 'perm':
       return memory.setPerm(s.page, s.perm);
   }

@@ -54,7 +54,8 @@ export function splitAreasFault(areas: SplitRingAreas): string | null {
   );
 }
 
-function areaFault(name: string, area: RingArea, size: number, align: number): string | null {
+/** Why a view cannot be laid over an area, or `null`. @param name what it is called; @param size bytes */
+export function areaFault(name: string, area: RingArea, size: number, align: number): string | null {
   const { memory, offset } = area;
   if (!Number.isSafeInteger(offset) || offset < 0 || offset + size > memory.u8.length) {
     return `${name}: ${size} bytes at ${offset} do not fit ${memory.u8.length} bytes of memory`;

@@ -19,8 +19,10 @@ export abstract class RingWalker extends DeviceCore {
   protected dLo = 0;
   protected dHi = 0;
   protected dLen = 0;
-  protected dFlags = 0;
-  protected dNext = 0;
+  /** Lower half of its last word: the flags, or in a packed ring the buffer id. */
+  protected dLow = 0;
+  /** Upper half of its last word: `next`, or in a packed ring the flags. */
+  protected dHigh = 0;
   private readonly pulls = new Moves(false);
   private tableLo = 0;
   private tableHi = 0;
@@ -180,8 +182,8 @@ export abstract class RingWalker extends DeviceCore {
       lo = (lo + 1) >>> 0;
       if (lo === 0) hi++;
     }
-    this.dFlags = word & 0xffff;
-    this.dNext = word >>> 16;
+    this.dLow = word & 0xffff;
+    this.dHigh = word >>> 16;
     return 0;
   }
 

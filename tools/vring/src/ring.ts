@@ -1,16 +1,11 @@
-/**
- * What every ring offers, split now, packed later.
- *
- * `SplitDriver` and the split devices implement these. A `PackedDriver` and a `PackedDevice` would sit beside them in
- * `packed-driver.ts` and `packed-device.ts`; nothing above this package would change.
- */
+/** What every ring offers, split or packed. */
 import type { ChainBatch, Runs } from './batch.ts';
 
 /** Where a device was in its ring, enough to go on elsewhere. */
 export interface RingState {
-  /** Next available entry to look at, u16. */
+  /** Next available entry to look at, u16; of a packed ring its position, wrap counter in bit 15. */
   readonly lastAvail: number;
-  /** Next used entry to write, u16. */
+  /** Next used entry to write, u16; of a packed ring its position. */
   readonly lastUsed: number;
 }
 
@@ -53,7 +48,7 @@ export interface RingDevice {
   /** Head of the chain looked at last, also of one refused: to complete it all the same. -1 before the first. */
   readonly lastHead: number;
 
-  /** Chains the driver has made available and the device has not taken. */
+  /** Chains the driver has made available and the device has not taken; of a packed ring at most 1 is told. */
   pending(): number;
   /** Take up to `budget` chains, describing them in `batch`. */
   walk(batch: ChainBatch, budget: number): number;

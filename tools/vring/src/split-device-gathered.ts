@@ -70,8 +70,8 @@ export class GatheredSplitDevice extends SplitRing {
     this.dLo = desc.u32(0);
     this.dHi = desc.u32(4);
     this.dLen = desc.u32(8);
-    this.dFlags = desc.u16(12);
-    this.dNext = desc.u16(14);
+    this.dLow = desc.u16(12);
+    this.dHigh = desc.u16(14);
     return 0;
   }
 

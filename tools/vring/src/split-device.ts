@@ -161,8 +161,8 @@ export class SplitDevice extends SplitRing {
     this.dLo = desc[d] >>> 0;
     this.dHi = desc[d + 1] >>> 0;
     this.dLen = desc[d + 2] >>> 0;
-    this.dFlags = word & 0xffff;
-    this.dNext = word >>> 16;
+    this.dLow = word & 0xffff;
+    this.dHigh = word >>> 16;
     return 0;
   }
 

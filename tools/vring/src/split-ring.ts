@@ -145,12 +145,12 @@ export abstract class SplitRing extends RingFrames implements RingDevice {
       // Each INDIRECT descriptor counts too: without that a circle of them would have no end.
       if (up === IN_RING && ++inRing > num) return this.loop(num);
       if (++total > this.maxChain) return this.tooLong();
-      const flags = this.dFlags;
+      const flags = this.dLow;
       if ((flags & VRING_DESC_F_INDIRECT) !== 0) {
         if (up !== IN_RING) return this.fail(EINVAL, 'vring.nested-indirect', `Multilevel indirect ${up}->${i}`);
         const bad = this.enterTable();
         if (bad !== 0) return bad;
-        up = (flags & VRING_DESC_F_NEXT) === 0 ? TABLE_ENDS_CHAIN : this.dNext;
+        up = (flags & VRING_DESC_F_NEXT) === 0 ? TABLE_ENDS_CHAIN : this.dHigh;
         max = this.dLen / DESC_SIZE;
         inTable = 0;
         i = 0;
@@ -166,7 +166,7 @@ export abstract class SplitRing extends RingFrames implements RingDevice {
       s = this.segments(batch, s, first, write);
       if (s < 0) return s;
       if ((flags & VRING_DESC_F_NEXT) !== 0) {
-        i = this.dNext;
+        i = this.dHigh;
       } else if (up > 0) {
         // After a table the ring goes on, unless at descriptor 0: vringh takes 0 for none.
         i = up;

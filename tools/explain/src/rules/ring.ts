@@ -11,6 +11,8 @@ export const ringRules = {
   'vring.index-jump': ['The available index moves by at most the size of the ring.', 'Add one for each chain.', 'drivers/vhost/vhost.c vhost_get_vq_desc'],
   'vring.indirect-length': ['An indirect table is a multiple of 16 bytes, and not empty.', 'Give it whole descriptors.', 'drivers/vhost/vringh.c __vringh_iov'],
   'vring.nested-indirect': ['An indirect table has no indirect tables.', 'Flatten it.', 'drivers/vhost/vringh.c move_to_indirect'],
+  'vring.indirect-chained': ['An indirect descriptor of a packed ring stands alone.', 'Do not set NEXT with INDIRECT, and do not chain to one.', 'virtio 1.2, section 2.8.7'],
+  'vring.next-unavailable': ['A chain in a packed ring ends before what is not available.', 'Write all descriptors of a chain before the flags of its first.', 'virtio 1.2, section 2.8.6'],
   'vring.next-range': ['next is an index below the size of the table.', 'Point to a descriptor of the same table.', 'drivers/vhost/vringh.c __vringh_iov'],
   'vring.permission': ['The mapping does not allow this access.', 'Map the memory with VHOST_ACCESS_RW.', 'drivers/vhost/vringh.c iotlb_translate'],
   'vring.readable-after-writable': ['In a chain what the device reads stands before what it writes.', 'Put readable descriptors first.', 'drivers/vhost/vringh.c __vringh_iov'],

@@ -37,7 +37,8 @@ export function int32(area: RingArea, skip: number, count: number): Int32Array {
   return new Int32Array(area.memory.buffer, area.memory.byteOffset + area.offset + skip, count);
 }
 
-function uint16(area: RingArea, skip: number, count: number): Uint16Array {
+/** Views as Uint16Array, as {@link int32}. */
+export function uint16(area: RingArea, skip: number, count: number): Uint16Array {
   return new Uint16Array(area.memory.buffer, area.memory.byteOffset + area.offset + skip, count);
 }
 

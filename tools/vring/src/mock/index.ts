@@ -2,3 +2,4 @@
 export * from './mirror.ts';
 export * from './mock-ring.ts';
 export * from './paged-memory.ts';
+export * from './mock-packed-ring.ts';

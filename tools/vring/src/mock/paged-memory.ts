@@ -111,7 +111,8 @@ export class PagedMemory implements Translate, MockBytes {
     return this.options.remoteFrom ?? this.options.places.length;
   }
 
-  private placeOf(address: number): number {
+  /** Where a byte lies in {@link memory}. */
+  placeOf(address: number): number {
     const { base, pageSize, places } = this.options;
     const at = address - base;
     if (at < 0 || at >= this.size) throw new RangeError(`paged memory: ${address} is outside`);
