@@ -32,10 +32,12 @@ export interface BackEndOptions extends VhostOptions {
   readonly world?: WorldOptions;
   /** Virtual function 0 in the hands of the user-mode driver, instead of a vDPA device of the kernel's. */
   readonly ifc?: boolean;
+  /** Arguments of that driver; `vdpa=1` when absent. */
+  readonly devargs?: string;
 }
 
 /** Put virtual function 0 behind a socket: as `vdpa0`, or by the IFC driver. */
-export async function startBackEnd({ ifc = false, ...options }: BackEndOptions = {}): Promise<BackEnd> {
+export async function startBackEnd({ ifc = false, devargs = 'vdpa=1', ...options }: BackEndOptions = {}): Promise<BackEnd> {
   const modules = ifc ? ['vfio_pci', 'pci_pf_stub'] : ['vhost_vdpa', 'ifcvf', 'pci_pf_stub'];
   const world = await World.create({ modules, mtu: 1500, queueSize: 1024, ...options.world, clock: 'paced' });
   const { lab } = world;
@@ -55,7 +57,7 @@ export async function startBackEnd({ ifc = false, ...options }: BackEndOptions =
     },
   }));
   const events = lab.start(p, 'vhost-events', () => app.run());
-  await inside(() => app.create(path, ifc ? `${world.vf(0)},vdpa=1` : 'vdpa0'));
+  await inside(() => app.create(path, ifc ? `${world.vf(0)},${devargs}` : 'vdpa0'));
   const sw0 = lab.pci.networks.get('sw0');
   if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
   const outside = new InjectionPort(sw0.attach('outside'));
@@ -81,6 +83,13 @@ export async function startBackEnd({ ifc = false, ...options }: BackEndOptions =
       return await world.close();
     },
   };
+}
+
+/** A frame for a guest's network card, whose bytes depend on its number. */
+export function numberedFrame(n: number, length = 64): Uint8Array {
+  const bytes = Uint8Array.from({ length }, (_, i) => (i * 11 + n * 29 + (n >> 3)) & 0xff);
+  bytes.set([0x02, 0, 0, 0, 0, 0x99, 0x02, 0, 0, 0, 0, n & 0xff, 0x88, 0xb5]);
+  return bytes;
 }
 
 /** Wait for frames that come out of the network. */

@@ -50,6 +50,9 @@ export interface WorldOptions {
   /** Hosts on the switch that answer. */
   readonly responders?: NonNullable<LabConfigInput['networks']>[number]['responders'];
   readonly memory?: string;
+  /** Address bits of the IOMMU, or none; 39 when absent. */
+  readonly iommu?: false | 39 | 48;
+  readonly lmProfile?: 'pairs' | 'linear' | 'none';
   /** `paced` for front doors. */
   readonly clock?: 'virtual' | 'paced';
 }
@@ -66,12 +69,12 @@ export function worldConfig(options: WorldOptions = {}): LabConfigInput {
     vfs[n] = { ...vfs[n], mac };
   });
   return {
-    memory: options.memory ?? '64M',
+    memory: options.memory ?? '64M', iommu: options.iommu !== false, iommu_bits: options.iommu || 39,
     pci: {
       root_ports: [{ at: `00:${two(site.port)}.0`, bus: site.bus, buses: site.buses }],
       functions: [{
         at: bdfOf(pfRid(site)), model: 'n3000', link: 'sw0', mtu: options.mtu ?? 65535, mac: options.mac ?? '52:54:00:00:00:09',
-        queue_size: options.queueSize ?? 256, queue_pairs: options.queuePairs ?? 1, without: [...(options.without ?? [])],
+        queue_size: options.queueSize ?? 256, queue_pairs: options.queuePairs ?? 1, without: [...(options.without ?? [])], lm_profile: options.lmProfile ?? 'pairs',
         sriov: { total: site.totalVfs, offset: site.offset, stride: site.stride }, vfs,
       }],
     },

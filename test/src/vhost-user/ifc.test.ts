@@ -1,23 +1,39 @@
 /** The user-mode driver: a virtual function over VFIO, behind a socket. */
-import { hostAvailable, memfd } from '@vdpalab/libc';
+import { hostAvailable, socketPair } from '@vdpalab/libc';
 import { covers } from '@vdpalab/testing';
-import { VHOST_VRING_F_LOG } from '@vdpalab/uapi';
-import { bits, encodeState, encodeU64, FrontEndNet, parseArguments, VHOST_F_LOG_ALL, VHOST_USER_SEND_RARP, VHOST_USER_SET_FEATURES, VHOST_USER_SET_LOG_BASE, VHOST_USER_SET_VRING_ADDR, VHOST_USER_SET_VRING_ENABLE } from '@vdpalab/vhost-user';
-import { closeSync, readFileSync } from 'node:fs';
+import {
+  encodeState, encodeU64, FrontEndLog, FrontEndNet, parseArguments, VdpaApp, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_SEND_RARP, VHOST_USER_SET_BACKEND_REQ_FD, VHOST_USER_SET_VRING_ENABLE,
+  VhostUserClient,
+} from '@vdpalab/vhost-user';
+import { closeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { bindVfio, unbindVfio } from '../support/vfio.ts';
-import { framesOutside, injectOutside, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
-
-function frame(n: number, length = 64): Uint8Array {
-  const bytes = Uint8Array.from({ length }, (_, i) => (i * 11 + n * 29) & 0xff);
-  bytes.set([0x02, 0, 0, 0, 0, 0x99, 0x02, 0, 0, 0, 0, n & 0xff, 0x88, 0xb5]);
-  return bytes;
-}
+import { framesOutside, injectOutside, numberedFrame as frame, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
+import { World, type WorldOptions } from '../support/world.ts';
 
 async function frontOf(back: BackEnd, features = 0n): Promise<FrontEndNet> {
   const front = new FrontEndNet(back.path, { features });
   await front.negotiate();
   return front;
+}
+
+/** Why a function of such a world cannot be had. */
+async function refusal(options: WorldOptions, devargs: string): Promise<unknown> {
+  const world = await World.create({ ...options, modules: ['vfio_pci', 'pci_pf_stub'], clock: 'paced' });
+  const { lab } = world;
+  if (options.iommu !== false) await lab.user((p) => bindVfio(p, world.vf(0)));
+  const p = await lab.process('vhost-user');
+  const reason = await lab.as(p, async () => {
+    const app = new VdpaApp(lab, p);
+    const error: unknown = await app.create('/tmp/never', `${world.vf(0)},${devargs}`).catch((thrown: unknown) => thrown);
+    app.quit();
+    await app.run();
+    return error;
+  });
+  await lab.exitProcess(p);
+  if (options.iommu !== false) await lab.user((q) => unbindVfio(q, world.vf(0)));
+  expect(await world.close()).toEqual([]);
+  return reason;
 }
 
 test('device arguments are read, and what is none is refused', () => {
@@ -88,40 +104,28 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
   });
 
   test('has the function log the pages it writes, while the front-end wants it', async () => {
-    covers('1.6.4', '3.1.7', '3.2.6', '3.2.11', '3.3.14');
-    const back = await startBackEnd({ ifc: true });
+    covers('3.1.7', '3.2.11', '3.3.14');
+    const back = await startBackEnd({ ifc: true, world: { iommu: 48 } });
     const front = await frontOf(back);
     await front.start();
-    const pages = Math.ceil((front.gpa + front.size) / 4096);
-    const logSize = Math.ceil(pages / 8 / 4096) * 4096;
-    const log = memfd('log', logSize);
-    const base = new Uint8Array(16);
-    new BigUint64Array(base.buffer)[0] = BigInt(logSize);
-    const answer = await front.client.ask(VHOST_USER_SET_LOG_BASE, base, [log]);
-    expect(answer.payload).toHaveLength(8);
-    expect(await front.client.ack(VHOST_USER_SET_FEATURES, encodeU64(front.features | bits(VHOST_F_LOG_ALL)))).toBe(0n);
-    for (const index of [0, 1]) expect(await front.client.ack(VHOST_USER_SET_VRING_ADDR, front.vringAddr(index, 1 << VHOST_VRING_F_LOG))).toBe(0n);
-    // The oracle: what DMA really wrote, by guest page.
-    const written = new Set<number>();
-    const region = back.world.lab.hw.ram.regions.find((r) => r.kind === 'mapped' && r.size === front.size);
-    if (region === undefined) throw new Error('the memory is not there');
-    const dirty = (): number[] => {
-      const bytes = readFileSync(`/proc/self/fd/${log}`);
-      return [...bytes].flatMap((byte, i) => [...Array(8).keys()].filter((b) => ((byte >> b) & 1) === 1).map((b) => i * 8 + b)).map((page) => page - front.gpa / 4096);
+    const receive = async (count: number): Promise<void> => {
+      for (let n = 0; n < count; n++) await injectOutside(back, [frame(n)]);
+      await front.frames(count);
     };
-    expect(dirty()).toEqual([]);
-    const before = front.memory.u8.slice();
-    await injectOutside(back, [frame(1), frame(2, 1514), frame(3)]);
-    await front.frames(3);
-    for (let at = 0; at < front.size; at += 4096) if (Buffer.compare(before.subarray(at, at + 4096), front.memory.u8.subarray(at, at + 4096)) !== 0) written.add(at / 4096);
-    const logged = dirty();
-    const avail = front.driverPages();
-    // Pages that only the driver wrote need no mark; every one the device wrote has one, and no other.
-    expect([...written].filter((page) => !logged.includes(page) && !avail.includes(page))).toEqual([]);
-    expect(logged.filter((page) => !written.has(page))).toEqual([]);
+    const log = await FrontEndLog.start(front);
+    const { migration } = back.world.hardware(0);
+    expect([migration.control, migration.baseLo, migration.baseHi]).toEqual([1, 0, 0x1000]);
+    expect(log.pages()).toEqual([]);
+    await receive(10);
+    const pages = log.pages();
+    expect(pages.length).toBeGreaterThanOrEqual(5);
+    await log.stop();
+    expect(migration.control).toBe(0);
+    await receive(10);
+    expect(log.pages()).toEqual(pages);
     await front.stop();
     front.close();
-    closeSync(log);
+    log.close();
     expect(await back.close()).toEqual([]);
   });
 
@@ -148,6 +152,22 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
     expect(await back.close()).toEqual([]);
   });
 
+  test('tells the front-end that the configuration has changed', async () => {
+    covers('3.2.3', '3.3.8');
+    const back = await startBackEnd({ ifc: true });
+    const front = await frontOf(back);
+    const [ours, theirs] = socketPair();
+    const channel = new VhostUserClient(ours);
+    await front.done(VHOST_USER_SET_BACKEND_REQ_FD, new Uint8Array(0), [theirs]);
+    closeSync(theirs);
+    await front.start();
+    await back.world.lab.kernel(async () => back.world.hardware(0).setMac(Uint8Array.of(2, 0, 0, 0, 0, 7)));
+    expect(await channel.answer()).toMatchObject({ request: VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, flags: 1, payload: new Uint8Array(0), fds: [] });
+    channel.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
   test('cannot announce a guest: the front-end is told to rely on GUEST_ANNOUNCE', async () => {
     covers('1.6.21', '3.2.10');
     const back = await startBackEnd({ ifc: true });
@@ -159,7 +179,7 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
   });
 
   test('takes its functions only: vdpa=1, IFC ids, vfio-pci', async () => {
-    covers('1.6.6', '1.6.7', '1.6.20', '3.3.1', '3.3.2');
+    covers('1.6.6', '1.6.7', '1.6.20', '3.3.1', '3.3.2', '3.3.19');
     const back = await startBackEnd({ ifc: true });
     const vf1 = back.world.vf(1);
     const probe = (spec: string): Promise<unknown> => back.inside(() => back.app.create(`${back.path}2`, spec));
@@ -169,5 +189,15 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
     await expect(probe('0000:09:00.0,vdpa=1')).rejects.toThrow('no such function');
     await expect(probe(`${back.world.vf(0)},vdpa=1`)).rejects.toThrow('serves another socket');
     expect(await back.close()).toEqual([]);
+  });
+
+  test.each([['vdpa=1'], ['vdpa=1,sw-live-migration=1']])('wants a live migration region, with %s', async (devargs) => {
+    covers('3.3.3');
+    expect(await refusal({ lmProfile: 'none' }, devargs)).toMatchObject({ rule: 'vhost_user.ifc.log', message: expect.stringContaining('no live migration region (BAR 4)') });
+  });
+
+  test('wants an IOMMU', async () => {
+    covers('1.6.19');
+    expect(await refusal({ iommu: false }, 'vdpa=1')).toMatchObject({ rule: 'vhost_user.ifc.iommu', message: expect.stringContaining('addresses need a platform IOMMU') });
   });
 });

@@ -3,14 +3,7 @@ import { hostAvailable } from '@vdpalab/libc';
 import { covers } from '@vdpalab/testing';
 import { FrontEndNet } from '@vdpalab/vhost-user';
 import { describe, expect, test } from 'vitest';
-import { framesOutside, injectOutside, startBackEnd } from '../support/vhost-user.ts';
-
-/** A frame whose bytes depend on its number, so that none can be taken for another. */
-function frame(n: number, length = 64): Uint8Array {
-  const bytes = Uint8Array.from({ length }, (_, i) => (i * 7 + n * 13 + (n >> 3)) & 0xff);
-  bytes.set([0x02, 0, 0, 0, 0, 0x99, 0x02, 0, 0, 0, 0, n & 0xff, 0x88, 0xb5]);
-  return bytes;
-}
+import { framesOutside, injectOutside, numberedFrame as frame, startBackEnd } from '../support/vhost-user.ts';
 
 describe.runIf(hostAvailable())('a front-end on a socket', () => {
   test.each([['inside a WebAssembly memory', false], ['beside one', true]])('passes frames both ways with its memory mapped %s', async (_where, beside) => {

@@ -51,7 +51,7 @@ const n3000 = z.strictObject({
   link: z.string().optional().describe('network the functions are plugged into'),
   promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
   without: z.array(z.enum(Object.keys(OPTIONAL_FEATURES) as OptionalFeature[])).default([]).describe('features the functions do not offer'),
-  lm_profile: z.enum(['pairs', 'linear']).default('pairs').describe('how ring state is addressed: by Linux 6.1 and DPDK, or by Linux since 6.3'),
+  lm_profile: z.enum(['pairs', 'linear', 'none']).default('pairs').describe('how ring state is addressed: by Linux 6.1 and DPDK, or by Linux since 6.3; none: without BAR 4'),
   vfs: z.record(z.string().regex(/^\d+$/, 'a virtual function\'s number'), vfOverride).default({}),
 });
 
@@ -137,6 +137,7 @@ export const labSchema = z.strictObject({
   cmdline: z.string().default('').describe('kernel command line'),
   memory: size.default(256 * 1024 ** 2),
   iommu: z.boolean().default(true).describe('a platform IOMMU'),
+  iommu_bits: z.union([z.literal(39), z.literal(48)]).default(39).describe('bits of the addresses that the IOMMU translates: 48 where a driver wants high ones'),
   pci: z.strictObject({
     root_ports: z.array(rootPort).default([]),
     functions: z.array(z.discriminatedUnion('model', [n3000, siov, virtioNet, virtioBlk])).default([]),

@@ -130,7 +130,7 @@ export class Lab {
       seed: options.seed ?? config.seed,
       ramBytes: config.memory,
       iommu: config.iommu,
-      iommuBits: 39,
+      iommuBits: config.iommu_bits,
       cmdline: config.cmdline,
       release: config.release,
       ...(options.clock === undefined ? {} : { clock: options.clock }),

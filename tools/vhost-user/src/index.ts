@@ -10,6 +10,7 @@ export { VdpaRegistry, type RteVdpaDevice, type RteVdpaStat } from './rte_vdpa/r
 export { RteVhost, type RteVhostVring, type VhostOptions } from './vhost/library.ts';
 export { VhostVdpaDriver, vhostVdpaPath } from './vhost-vdpa/driver.ts';
 export { DisconnectedError, VhostUserClient, type Answer } from './front-end/client.ts';
+export { FrontEndLog } from './front-end/dirty-log.ts';
 export { FrontEndNet, type FrontEndOptions } from './front-end/net.ts';
 export { VdpaApp, type ProbedDriver } from './app/app.ts';
 export { COMMANDS, runLine, type Said } from './app/commands.ts';

@@ -12,7 +12,7 @@ import { sriovCapability } from '../pci/sriov.ts';
 import type { SriovSpec } from '../pci/sriov.ts';
 import {
   BAR_NOTIFY, BAR_REGISTERS, COMMON_OFFSET, COMMON_SIZE, DEVICE_OFFSET, DEVICE_SIZE, ISR_OFFSET, ISR_SIZE, MSIX_PBA_OFFSET,
-  MSIX_TABLE_OFFSET, NOTIFY_STRIDE, functionBars, queueCount, vectorCount,
+  MSIX_TABLE_OFFSET, NOTIFY_STRIDE, queueCount, vectorCount,
 } from './layout.ts';
 
 /** `N3000_DEVICE_ID`: a modern virtio network device. */
@@ -47,7 +47,7 @@ export function pfParts(
   const image = new ConfigImage();
   describeHeader(image, ids, true);
   if (multifunction) image.put(PCI_HEADER_TYPE, 1, MULTIFUNCTION);
-  const bars = functionBars(queuePairs);
+  const { bars } = sriov;
   describeBars(image, PCI_BASE_ADDRESS_0, bars);
   const { msix, express } = describeVirtio(image, queuePairs);
   acsCapability(image, false);

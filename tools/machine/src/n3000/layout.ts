@@ -1,6 +1,7 @@
 /** Where an N3000 function's registers lie: BARs 0, 2 and 4, as Linux 6.1 `drivers/vdpa/ifcvf` maps them. */
 import { virtio_net_config, virtio_pci_common_cfg } from '@vdpalab/uapi';
 import type { BarSpec } from '../pci/bars.ts';
+import type { MigrationProfile } from './lm-region.ts';
 
 /** BAR of the virtio structures and of MSI-X. */
 export const BAR_REGISTERS = 0;
@@ -45,11 +46,11 @@ export function doorbellQueue(offset: number): number {
 }
 
 /** The BARs of a function, all 64-bit. */
-export function functionBars(queuePairs: number): readonly BarSpec[] {
+export function functionBars(queuePairs: number, profile: MigrationProfile): readonly BarSpec[] {
   const doorbells = 2 ** Math.ceil(Math.log2(queueCount(queuePairs) * NOTIFY_STRIDE));
   return [
     { index: BAR_REGISTERS, size: REGISTERS_SIZE, wide: true, prefetch: false },
     { index: BAR_NOTIFY, size: doorbells, wide: true, prefetch: false },
-    { index: BAR_MIGRATION, size: MIGRATION_SIZE, wide: true, prefetch: false },
+    ...(profile === 'none' ? [] : [{ index: BAR_MIGRATION, size: MIGRATION_SIZE, wide: true, prefetch: false }]),
   ];
 }

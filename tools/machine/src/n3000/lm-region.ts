@@ -9,9 +9,9 @@ import type { VirtQueue } from '../virtio/queue.ts';
  * How ring state is addressed.
  *
  * `pairs`: 0x40 bytes for each pair of queues, 4 for each queue in it: DPDK, and Linux 6.1's `struct ifcvf_lm_cfg`.
- * `linear`: 4 bytes for each queue, as Linux has had it since 6.3.
+ * `linear`: 4 bytes for each queue, as Linux has had it since 6.3. `none`: there is no region.
  */
-export type MigrationProfile = 'pairs' | 'linear';
+export type MigrationProfile = 'pairs' | 'linear' | 'none';
 
 /** Log control: 0 off, 1 logged by the function itself, 3 by its physical function. */
 export const LM_LOGGING_CTRL = 0x00;
@@ -28,9 +28,9 @@ const QUEUE_STRIDE = 4;
 
 /** Where a queue's state word lies: low half next available, high half next used entry. */
 export function ringStateOffset(profile: MigrationProfile, queue: number): number {
-  return profile === 'pairs'
-    ? LM_RING_STATE + (queue >>> 1) * PAIR_STRIDE + (queue & 1) * QUEUE_STRIDE
-    : LM_RING_STATE + queue * QUEUE_STRIDE;
+  return profile === 'linear'
+    ? LM_RING_STATE + queue * QUEUE_STRIDE
+    : LM_RING_STATE + (queue >>> 1) * PAIR_STRIDE + (queue & 1) * QUEUE_STRIDE;
 }
 
 /** What writes to the region set off. */

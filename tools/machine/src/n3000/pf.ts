@@ -58,15 +58,15 @@ export class N3000Pf extends N3000Function {
 
   constructor(context: ModelContext, config: N3000FunctionConfig) {
     const { site, host, multifunction, nextFunction } = context;
-    const { sriov, queue_pairs: queuePairs } = config;
+    const { sriov, queue_pairs: queuePairs, lm_profile: profile = 'pairs' } = config;
     const spec = {
-      total: sriov.total, offset: sriov.offset, stride: sriov.stride, deviceId: VF_IDS.device, bars: functionBars(queuePairs),
+      total: sriov.total, offset: sriov.offset, stride: sriov.stride, deviceId: VF_IDS.device, bars: functionBars(queuePairs, profile),
     };
     const { parts, sriovAt } = pfParts({ ...PF_IDS, ...defined(config.ids) }, queuePairs, spec, site.devfn, multifunction, nextFunction);
     const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
     const settings: N3000Settings = {
       queuePairs, queueSize: config.queue_size, mtu: config.mtu, mac,
-      promisc: config.promisc ?? true, profile: config.lm_profile ?? 'pairs', without: config.without ?? [],
+      promisc: config.promisc ?? true, profile, without: config.without ?? [],
     };
     super(site, parts, settings);
     this.plug(plugInto(context, config.link, this.bdf, true));

@@ -2,22 +2,24 @@
 import { closeSync } from 'node:fs';
 import { eventfd, mapInside, memfd, signalEventfd, takeEventfd, watchReadable, type Mapping, type Watch } from '@vdpalab/libc';
 import { sharedMemory } from '@vdpalab/machine';
-import { VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF } from '@vdpalab/uapi';
+import { VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF, virtio_net_hdr, virtio_net_hdr_v1, vring_size, vring_used_size } from '@vdpalab/uapi';
 import { ringMemory, SplitDriver, splitRingIn, type RingMemory, type SplitRingAreas } from '@vdpalab/vring';
 import * as pf from '../protocol/features.ts';
 import { decodeState, decodeU64, encodeMemTable, encodeState, encodeU64, encodeVringAddr, type MemoryRegionEntry } from '../protocol/message.ts';
 import * as req from '../protocol/requests.ts';
 import { VhostUserClient } from './client.ts';
 
-/** Bytes of a `struct virtio_net_hdr_v1`. */
-const HDR = 12;
 const BUFFER = 2048;
-const RX = 0;
-const TX = 1;
+/** Where a used ring starts by the legacy rule, and what rings are laid out in. */
+const PAGE = 4096;
 const READY = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
 
 /** How the front-end is made. */
 export interface FrontEndOptions {
+  /** Pairs of queues; 1 when absent. */
+  readonly pairs?: number;
+  /** A driver of virtio 0.95: no VERSION_1, and each used ring on a page of its own. */
+  readonly legacy?: boolean;
   /** Descriptors of each ring; 64 when absent. */
   readonly num?: number;
   /** Guest physical address of its memory; 0x4000_0000 when absent. */
@@ -36,9 +38,10 @@ interface Queue {
   readonly call: number;
 }
 
-/** A front-end with one pair of queues. */
+/** A front-end with pairs of queues: the even rings receive. */
 export class FrontEndNet {
-  readonly client: VhostUserClient;
+  /** Rings: two for each pair. */
+  readonly rings: number;
   readonly num: number;
   readonly gpa: number;
   /** Bytes of its memory. */
@@ -49,29 +52,47 @@ export class FrontEndNet {
   protocolFeatures = 0n;
   /** Interrupts that came. */
   calls = 0;
+  #client: VhostUserClient;
   readonly #options: FrontEndOptions;
   #mapping: Mapping;
-  readonly #queues: [Queue, Queue];
+  readonly #queues: readonly Queue[];
   readonly #watches: Watch[] = [];
-  #free: number[] = [];
+  /** Buffers that nobody has, of each transmit ring. */
+  readonly #free: number[][] = [];
   readonly #segment = new Uint32Array(3);
   #waiting: (() => void) | null = null;
 
   constructor(path: string, options: FrontEndOptions = {}) {
     this.#options = options;
-    this.client = new VhostUserClient(path);
+    this.#client = new VhostUserClient(path);
     this.num = options.num ?? 64;
     this.gpa = options.gpa ?? 0x4000_0000;
-    this.size = 0x1_0000 * Math.ceil((2 * this.#ringBytes + 2 * this.num * BUFFER) / 0x1_0000);
+    this.rings = 2 * (options.pairs ?? 1);
+    this.size = 0x1_0000 * Math.ceil(this.rings * (this.#ringBytes + this.num * BUFFER) / 0x1_0000);
     this.memoryFd = memfd('guest', this.size);
     const wasm = sharedMemory(this.size);
     this.#mapping = mapInside(wasm.buffer, 0, this.size, this.memoryFd, 0);
     this.memory = ringMemory(wasm);
-    this.#queues = [this.#queue(RX), this.#queue(TX)];
+    this.#queues = Array.from({ length: this.rings }, (_, index) => this.#queue(index));
   }
 
+  /** The connection. */
+  get client(): VhostUserClient {
+    return this.#client;
+  }
+
+  /** Bytes of one ring, in whole pages. */
   get #ringBytes(): number {
-    return 4096 * Math.ceil((this.num * 26 + 64) / 4096);
+    return PAGE * Math.ceil(vring_size(this.num, this.#ringAlign) / PAGE);
+  }
+
+  get #ringAlign(): number {
+    return this.#options.legacy === true ? PAGE : 4;
+  }
+
+  /** Bytes before each frame. */
+  get #header(): number {
+    return pf.has(this.features, VIRTIO_F_VERSION_1) || pf.has(this.features, VIRTIO_NET_F_MRG_RXBUF) ? virtio_net_hdr_v1.size : virtio_net_hdr.size;
   }
 
   /** The one region of its memory. */
@@ -85,7 +106,7 @@ export class FrontEndNet {
   }
 
   #queue(index: number): Queue {
-    const areas = splitRingIn(this.memory, index * this.#ringBytes, this.num);
+    const areas = splitRingIn(this.memory, index * this.#ringBytes, this.num, this.#ringAlign);
     return { areas, ring: new SplitDriver(areas, { threaded: true }), kick: eventfd(), call: eventfd() };
   }
 
@@ -99,48 +120,61 @@ export class FrontEndNet {
       client.send(req.VHOST_USER_SET_PROTOCOL_FEATURES, encodeU64(this.protocolFeatures));
     }
     client.send(req.VHOST_USER_SET_OWNER);
-    this.features = offered & (pf.bits(VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF, pf.VHOST_USER_F_PROTOCOL_FEATURES) | (this.#options.features ?? 0n));
-    await this.#done(req.VHOST_USER_SET_FEATURES, encodeU64(this.features));
+    this.features = offered & (this.#wanted | (this.#options.features ?? 0n));
+    await this.done(req.VHOST_USER_SET_FEATURES, encodeU64(this.features));
+  }
+
+  get #wanted(): bigint {
+    return this.#options.legacy === true ? pf.bits(pf.VHOST_USER_F_PROTOCOL_FEATURES) : pf.bits(VIRTIO_F_VERSION_1, VIRTIO_NET_F_MRG_RXBUF, pf.VHOST_USER_F_PROTOCOL_FEATURES);
+  }
+
+  /** Go on at another back-end, as a guest that has moved: same memory, same rings. @param bases where the last back-end was in each ring */
+  async moveTo(path: string, bases: readonly number[]): Promise<void> {
+    this.#client.close();
+    this.#client = new VhostUserClient(path);
+    await this.negotiate();
+    await this.start(bases);
   }
 
   /** Send a request; wait for its success where that can be asked for. @throws Error when it failed */
-  async #done(request: number, payload: Uint8Array, fds: readonly number[] = []): Promise<void> {
+  async done(request: number, payload: Uint8Array, fds: readonly number[] = []): Promise<void> {
     if (!pf.has(this.protocolFeatures, pf.VHOST_USER_PROTOCOL_F_REPLY_ACK)) return this.client.send(request, payload, fds);
     if (await this.client.ack(request, payload, fds) !== 0n) throw new Error(`the back-end refuses ${req.requestName(request)}`);
   }
 
-  /** Give the back-end memory and rings, and let it go. @param bases next available entry of each ring */
-  async start(bases: readonly [number, number] = [0, 0]): Promise<void> {
-    await this.#done(req.VHOST_USER_SET_MEM_TABLE, encodeMemTable([this.region]), [this.memoryFd]);
-    for (const index of [RX, TX]) await this.#startRing(index, bases[index] ?? 0);
-    for (const index of [RX, TX]) {
-      if (pf.has(this.features, pf.VHOST_USER_F_PROTOCOL_FEATURES)) await this.#done(req.VHOST_USER_SET_VRING_ENABLE, encodeState({ index, num: 1 }));
+  /** Give the back-end memory and rings, and let it go. @param bases next available entry of each ring; 0 when absent */
+  async start(bases: readonly number[] = []): Promise<void> {
+    await this.done(req.VHOST_USER_SET_MEM_TABLE, encodeMemTable([this.region]), [this.memoryFd]);
+    for (let index = 0; index < this.rings; index++) await this.#startRing(index, bases[index] ?? 0);
+    for (let index = 0; index < this.rings; index++) {
+      if (pf.has(this.features, pf.VHOST_USER_F_PROTOCOL_FEATURES)) await this.done(req.VHOST_USER_SET_VRING_ENABLE, encodeState({ index, num: 1 }));
     }
-    if (pf.has(this.protocolFeatures, pf.VHOST_USER_PROTOCOL_F_STATUS)) await this.#done(req.VHOST_USER_SET_STATUS, encodeU64(READY | VIRTIO_CONFIG_S_DRIVER_OK));
+    if (pf.has(this.protocolFeatures, pf.VHOST_USER_PROTOCOL_F_STATUS)) await this.done(req.VHOST_USER_SET_STATUS, encodeU64(READY | VIRTIO_CONFIG_S_DRIVER_OK));
     if (this.#watches.length > 0) return;
-    for (const { call } of this.#queues) this.#watches.push(watchReadable(call, () => this.#called(call)));
-    this.#free = Array.from({ length: this.num }, (_, i) => i);
-    for (let i = 0; i < this.num; i++) this.#give(i);
-    this.#kick(RX);
+    for (const [index, { call }] of this.#queues.entries()) {
+      this.#watches.push(watchReadable(call, () => this.#called(call)));
+      if (index % 2 === 1) this.#free[index] = Array.from({ length: this.num }, (_, i) => i);
+      else {
+        for (let i = 0; i < this.num; i++) this.#give(index, i);
+        this.#kick(index);
+      }
+    }
   }
 
   async #startRing(index: number, base: number): Promise<void> {
     const { kick, call } = this.#at(index);
-    await this.#done(req.VHOST_USER_SET_VRING_NUM, encodeState({ index, num: this.num }));
-    await this.#done(req.VHOST_USER_SET_VRING_BASE, encodeState({ index, num: base }));
-    await this.#done(req.VHOST_USER_SET_VRING_ADDR, this.vringAddr(index));
-    await this.#done(req.VHOST_USER_SET_VRING_CALL, encodeU64(index), [call]);
-    await this.#done(req.VHOST_USER_SET_VRING_KICK, encodeU64(index), [kick]);
+    await this.done(req.VHOST_USER_SET_VRING_NUM, encodeState({ index, num: this.num }));
+    await this.done(req.VHOST_USER_SET_VRING_BASE, encodeState({ index, num: base }));
+    await this.done(req.VHOST_USER_SET_VRING_ADDR, this.vringAddr(index));
+    await this.done(req.VHOST_USER_SET_VRING_CALL, encodeU64(index), [call]);
+    await this.done(req.VHOST_USER_SET_VRING_KICK, encodeU64(index), [kick]);
   }
 
-  /** Pages of its memory that only the driver writes besides buffers: descriptors and available rings. */
-  driverPages(): number[] {
-    const pages = new Set<number>();
-    for (const { areas: { desc, avail, used } } of this.#queues) {
-      for (let at = desc.offset; at < used.offset; at += 16) pages.add(Math.floor(at / 4096));
-      pages.add(Math.floor((avail.offset + 1) / 4096));
-    }
-    return [...pages];
+  /** Pages of its memory that a used ring is in. */
+  usedPages(index: number): number[] {
+    const { used } = this.#at(index).areas;
+    const first = Math.floor(used.offset / PAGE);
+    return Array.from({ length: Math.ceil((used.offset + vring_used_size(this.num)) / PAGE) - first }, (_, i) => first + i);
   }
 
   /** SET_VRING_ADDR of a ring. @param flags VHOST_VRING_F_LOG; the log is of the used ring's guest address */
@@ -152,36 +186,56 @@ export class FrontEndNet {
   }
 
   /** Stop the rings. @returns where the back-end was in each */
-  async stop(): Promise<readonly [number, number]> {
-    const base = async (index: number): Promise<number> => decodeState((await this.client.ask(req.VHOST_USER_GET_VRING_BASE, encodeState({ index, num: 0 }))).payload).num;
-    return [await base(RX), await base(TX)];
+  async stop(): Promise<number[]> {
+    const bases: number[] = [];
+    for (let index = 0; index < this.rings; index++) {
+      bases.push(decodeState((await this.client.ask(req.VHOST_USER_GET_VRING_BASE, encodeState({ index, num: 0 }))).payload).num);
+    }
+    return bases;
   }
 
-  /** Send a frame. @returns false when all buffers are under way */
-  send(frame: Uint8Array): boolean {
-    this.#reclaim();
-    const buffer = this.#free.pop();
+  /** Send a frame. @returns false when all buffers of the pair are under way */
+  send(frame: Uint8Array, pair = 0): boolean {
+    const index = 2 * pair + 1;
+    this.#reclaim(index);
+    const buffer = this.#free[index]?.pop();
     if (buffer === undefined) return false;
-    const at = this.#bufferAt(TX, buffer);
-    this.memory.u8.fill(0, at, at + HDR);
-    this.memory.u8.set(frame, at + HDR);
-    this.#put(at, HDR + frame.length);
-    if (this.#at(TX).ring.add(this.#segment, 0, 1, 0, buffer) !== 0) throw new Error('the transmit ring refuses a buffer');
-    this.#kick(TX);
+    const at = this.#bufferAt(index, buffer);
+    const header = this.#header;
+    this.memory.u8.fill(0, at, at + header);
+    this.memory.u8.set(frame, at + header);
+    this.#put(at, header + frame.length);
+    if (this.#at(index).ring.add(this.#segment, 0, 1, 0, buffer) !== 0) throw new Error('the transmit ring refuses a buffer');
+    this.#kick(index);
     return true;
   }
 
-  /** Frames that have arrived, in order. */
+  /** Frames that have arrived, in order for each ring. */
   receive(): Uint8Array[] {
-    const { ring } = this.#at(RX);
     const frames: Uint8Array[] = [];
-    for (let token = ring.get(); token >= 0; token = ring.get()) {
-      const at = this.#bufferAt(RX, token);
-      frames.push(this.memory.u8.slice(at + HDR, at + ring.usedLength));
-      this.#give(token);
-    }
-    if (frames.length > 0) this.#kick(RX);
+    for (let index = 0; index < this.rings; index += 2) this.#receiveFrom(index, frames);
     return frames;
+  }
+
+  #receiveFrom(index: number, frames: Uint8Array[]): void {
+    const { ring } = this.#at(index);
+    const before = frames.length;
+    for (let token = ring.get(); token >= 0; token = ring.get()) {
+      const at = this.#bufferAt(index, token);
+      frames.push(this.memory.u8.slice(at + this.#header, at + ring.usedLength));
+      this.#give(index, token);
+    }
+    if (frames.length > before) this.#kick(index);
+  }
+
+  /** Take no interrupts for what arrives from now on. */
+  poll(): void {
+    for (let index = 0; index < this.rings; index += 2) this.#at(index).ring.disableCallbacks();
+  }
+
+  /** Whether something has arrived. */
+  get arrived(): boolean {
+    return this.#queues.some(({ ring }, index) => index % 2 === 0 && ring.moreUsed());
   }
 
   /** Wait for this many frames. */
@@ -198,8 +252,12 @@ export class FrontEndNet {
 
   /** Buffers of sent frames that have not come back. */
   get underWay(): number {
-    this.#reclaim();
-    return this.num - this.#free.length;
+    let count = 0;
+    for (let index = 1; index < this.rings; index += 2) {
+      this.#reclaim(index);
+      count += this.num - (this.#free[index]?.length ?? 0);
+    }
+    return count;
   }
 
   /** Look at the memory no more, as its file is about to change; the driver is over. */
@@ -208,9 +266,9 @@ export class FrontEndNet {
     this.#mapping = { ...this.#mapping, unmap: () => undefined };
   }
 
-  /** Kick the transmit ring, for no reason. */
+  /** Kick the first transmit ring, for no reason. */
   kickAgain(): void {
-    signalEventfd(this.#at(TX).kick);
+    signalEventfd(this.#at(1).kick);
   }
 
   /** Leave as a process that ends does. */
@@ -232,7 +290,7 @@ export class FrontEndNet {
   }
 
   #bufferAt(index: number, buffer: number): number {
-    return 2 * this.#ringBytes + (index * this.num + buffer) * BUFFER;
+    return this.rings * this.#ringBytes + (index * this.num + buffer) * BUFFER;
   }
 
   #put(at: number, length: number): void {
@@ -242,14 +300,14 @@ export class FrontEndNet {
     this.#segment[2] = length;
   }
 
-  #give(buffer: number): void {
-    this.#put(this.#bufferAt(RX, buffer), BUFFER);
-    if (this.#at(RX).ring.add(this.#segment, 0, 0, 1, buffer) !== 0) throw new Error('the receive ring refuses a buffer');
+  #give(index: number, buffer: number): void {
+    this.#put(this.#bufferAt(index, buffer), BUFFER);
+    if (this.#at(index).ring.add(this.#segment, 0, 0, 1, buffer) !== 0) throw new Error('the receive ring refuses a buffer');
   }
 
-  #reclaim(): void {
-    const { ring } = this.#at(TX);
-    for (let token = ring.get(); token >= 0; token = ring.get()) this.#free.push(token);
+  #reclaim(index: number): void {
+    const { ring } = this.#at(index);
+    for (let token = ring.get(); token >= 0; token = ring.get()) this.#free[index]?.push(token);
   }
 
   #kick(index: number): void {

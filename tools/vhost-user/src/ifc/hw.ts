@@ -45,7 +45,7 @@ export class IfcHardware {
   /** Rings it has. */
   readonly rings: number;
   readonly features: bigint;
-  /** Whether it can log what it writes. */
+  /** Whether it has the region with its log and the state of its rings; nothing can be started without. */
   readonly logs: boolean;
   readonly #p: UserProcess;
   readonly #bars: Bars;
@@ -173,7 +173,7 @@ export class IfcHardware {
   }
 
   #lmStore(offset: number, value: number): void {
-    if (this.logs) this.#p.proc.mm.store(this.#bar(LM_BAR) + offset, 4, value);
+    this.#p.proc.mm.store(this.#bar(LM_BAR) + offset, 4, value);
   }
 
   /** Address of a mapped BAR. */

@@ -154,3 +154,12 @@ export function decodeLog(payload: Uint8Array): { readonly size: bigint; readonl
   const v = view(payload);
   return { size: v.getBigUint64(0, true), offset: v.getBigUint64(8, true) };
 }
+
+/** The other way round. */
+export function encodeLog({ size, offset }: { readonly size: bigint; readonly offset: bigint }): Uint8Array {
+  const bytes = new Uint8Array(16);
+  const v = view(bytes);
+  v.setBigUint64(0, size, true);
+  v.setBigUint64(8, offset, true);
+  return bytes;
+}

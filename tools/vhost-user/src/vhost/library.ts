@@ -8,7 +8,7 @@ import type { Atomic } from '@vdpalab/abi';
 import type { EventfdCtx } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { acceptUnix, HostError, sendFds, watchReadable, type Watch } from '@vdpalab/libc';
-import { vring_used_size } from '@vdpalab/uapi';
+import { VIRTIO_RING_F_EVENT_IDX, VRING_AVAIL_F_NO_INTERRUPT, vring_used_size } from '@vdpalab/uapi';
 import type { GuestRegion } from '../memory/guest-memory.ts';
 import { mapsInside } from '../memory/host-file.ts';
 import * as pf from '../protocol/features.ts';
@@ -24,6 +24,8 @@ import { bindAt } from './listen.ts';
 
 /** Bytes of memory that a bit of the log stands for. */
 const LOG_PAGE = 4096;
+/** What is written to an eventfd. */
+const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
 /** What the library itself does, for any device. */
 const PROTOCOL_FEATURES = pf.bits(
@@ -214,9 +216,9 @@ export class RteVhost {
     if (log === null || log.file.cut) return;
     const [bytes] = log.file.views;
     if (bytes === undefined) return;
-    for (let page = Math.floor(gpa / LOG_PAGE); page * LOG_PAGE < gpa + len; page++) {
-      const at = Math.floor(page / 8);
-      if (at < log.size) Atomics.or(bytes, at, 1 << (page % 8)); // the front-end clears bits at the same time
+    const end = Math.min((gpa + len) / LOG_PAGE, log.size * 8);
+    for (let page = Math.floor(gpa / LOG_PAGE); page < end; page++) {
+      Atomics.or(bytes, Math.floor(page / 8), 1 << (page % 8)); // the front-end clears bits at the same time
     }
   }
 
@@ -224,6 +226,16 @@ export class RteVhost {
   rte_vhost_log_used_vring(vid: number, index: number): void {
     const vring = this.#frontEnds.get(vid).vrings.get(index);
     if (vring?.place?.log != null) this.rte_vhost_log_write(vid, vring.place.log, vring_used_size(vring.num));
+  }
+
+  /** Interrupt a ring's guest, unless it wants no interrupts. */
+  async rte_vhost_vring_call(vid: number, index: number): Promise<void> {
+    const ring = this.rte_vhost_get_vhost_vring(vid, index);
+    const avail = ring === null ? null : this.hostVa(vid, ring.place.avail, 2);
+    if (ring === null || avail === null) return;
+    const asked = !pf.has(this.rte_vhost_get_negotiated_features(vid), VIRTIO_RING_F_EVENT_IDX);
+    if (asked && (this.p.proc.mm.load(avail, 2) & VRING_AVAIL_F_NO_INTERRUPT) !== 0) return;
+    await this.p.write(ring.callfd, ONE);
   }
 
   /** Kicks and interrupts of a ring since they were last reset. */

@@ -1,0 +1,194 @@
+/** A guest moves from one virtual function to another, with what the first writes logged by the function or by the driver's relay. */
+import { hostAvailable } from '@vdpalab/libc';
+import { covers } from '@vdpalab/testing';
+import { FrontEndLog, FrontEndNet, type FrontEndOptions } from '@vdpalab/vhost-user';
+import { describe, expect, test } from 'vitest';
+import { bindVfio, unbindVfio } from '../support/vfio.ts';
+import { framesOutside, injectOutside, numberedFrame, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
+
+const PAGE = 4096;
+
+/** Guest pages that DMA has written since, as an observer of all DMA saw it. */
+function observe({ world: { lab } }: BackEnd, front: FrontEndNet): Set<number> {
+  const region = lab.hw.ram.regions.find((r) => r.kind === 'mapped' && r.size === front.size);
+  if (region === undefined) throw new Error('the guest\'s memory is not there');
+  const written = new Set<number>();
+  lab.hw.observeDma((_rid, pa, len, write) => {
+    const at = pa - region.base;
+    for (let page = Math.floor(at / PAGE); write && page <= Math.floor((at + len - 1) / PAGE); page++) {
+      if (page >= 0 && page < front.size / PAGE) written.add(page);
+    }
+  });
+  return written;
+}
+
+/** What one migration showed. */
+interface Migration {
+  readonly logged: readonly number[];
+  readonly written: readonly number[];
+  /** Where the first function was in each ring, and with what the second began. */
+  readonly left: readonly number[];
+  readonly entered: readonly unknown[];
+}
+
+/** Traffic, a migration in the middle of it, traffic. */
+async function migrate(devargs: string): Promise<Migration> {
+  const back = await startBackEnd({ ifc: true, devargs, world: { iommu: 48 } });
+  const { world } = back;
+  const destination = `${back.path}2`;
+  await world.lab.user((p) => bindVfio(p, world.vf(1)));
+  await back.inside(() => back.app.create(destination, `${world.vf(1)},${devargs}`));
+  const front = new FrontEndNet(back.path);
+  await front.negotiate();
+  await front.start();
+  const pass = async (from: number, to: number): Promise<void> => {
+    for (let n = from; n < to; n++) {
+      const [sent, received] = [numberedFrame(n, 60 + n), numberedFrame(n + 100, 60 + 23 * n)];
+      expect(front.send(sent)).toBe(true);
+      expect(await framesOutside(back, 1)).toEqual([sent]);
+      await injectOutside(back, [received]);
+      expect(await front.frames(1)).toEqual([received]);
+    }
+  };
+  await pass(0, 7);
+  const written = observe(back, front);
+  const log = await FrontEndLog.start(front);
+  await pass(7, 29);
+  const left = await front.stop();
+  world.lab.hw.observeDma(null);
+  const logged = log.pages();
+  await front.moveTo(destination, left);
+  const entered = world.hardware(1).queues.map((q) => q.state);
+  await pass(29, 40);
+  expect(await front.stop()).toEqual([40, 40]);
+  log.close();
+  front.close();
+  await back.inside(() => back.app.destroy(destination));
+  await world.lab.user((p) => unbindVfio(p, world.vf(1)));
+  expect(await back.close()).toEqual([]);
+  return { logged, written: [...written].sort((a, b) => a - b), left, entered };
+}
+
+describe.runIf(hostAvailable())('a migration', { timeout: 60_000 }, () => {
+  test('with the function\'s log and with the driver\'s relay finds the same pages: those that were written', async () => {
+    covers('F12', 'F13', '1.6.4', '1.6.5', '1.6.8', '3.2.6', '3.3.14');
+    const [hardware, software] = [await migrate('vdpa=1'), await migrate('vdpa=1,sw-live-migration=1')];
+    expect(hardware.logged).toEqual(hardware.written);
+    expect(hardware.logged.length).toBeGreaterThan(10);
+    expect(software.logged).toEqual(hardware.logged);
+    for (const { left, entered } of [hardware, software]) {
+      expect(left).toEqual([29, 29]);
+      expect(entered).toEqual([{ lastAvail: 29, lastUsed: 29 }, { lastAvail: 29, lastUsed: 29 }]);
+    }
+  });
+});
+
+describe.runIf(hostAvailable())('the relay of sw-live-migration=1', { timeout: 60_000 }, () => {
+  const start = async ({ iommu = 48, ...options }: FrontEndOptions & { readonly iommu?: 39 | 48 } = {}): Promise<{ readonly back: BackEnd; readonly front: FrontEndNet }> => {
+    const back = await startBackEnd({ ifc: true, devargs: 'vdpa=1,sw-live-migration=1', world: { iommu } });
+    const front = new FrontEndNet(back.path, options);
+    await front.negotiate();
+    await front.start();
+    return { back, front };
+  };
+  const threads = ({ world }: BackEnd): string[] => world.lab.hw.sched.tasks().map((t) => t.name).filter((name) => name.startsWith('ifc-')).sort();
+  const relayed = ({ app, world }: BackEnd, ring: number): string | undefined => app.stats(world.vf(0), ring).find((line) => line.startsWith('relayed'));
+  const receive = async (back: BackEnd, front: FrontEndNet, frames: number): Promise<void> => {
+    for (let n = 0; n < frames; n++) {
+      await injectOutside(back, [numberedFrame(n)]);
+      expect(await front.frames(1)).toEqual([numberedFrame(n)]);
+    }
+  };
+
+  test('runs while the front-end logs, and before and after that the function writes to the guest\'s rings itself', async () => {
+    covers('1.6.8', '3.1.13', '3.3.6', '3.3.9', '3.3.15');
+    const { back, front } = await start();
+    const used = (): number[] => back.world.hardware(0).queues.map((q) => q.usedHi);
+    await receive(back, front, 5);
+    expect(threads(back)).toEqual(['ifc-int', 'ifc-noti']);
+    expect(used()).toEqual([0, 0]);
+    const log = await FrontEndLog.start(front);
+    expect(threads(back)).toEqual(['ifc-int', 'ifc-ring']);
+    expect(used()).toEqual([0x2000, 0]);
+    await receive(back, front, 5);
+    front.send(numberedFrame(1));
+    expect(await framesOutside(back, 1)).toEqual([numberedFrame(1)]);
+    expect([relayed(back, 0), relayed(back, 1)]).toEqual(['relayed\t5', 'relayed\t0']);
+    await log.stop();
+    expect(threads(back)).toEqual(['ifc-int', 'ifc-noti']);
+    expect(used()).toEqual([0, 0]);
+    await receive(back, front, 5);
+    expect(relayed(back, 0)).toBe('relayed\t5');
+    expect(await front.stop()).toEqual([15, 1]);
+    expect(threads(back)).toEqual([]);
+    log.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('works for each used entry, and not at all when there is none', async () => {
+    covers('1.9.13');
+    const { back, front } = await start();
+    const log = await FrontEndLog.start(front);
+    const idle = (): Promise<void> => back.inside(() => back.world.lab.symbol('msleep')(20));
+    await idle();
+    expect(relayed(back, 0)).toBe('relayed\t0');
+    for (const round of [1, 2, 3, 4]) {
+      await receive(back, front, 100);
+      expect(relayed(back, 0)).toBe(`relayed\t${100 * round}`);
+      await idle();
+      expect(relayed(back, 0)).toBe(`relayed\t${100 * round}`);
+    }
+    log.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('relays what is left when the rings stop, for a guest that polls too', async () => {
+    covers('3.3.16');
+    const { back, front } = await start();
+    const log = await FrontEndLog.start(front);
+    front.poll();
+    const frames = Array.from({ length: 20 }, (_, n) => numberedFrame(n, 100 + n));
+    await injectOutside(back, frames);
+    expect(await front.stop()).toEqual([20, 0]);
+    expect(front.receive()).toEqual(frames);
+    expect(relayed(back, 0)).toBe('relayed\t20');
+    for (const page of front.usedPages(0)) expect(log.pages()).toContain(page);
+    log.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('brings frames to a guest that takes no interrupts', async () => {
+    const { back, front } = await start();
+    const log = await FrontEndLog.start(front);
+    front.poll();
+    await injectOutside(back, [numberedFrame(1)]);
+    while (!front.arrived) await back.inside(() => back.world.lab.symbol('msleep')(1));
+    expect(front.receive()).toEqual([numberedFrame(1)]);
+    log.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('is refused where its rings find no place, and the guest goes on as before', async () => {
+    const { back, front } = await start({ iommu: 39, gpa: 0x70_0000_0000 }); // where they go when the IOMMU has 39 bits
+    await expect(FrontEndLog.start(front)).rejects.toThrow('refuses SET_FEATURES');
+    expect(back.world.lab.refusals.refusals.at(-1)?.error.rule).toBe('vfio_type1.map.overlap');
+    expect(threads(back)).toEqual(['ifc-int', 'ifc-noti']);
+    await receive(back, front, 3);
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('goes lower where the IOMMU has 39 address bits', async () => {
+    const { back, front } = await start({ iommu: 39 });
+    const log = await FrontEndLog.start(front);
+    expect(back.world.hardware(0).queues[0]?.usedHi).toBe(0x70);
+    await receive(back, front, 3);
+    log.close();
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+});
