@@ -1,6 +1,6 @@
 /** Plays a transcript's commands in the host's bash, inside a lab. */
 import { readFile } from 'node:fs/promises';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
@@ -42,9 +42,11 @@ export class RealPlayer implements Plays {
   readonly #bash: ChildProcess;
   readonly #out: string;
   readonly #namespace: string;
-  /** Output files and how much of them was read. */
-  readonly #files: { readonly path: string; readonly stream: 'stdout' | 'stderr'; read: number }[] = [];
-  #count = 0;
+  readonly #watcher: FSWatcher;
+  /** Output files that were written to since they were read: `o7` and `e7` are those of command 7. */
+  readonly #written = new Set<string>();
+  /** How much of them was read. */
+  readonly #read = new Map<string, number>();
   #told: (status: number | null) => void = () => {};
 
   private constructor(lab: Lab, world: World, bash: ChildProcess, out: string, namespace: string) {
@@ -53,6 +55,9 @@ export class RealPlayer implements Plays {
     this.#bash = bash;
     this.#out = out;
     this.#namespace = namespace;
+    this.#watcher = watch(out, (_event, name) => {
+      if (name !== null) this.#written.add(name);
+    });
     (bash.stdio[4] as Readable).setEncoding('latin1').on('data', (text: string) => this.#told(Number(text)));
     (bash.stdio[3] as Writable).on('error', () => this.#told(null));
     bash.once('exit', () => this.#told(null));
@@ -75,12 +80,10 @@ export class RealPlayer implements Plays {
     const lab = this.#lab;
     const mark = lab.log.mark;
     const uevents = lab.uevents.length;
-    for (const [letter, stream] of [['o', 'stdout'], ['e', 'stderr']] as const) this.#files.push({ path: join(this.#out, `${letter}${this.#count}`), stream, read: 0 });
-    this.#count++;
     const status = await this.#ask(command);
     await this.#rest();
-    const stdout = await this.#news('stdout');
-    const stderr = (await this.#news('stderr')).replace(LINE_NUMBERS, '$1');
+    const stdout = await this.#news('o');
+    const stderr = (await this.#news('e')).replace(LINE_NUMBERS, '$1');
     return {
       out: [...textLines(stdout), ...textLines(stderr, 'stderr: '), `exit: ${status}`],
       dmesg: lab.log.since(mark).flatMap((line) => formatLogLine(line).split('\n')),
@@ -90,6 +93,7 @@ export class RealPlayer implements Plays {
 
   /** End the shell. */
   async close(): Promise<void> {
+    this.#watcher.close();
     if (this.#bash.exitCode !== null || this.#bash.signalCode !== null) return;
     const gone = new Promise((resolve) => this.#bash.once('exit', resolve));
     (this.#bash.stdio[3] as Writable).end();
@@ -128,13 +132,14 @@ export class RealPlayer implements Plays {
   }
 
   /** What was written since the last look: by the command, then by jobs of earlier ones. */
-  async #news(stream: 'stdout' | 'stderr'): Promise<string> {
+  async #news(letter: 'o' | 'e'): Promise<string> {
+    const names = [...this.#written].filter((name) => name.startsWith(letter));
     const parts: Buffer[] = [];
-    for (const file of this.#files.toReversed()) {
-      if (file.stream !== stream) continue;
-      const bytes = await readFile(file.path).catch(() => Buffer.alloc(0)); // a syntax error opens none
-      parts.push(bytes.subarray(file.read));
-      file.read = bytes.length;
+    for (const name of names.sort((a, b) => Number(b.slice(1)) - Number(a.slice(1)))) {
+      this.#written.delete(name);
+      const bytes = await readFile(join(this.#out, name));
+      parts.push(bytes.subarray(this.#read.get(name) ?? 0));
+      this.#read.set(name, bytes.length);
     }
     return Buffer.concat(parts).toString();
   }
