@@ -31,7 +31,7 @@ export class CommandInterface {
   /** By number; given up ones stay taken, for the device may still write to them. */
   readonly #entries: (Entry | null)[] = [];
   #undo = new UndoStack();
-  #queue = new Uint8Array(0);
+  #queue: Uint8Array = new Uint8Array(0);
   #stride = 0;
   #token = 0;
   #mode: 'polling' | 'events' = 'polling';

@@ -57,7 +57,7 @@ export const devlinkOps: DevlinkOps = {
   async reload_down(devlink) {
     const dev = core(devlink);
     if (dev.sfs?.devs.allocated === true) {
-      throw refusal('EOPNOTSUPP', 'reload.sfs', `${dev.device.name}: subfunctions have devices`, 'reload is unsupported when SFs are allocated');
+      throw refusal('EOPNOTSUPP', 'mlx5.reload.sfs', `${dev.device.name}: subfunctions have devices`, 'reload is unsupported when SFs are allocated');
     }
     await unloadOne(dev);
   },

@@ -106,7 +106,7 @@ export class Eswitch {
   /** @throws EOPNOTSUPP for a port that is no function's; EINVAL for a multicast address @see `mlx5_devlink_port_function_hw_addr_set` */
   async hwAddrSet({ index, priv }: DevlinkPort, mac: Uint8Array): Promise<void> {
     const vport = this.#vports.get(priv as number); // of enableVport, or null
-    if (vport === undefined) throw refusal('EOPNOTSUPP', 'eswitch.port-address', `port ${index} is no function's`, 'Port doesn\'t support set hw_addr');
+    if (vport === undefined) throw refusal('EOPNOTSUPP', 'mlx5.eswitch.port-address', `port ${index} is no function's`, 'Port doesn\'t support set hw_addr');
     await withMutex(this.#dev.k, this.#stateLock, async () => {
       if ((mac[0]! & 1) !== 0) throw new KernelError('EINVAL', 'mlx5.eswitch.multicast', `port ${index}: ${mac.join(':')} (decimal) is a group's address`);
       try {

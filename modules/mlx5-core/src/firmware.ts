@@ -34,7 +34,9 @@ export async function waitFirmware(dev: CoreDev): Promise<void> {
 export async function setIssi(dev: CoreDev): Promise<void> {
   const out = await dev.cmd.exec(uapi.mlx5_cmd_in.make({ opcode: uapi.MLX5_CMD_OP_QUERY_ISSI }), uapi.mlx5_query_issi_out.size);
   if ((uapi.mlx5_query_issi_out.get(out, 'supported_issi_dw0') & 2) === 0) return;
-  await dev.cmd.exec(uapi.mlx5_set_issi_in.make({ opcode: uapi.MLX5_CMD_OP_SET_ISSI, current_issi: 1 }), OUT);
+  const input = uapi.mlx5_set_issi_in.make({ current_issi: 1 });
+  uapi.mlx5_cmd_in.set(input, 'opcode', uapi.MLX5_CMD_OP_SET_ISSI);
+  await dev.cmd.exec(input, OUT);
 }
 
 /** @see `mlx5_query_board_id` */

@@ -1,5 +1,5 @@
 /** ConnectX functions and their subfunctions. Mirrors `drivers/net/ethernet/mellanox/mlx5/core` (Linux 6.1). */
-import { defineModule, param } from '@vdpalab/abi';
+import { defineModule } from '@vdpalab/abi';
 import { pciAlias } from '@vdpalab/uapi';
 import { Shared } from './core-dev.ts';
 import { imports } from './kernel.ts';

@@ -3,9 +3,8 @@ import { KernelError } from '@vdpalab/abi';
 import type { ErrnoName } from '@vdpalab/abi';
 
 /**
- * @param rule below `mlx5.`
  * @param message the extended acknowledgement, without the module's name
  */
 export function refusal(errno: ErrnoName, rule: string, text: string, message: string): KernelError {
-  return new KernelError(errno, `mlx5.${rule}`, text, { extack: `mlx5_core: ${message}` });
+  return new KernelError(errno, rule, text, { extack: `mlx5_core: ${message}` });
 }

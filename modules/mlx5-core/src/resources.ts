@@ -5,7 +5,7 @@ import type { CoreDev } from './core-dev.ts';
 const OUT = uapi.mlx5_cmd_out.size;
 
 /** Run a command that makes an object. @param input its opcode is filled in @returns the object's number */
-export async function create(dev: CoreDev, opcode: number, input = new Uint8Array(uapi.mlx5_cmd_in.size)): Promise<number> {
+export async function create(dev: CoreDev, opcode: number, input: Uint8Array = new Uint8Array(uapi.mlx5_cmd_in.size)): Promise<number> {
   uapi.mlx5_cmd_in.set(input, 'opcode', opcode);
   return uapi.mlx5_cmd_out.get(await dev.cmd.exec(input, OUT), 'number');
 }

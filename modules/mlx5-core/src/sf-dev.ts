@@ -2,10 +2,11 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { AuxiliaryDevice, AuxiliarySymbols } from '@vdpalab/auxiliary';
 import type { AttributeGroup, Device } from '@vdpalab/driver-core';
-import { ERRNO } from '@vdpalab/uapi';
+import {
+  ERRNO, MLX5_VHCA_STATE_ACTIVE, MLX5_VHCA_STATE_ALLOCATED, MLX5_VHCA_STATE_INVALID, MLX5_VHCA_STATE_TEARDOWN_REQUEST,
+} from '@vdpalab/uapi';
 import type { CoreDev } from './core-dev.ts';
 import { MLX5_ADEV_NAME } from './adev.ts';
-import { MLX5_VHCA_STATE_ACTIVE, MLX5_VHCA_STATE_ALLOCATED, MLX5_VHCA_STATE_INVALID, MLX5_VHCA_STATE_TEARDOWN_REQUEST } from './vhca-state.ts';
 import type { VhcaStateEvent } from './vhca-state.ts';
 
 /** `struct mlx5_sf_dev`: what the container of an auxiliary device `mlx5_core.sf.N` is. */

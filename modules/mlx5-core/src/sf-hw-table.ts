@@ -2,9 +2,9 @@
 import { KernelError } from '@vdpalab/abi';
 import type { DriverCoreSymbols, Ida } from '@vdpalab/driver-core';
 import type { Mutex, SchedSymbols } from '@vdpalab/sched';
+import { MLX5_VHCA_STATE_ALLOCATED } from '@vdpalab/uapi';
 import { withMutex } from './lock.ts';
 import { refusal } from './refuse.ts';
-import { MLX5_VHCA_STATE_ALLOCATED } from './vhca-state.ts';
 import type { VhcaStateEvent } from './vhca-state.ts';
 
 /** The firmware's side of it, by function id. */
@@ -111,7 +111,7 @@ export class SfHwTable {
 
   #take(sfnum: number): number {
     if (this.#sfnums.has(sfnum)) {
-      throw refusal('EEXIST', 'sf.sfnum-taken', `sfnum ${sfnum} is taken`, 'SF already exist. Choose different sfnum');
+      throw refusal('EEXIST', 'mlx5.sf.sfnum-taken', `sfnum ${sfnum} is taken`, 'SF already exist. Choose different sfnum');
     }
     if (this.#sfs.size === this.#max) throw new KernelError('ENOSPC', 'mlx5.sf.table-full', `all ${this.#max} subfunctions are taken`);
     const id = this.#k.ida_alloc_max(this.#ids, this.#max - 1);

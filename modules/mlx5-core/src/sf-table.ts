@@ -2,13 +2,14 @@
 import { KernelError } from '@vdpalab/abi';
 import type { DevlinkPortNewAttrs } from '@vdpalab/devlink';
 import type { Completion, Mutex, SchedSymbols } from '@vdpalab/sched';
-import { DEVLINK_PORT_FLAVOUR_PCI_SF, DEVLINK_PORT_FN_STATE_ACTIVE, DEVLINK_PORT_FN_STATE_INACTIVE } from '@vdpalab/uapi';
+import {
+  DEVLINK_PORT_FLAVOUR_PCI_SF, DEVLINK_PORT_FN_STATE_ACTIVE, DEVLINK_PORT_FN_STATE_INACTIVE,
+  MLX5_VHCA_STATE_ACTIVE, MLX5_VHCA_STATE_ALLOCATED, MLX5_VHCA_STATE_TEARDOWN_REQUEST,
+} from '@vdpalab/uapi';
 import { withMutex } from './lock.ts';
 import { refusal } from './refuse.ts';
 import type { SfHwTable } from './sf-hw-table.ts';
-import {
-  followsEvent, MLX5_VHCA_STATE_ACTIVE, MLX5_VHCA_STATE_ALLOCATED, MLX5_VHCA_STATE_TEARDOWN_REQUEST, toDevlinkOpstate, toDevlinkState,
-} from './vhca-state.ts';
+import { followsEvent, toDevlinkOpstate, toDevlinkState } from './vhca-state.ts';
 import type { VhcaStateEvent } from './vhca-state.ts';
 
 /** What the table asks of the device and its switch, by function id. */
@@ -139,7 +140,7 @@ export class SfTable {
 
   async #activate(sf: Sf): Promise<void> {
     if (sf.hwState !== MLX5_VHCA_STATE_ALLOCATED) {
-      throw refusal('EBUSY', 'sf.attached', `function ${sf.fnId} is in state ${sf.hwState} of ${MLX5_VHCA_STATE_ALLOCATED}`, 'SF is inactivated but it is still attached');
+      throw refusal('EBUSY', 'mlx5.sf.attached', `function ${sf.fnId} is in state ${sf.hwState} of ${MLX5_VHCA_STATE_ALLOCATED}`, 'SF is inactivated but it is still attached');
     }
     await this.#manager.enableHca(sf.fnId);
     sf.hwState = MLX5_VHCA_STATE_ACTIVE;
@@ -186,19 +187,19 @@ export class SfTable {
 
 function notSwitchdev(message: string): KernelError {
   const text = 'subfunctions have ports in switchdev mode only';
-  return message === '' ? new KernelError('EOPNOTSUPP', 'mlx5.sf.switchdev', text) : refusal('EOPNOTSUPP', 'sf.switchdev', text, message);
+  return message === '' ? new KernelError('EOPNOTSUPP', 'mlx5.sf.switchdev', text) : refusal('EOPNOTSUPP', 'mlx5.sf.switchdev', text, message);
 }
 
 /** Check what a user asks of a new port, in Linux's order. @throws EOPNOTSUPP @see `mlx5_sf_new_check_attr` */
 export function checkNewAttrs(attrs: DevlinkPortNewAttrs, pfnum: number): void {
   const refuse = (rule: string, text: string, message: string): never => {
-    throw refusal('EOPNOTSUPP', `sf.new.${rule}`, text, message);
+    throw refusal('EOPNOTSUPP', rule, text, message);
   };
-  if (attrs.flavour !== DEVLINK_PORT_FLAVOUR_PCI_SF) refuse('flavour', `flavour ${attrs.flavour} of ${DEVLINK_PORT_FLAVOUR_PCI_SF}`, 'Driver supports only SF port addition');
-  if (attrs.port_index !== null) refuse('port-index', `port index ${attrs.port_index}`, 'Driver does not support user defined port index assignment');
-  if (attrs.sfnum === null) refuse('sfnum', 'no sfnum', 'User must provide unique sfnum. Driver does not support auto assignment');
-  if (attrs.controller !== null && attrs.controller !== 0) refuse('controller', `controller ${attrs.controller} of 0`, 'External controller is unsupported');
-  if (attrs.pfnum !== pfnum) refuse('pfnum', `pfnum ${attrs.pfnum} of ${pfnum}`, 'Invalid pfnum supplied');
+  if (attrs.flavour !== DEVLINK_PORT_FLAVOUR_PCI_SF) refuse('mlx5.sf.new.flavour', `flavour ${attrs.flavour} of ${DEVLINK_PORT_FLAVOUR_PCI_SF}`, 'Driver supports only SF port addition');
+  if (attrs.port_index !== null) refuse('mlx5.sf.new.port-index', `port index ${attrs.port_index}`, 'Driver does not support user defined port index assignment');
+  if (attrs.sfnum === null) refuse('mlx5.sf.new.sfnum', 'no sfnum', 'User must provide unique sfnum. Driver does not support auto assignment');
+  if (attrs.controller !== null && attrs.controller !== 0) refuse('mlx5.sf.new.controller', `controller ${attrs.controller} of 0`, 'External controller is unsupported');
+  if (attrs.pfnum !== pfnum) refuse('mlx5.sf.new.pfnum', `pfnum ${attrs.pfnum} of ${pfnum}`, 'Invalid pfnum supplied');
 }
 
 /** `port_new` of a device whose table may be absent. @see `mlx5_devlink_sf_port_new` */

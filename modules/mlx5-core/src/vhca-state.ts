@@ -1,17 +1,8 @@
 /** States of a function behind a port, and what devlink says of them. Mirrors `sf/mlx5_ifc_vhca_event.h` and `sf/devlink.c` (Linux 6.1). */
 import {
   DEVLINK_PORT_FN_OPSTATE_ATTACHED, DEVLINK_PORT_FN_OPSTATE_DETACHED, DEVLINK_PORT_FN_STATE_ACTIVE, DEVLINK_PORT_FN_STATE_INACTIVE,
+  MLX5_VHCA_STATE_ACTIVE, MLX5_VHCA_STATE_ALLOCATED, MLX5_VHCA_STATE_IN_USE, MLX5_VHCA_STATE_TEARDOWN_REQUEST,
 } from '@vdpalab/uapi';
-
-export const MLX5_VHCA_STATE_INVALID = 0x0;
-/** It exists and does nothing. */
-export const MLX5_VHCA_STATE_ALLOCATED = 0x1;
-/** It may be driven, and nobody does. */
-export const MLX5_VHCA_STATE_ACTIVE = 0x2;
-/** A driver has it. */
-export const MLX5_VHCA_STATE_IN_USE = 0x3;
-/** Its driver was asked to let it go. */
-export const MLX5_VHCA_STATE_TEARDOWN_REQUEST = 0x4;
 
 /** `struct mlx5_vhca_state_event` */
 export interface VhcaStateEvent {

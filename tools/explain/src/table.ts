@@ -6,6 +6,7 @@ import { fsRules } from './rules/fs.ts';
 import { labRules } from './rules/lab.ts';
 import { mdevRules } from './rules/mdev.ts';
 import { memoryRules } from './rules/memory.ts';
+import { mlx5Rules } from './rules/mlx5.ts';
 import { moduleRules } from './rules/module.ts';
 import { netRules } from './rules/net.ts';
 import { pciRules } from './rules/pci.ts';
@@ -39,6 +40,7 @@ export const ruleParts: readonly RulePart[] = [
   part('vhost-user', vhostUserRules),
   part('VDUSE', vduseRules),
   part('Mediated devices', mdevRules),
+  part('ConnectX', mlx5Rules),
   part('VFIO', vfioRules),
   part('VFIO on PCI', vfioPciRules),
   part('Block devices', blockRules),
