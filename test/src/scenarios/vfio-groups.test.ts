@@ -3,9 +3,10 @@ import { isKernelError } from '@vdpalab/abi';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { covers } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
-import { Scratch, VfioContainerFile, VfioGroupFile } from '@vdpalab/user';
+import { dirtyBitmap, dirtyPages, VfioContainerFile, VfioGroupFile } from '@vdpalab/user';
 import type { VfioDevice, VfioDeviceOps } from '@vdpalab/vfio';
 import { describe, expect, it } from 'vitest';
+import { goesAsWritten } from '../support/goes-as-written.ts';
 import { bindVfio, groupOf, openVfio, unbindVfio, vfioWorld, type World } from '../support/index.ts';
 
 const RW = uapi.VFIO_DMA_MAP_FLAG_READ | uapi.VFIO_DMA_MAP_FLAG_WRITE;
@@ -54,6 +55,9 @@ async function withToy(lab: Lab, body: (vdev: VfioDevice, group: number) => Prom
 }
 
 const memory = async (p: UserProcess, pages: number): Promise<number> => await p.mmap(pages * 4096, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_PRIVATE | uapi.MAP_ANONYMOUS);
+
+goesAsWritten('group-viability', 'a group is viable without host drivers');
+goesAsWritten('dirty-tracking', 'dirty pages of hardware and of drivers that pin');
 
 describe('a container', () => {
   it('shows its mappings to every group in it, before and after they come', () => withPair(async (p, world) => {
@@ -137,26 +141,15 @@ describe('a container', () => {
       for (const one of [toys, group]) await one.setContainer(container.fd);
       await container.setIommu(uapi.VFIO_TYPE1v2_IOMMU);
       const device = await toys.device('toy0');
-      const scratch = await Scratch.create(p);
-      const bits = await memory(p, 1);
       await container.mapDma(BigInt(await memory(p, 8)), 0x10000n, 0x8000n, RW);
-      const dirty = async (flags: number): Promise<number> => {
-        const tail = uapi.vfio_iommu_type1_dirty_bitmap_get.encode({ iova: 0x10000n, size: 0x8000n, bitmap: { pgsize: 0x1000n, size: 8n, data: BigInt(bits) } });
-        const arg = new Uint8Array(8 + tail.length);
-        arg.set(uapi.vfio_iommu_type1_dirty_bitmap.encode({ argsz: arg.length, flags }));
-        arg.set(tail, 8);
-        await scratch.ioctl(container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES, arg);
-        return p.proc.mm.read(bits, 1)[0]!;
-      };
-      const GET = uapi.VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP;
-      await dirty(uapi.VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
-      expect([await dirty(GET), await dirty(GET)]).toEqual([0xff, 0xff]);
+      const dirty = async (): Promise<number> => (await dirtyBitmap(p, container.fd, 0x10000n, 0x8000n))[0]!;
+      await dirtyPages(p, container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+      expect([await dirty(), await dirty()]).toEqual([0xff, 0xff]);
       await lab.symbol('vfio_pin_pages')(vdev, 0x11000, 1, 3);
       await group.unsetContainer();
-      expect(await dirty(GET)).toBe(0xff); // what it wrote last
-      expect(await dirty(GET)).toBe(0b10);
+      expect(await dirty()).toBe(0xff); // what it wrote last
+      expect(await dirty()).toBe(0b10);
       await lab.symbol('vfio_unpin_pages')(vdev, 0x11000, 1);
-      await scratch.free();
       for (const file of [group, device, toys, container]) await file.close();
     });
   }));

@@ -7,6 +7,7 @@ export * from './vhosttest/vhosttest.ts';
 export * from './vduse-disk.ts';
 export * from './vduse-file.ts';
 export * from './vfio.ts';
+export * from './vfio-dirty.ts';
 export * from './vfio-session.ts';
 export * from './vfio-virtio.ts';
 export * from './vhost-vdpa.ts';

@@ -4,6 +4,7 @@ import type { UserProcess } from '@vdpalab/lab';
 import {
   MAP_ANONYMOUS, MAP_PRIVATE, MAP_SHARED, PROT_READ, PROT_WRITE, VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_TYPE1v2_IOMMU,
 } from '@vdpalab/uapi';
+import { unmapDirty } from './vfio-dirty.ts';
 import { VfioContainerFile, VfioGroupFile, type VfioDeviceFile } from './vfio.ts';
 
 const PAGE_SIZE = 4096;
@@ -99,12 +100,24 @@ export class VfioSession {
   /** Take it back. @returns bytes that were mapped */
   async dmaUnmap(iova: number, size: number): Promise<number> {
     const unmapped = await this.container.unmapDma(BigInt(iova), BigInt(size));
+    await this.#forget(iova, size);
+    return Number(unmapped);
+  }
+
+  /** {@link dmaUnmap}, with the dirty pages of what goes, a bit each. */
+  async dmaUnmapDirty(iova: number, size: number): Promise<{ readonly unmapped: bigint; readonly bits: Uint8Array }> {
+    const gone = await unmapDirty(this.#p, this.container.fd, BigInt(iova), BigInt(size));
+    await this.#forget(iova, size);
+    return gone;
+  }
+
+  /** Memory of a range is the devices' no more. */
+  async #forget(iova: number, size: number): Promise<void> {
     for (const [at, { va, size: bytes }] of [...this.#memory]) {
       if (at < iova || at + bytes > iova + size) continue;
       await this.#p.munmap(va, bytes);
       this.#memory.delete(at);
     }
-    return Number(unmapped);
   }
 
   /** Where the process has what the devices see at `iova`; `null` where it gave nothing. */

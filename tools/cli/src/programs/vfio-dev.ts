@@ -1,20 +1,22 @@
 /** `vfio-dev`: a process of the lab that uses VFIO devices, command by command. */
 import { isKernelError } from '@vdpalab/abi';
 import type { Applet, Program } from '@vdpalab/shell';
-import { POLLIN } from '@vdpalab/uapi';
-import { VfioSession, type OpenVfioDevice } from '@vdpalab/user';
+import { POLLIN, VFIO_GROUP_FLAGS_VIABLE, VFIO_IOMMU_DIRTY_PAGES_FLAG_START, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP } from '@vdpalab/uapi';
+import { dirtyBitmap, dirtyPages, VfioGroupFile, VfioSession, type OpenVfioDevice } from '@vdpalab/user';
 
-const usage = `usage: vfio-dev DEVICE[,DEVICE...] [COMMAND...]
+const usage = `usage: vfio-dev DEVICE[,DEVICE...] [COMMAND...] | vfio-dev -g GROUP
 Open the devices in one container with a type 1 IOMMU, and do what each argument says:
   info  region N  irq N          what the device has, a region, an interrupt index
   read N AT LEN  write N AT HEX  a region through the file
   peek N AT LEN  poke N AT HEX   a region through a mapping
   dma-map IOVA SIZE  dma-unmap IOVA SIZE  put IOVA HEX  get IOVA LEN
                                  memory of this process that the devices reach
+  dirty-on  dirty-off  dirty IOVA SIZE  dma-unmap-dirty IOVA SIZE
+                                 track dirty pages; which there are of a range, a bit each
   eventfd N  count N  irq-off N  count interrupts of an index, say how many there were since, count no more
   reset  use N  close  sleep SECONDS
                                  the device; take the Nth one from now on; close it; keep all open for a while
-Numbers may be hexadecimal with 0x. Exit status 1 when a command failed.
+Numbers may be hexadecimal with 0x. Exit status 1 when a command failed. With -g, say what the group /dev/vfio/GROUP is ready for.
 `;
 
 /** What a run keeps. */
@@ -52,6 +54,19 @@ const commands: Readonly<Record<string, readonly [arity: number, run: Command]>>
     return 'ok';
   }],
   'dma-unmap': [2, async ({ session }, iova = 0, size = 0) => `${await session.dmaUnmap(iova, size)} bytes`],
+  'dirty-on': [0, async ({ c, session }) => {
+    await dirtyPages(c.p, session.container.fd, VFIO_IOMMU_DIRTY_PAGES_FLAG_START);
+    return 'ok';
+  }],
+  'dirty-off': [0, async ({ c, session }) => {
+    await dirtyPages(c.p, session.container.fd, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP);
+    return 'ok';
+  }],
+  dirty: [2, async ({ c, session }, iova = 0, size = 0) => spaced(await dirtyBitmap(c.p, session.container.fd, BigInt(iova), BigInt(size)))],
+  'dma-unmap-dirty': [2, async ({ session }, iova = 0, size = 0) => {
+    const { unmapped, bits } = await session.dmaUnmapDirty(iova, size);
+    return `${unmapped} bytes, dirty ${spaced(bits)}`;
+  }],
   get: [2, async ({ session, c }, iova = 0, len = 0) => spaced(c.p.proc.mm.read(own(session, iova), len))],
   eventfd: [1, async (state, n = 0) => {
     const fd = state.c.p.eventfd();
@@ -131,6 +146,20 @@ async function run(state: State, text: string): Promise<string> {
   throw new TypeError('not understood; see vfio-dev --help');
 }
 
+/** What GROUP_GET_STATUS says of a group. @param name of its file in /dev/vfio */
+async function groupStatus(c: Program, name: string): Promise<number> {
+  try {
+    const group = await VfioGroupFile.open(c.p, name);
+    const flags = await group.status();
+    await group.close();
+    c.out(`flags ${hex(flags)}: ${(flags & VFIO_GROUP_FLAGS_VIABLE) === 0 ? 'not viable' : 'viable'}\n`);
+    return 0;
+  } catch (error) {
+    if (isKernelError(error)) return await c.fail(`${name}: ${error.message} (${error.errno})`);
+    throw error;
+  }
+}
+
 /** The program. */
 export const vfioDev: Applet = async (c) => {
   const [devices, ...texts] = c.args;
@@ -138,6 +167,7 @@ export const vfioDev: Applet = async (c) => {
     await (devices === undefined ? c.err(usage) : c.out(usage));
     return devices === undefined ? 2 : 0;
   }
+  if (devices === '-g' && texts.length === 1) return await groupStatus(c, texts[0]!);
   let session: VfioSession;
   try {
     session = await VfioSession.open(c.p, devices.split(','));
