@@ -2,7 +2,7 @@
 import type { Atomic } from '@vdpalab/abi';
 import type { RingKernel } from '../direct-rings.ts';
 import type { UserCalls, UserProcess } from '../vhost-user-space.ts';
-import type { ToolCalls } from '../vdpa-tool.ts';
+import type { ToolCalls } from '../../netlink/genl-tool.ts';
 
 /** `struct vdpa_config_ops`, as far as checks call it. */
 export interface SuiteOps {
