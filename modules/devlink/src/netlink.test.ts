@@ -16,7 +16,7 @@ beforeEach(async () => {
   kernel = await bootToy();
 });
 
-const text = (m: Attrs, type: number): string => new TextDecoder().decode(m.get(type) ?? new Uint8Array(0)).replace(/\0+$/, '');
+const text = (m: Attrs, type: number): string => uapi.utf8Decode(m.get(type) ?? new Uint8Array(0)).replace(/\0+$/, '');
 
 test('devlink drives what a driver offers: eswitch, ports, functions, parameters, reload', async () => {
   covers('1.4.3');
@@ -97,7 +97,7 @@ describe('requests', () => {
     expect([await set('max_macs', 3, null, u32(3)), await set('max_macs', 3, 0, u32(3)), await set('max_macs', 3, 9, u32(3)), await set('max_macs', 3, 1, u32(3))])
       .toEqual(['EINVAL', 'EOPNOTSUPP', 'EOPNOTSUPP', 'ok']);
     expect(await set('enable_eth', 6, 1, Uint8Array.of(1))).toBe('EINVAL');
-    const long = new TextEncoder().encode(`${'x'.repeat(32)}\0`);
+    const long = uapi.utf8Encode(`${'x'.repeat(32)}\0`);
     expect([await set('flow_mode', 5, 0, long.slice(0, 32)), await set('flow_mode', 5, 0, long), await set('flow_mode', 5, 0, long.slice(1))]).toEqual(['EINVAL', 'EINVAL', 'ok']);
     kernel.toy.failing.add('param_set');
     expect(await set('toy_u16', 2, 2, Uint8Array.of(1, 0))).toBe('EIO: toy_devlink: param_set fails');

@@ -1,6 +1,7 @@
 /** The table of refusals: every rule by which a call of the kernel can be refused. */
 import type { Rule, RuleRows } from './rule.ts';
 import { blockRules } from './rules/block.ts';
+import { devlinkRules } from './rules/devlink.ts';
 import { driverCoreRules } from './rules/driver-core.ts';
 import { fsRules } from './rules/fs.ts';
 import { labRules } from './rules/lab.ts';
@@ -47,6 +48,7 @@ export const ruleParts: readonly RulePart[] = [
   part('Rings', ringRules),
   part('Memory, DMA, IOMMU', memoryRules),
   part('Network and netlink', netRules),
+  part('Devlink and the auxiliary bus', devlinkRules),
   part('Files, processes, sockets', fsRules),
   part('The lab', labRules),
 ];

@@ -1,5 +1,6 @@
 /** Programs about the kernel rather than about files: kmod's tools, lspci, captures. */
 import type { Applet } from '../program.ts';
+import { devlink } from './devlink.ts';
 import { dmesg } from './dmesg.ts';
 import { ip } from './ip.ts';
 import { kmodCommands } from './kmod.ts';
@@ -9,4 +10,4 @@ import { modplan } from './plan.ts';
 import { vdpa } from './vdpa.ts';
 
 /** All of them by name. */
-export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['dmesg', dmesg], ['ip', ip], ['modplan', modplan], ...pcapCommands];
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['devlink', devlink], ['dmesg', dmesg], ['ip', ip], ['modplan', modplan], ...pcapCommands];

@@ -1,11 +1,11 @@
 /**
- * The real `vdpa` and `ip` of iproute2 6.1 beside the lab's own. Both speak to a lab's kernel: the real ones through netlink sockets
+ * The real `vdpa`, `devlink` and `ip` of iproute2 6.1 beside the lab's own. Both speak to a lab's kernel: the real ones through netlink sockets
  * that are taken over, each to a kernel of its own, so that both kernels see the same calls.
  */
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { CommandResult } from '../session.ts';
-import { linkLab, vdpaLab } from '../testing/iproute-labs.ts';
+import { devlinkLab, linkLab, vdpaLab } from '../testing/iproute-labs.ts';
 import { RealIproute, whyNoIproute } from '../testing/real-iproute.ts';
 import type { TestShell } from '../testing/shell-kernel.ts';
 
@@ -27,7 +27,7 @@ async function words({ sh }: TestShell, line: string): Promise<[string, ...strin
   return stdout.split('\n').slice(0, -1) as [string, ...string[]]; // every case names a program
 }
 
-describe.runIf(missing === null).each([['vdpa.cases', vdpaLab], ['ip.cases', linkLab]] as const)('like the real program: %s', (file, boot) => {
+describe.runIf(missing === null).each([['vdpa.cases', vdpaLab], ['devlink.cases', devlinkLab], ['ip.cases', linkLab]] as const)('like the real program: %s', (file, boot) => {
   let own: TestShell;
   let real: RealIproute;
 

@@ -1,21 +1,10 @@
 /** Arguments of the vdpa tool's commands, as netlink attributes. Mirrors `vdpa_argv_parse_put` in `vdpa/vdpa.c` (iproute2 6.1). */
 import {
   ETH_ALEN, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU,
-  VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME, type NlaBuilder,
+  VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_MGMTDEV_BUS_NAME, VDPA_ATTR_MGMTDEV_DEV_NAME,
 } from '@vdpalab/uapi';
+import { WrongArgument, type Put } from './genl-tool.ts';
 import { linkAddress, matches, unsigned } from './iproute-words.ts';
-
-/** Writes attributes. */
-export type Put = (b: NlaBuilder) => void;
-
-/** Arguments the tool will not send; it says so, or nothing at all, and ends with 1. */
-export class WrongArgument {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
-}
 
 /** `VDPA_OPT_*`: a handle comes first and has no word before it. */
 export type OptionName = 'mgmtdev-handle' | 'device-handle' | 'name' | 'mgmtdev' | 'mac' | 'mtu' | 'max_vqp' | 'qidx';

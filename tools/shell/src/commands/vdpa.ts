@@ -7,9 +7,9 @@ import {
   SIGABRT, VDPA_CMD_DEV_CONFIG_GET, VDPA_CMD_DEV_DEL, VDPA_CMD_DEV_GET, VDPA_CMD_DEV_NEW, VDPA_CMD_DEV_VSTATS_GET, VDPA_CMD_MGMTDEV_GET, VDPA_GENL_NAME,
 } from '@vdpalab/uapi';
 import type { Applet, Program } from '../program.ts';
-import { errnoText } from '../system.ts';
+import { complain, refused, WrongArgument, type Put } from './genl-tool.ts';
 import { matches } from './iproute-words.ts';
-import { parseArguments, WrongArgument, type Put } from './vdpa-arguments.ts';
+import { parseArguments } from './vdpa-arguments.ts';
 import { BufferOverflow, printConfig, printDevice, printMgmtdev, printStats, VdpaPrinter } from './vdpa-show.ts';
 
 const HELP = `Usage: vdpa [ OPTIONS ] OBJECT { COMMAND | help }
@@ -64,16 +64,6 @@ export const vdpa: Applet = async (c) => {
     await socket.close();
   }
 };
-
-async function complain(c: Program, text: string, status = 1): Promise<number> {
-  await c.err(text);
-  return status;
-}
-
-/** What libmnl's helpers print of a refusal. */
-async function refused(c: Program, { extack, errno }: NetlinkError): Promise<number> {
-  return complain(c, `${extack === null ? '' : `Error: ${extack}${extack.endsWith('.') ? '' : '.'}\n`}kernel answers: ${errnoText(errno)}\n`);
-}
 
 /** One run, connected. */
 class Tool {

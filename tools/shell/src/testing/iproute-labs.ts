@@ -2,6 +2,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { BusType } from '@vdpalab/driver-core';
 import type { NetDeviceOps, VfInfo } from '@vdpalab/netdev';
+import { toyDevlink } from '@vdpalab/testing';
 import { testShell, type TestShell } from './shell-kernel.ts';
 import { registerExotic, SIMULATORS } from './simulators.ts';
 
@@ -23,6 +24,14 @@ export async function vdpaLab(): Promise<TestShell> {
     await registerExotic(kernel, 'm'.repeat(63), { id: 1, features: 0n });
   });
   for (const n of [63, 64, 65]) await shell.sh(`N${n}=${'n'.repeat(n)} M${n}=${'m'.repeat(n)}`);
+  return shell;
+}
+
+/** The toy driver's two instances: one with everything, one with nothing; a port of the first is an interface's. */
+export async function devlinkLab(): Promise<TestShell> {
+  const shell = await testShell({}, ['driver-core', 'netlink', 'netdev', 'devlink']);
+  const { kernel } = shell;
+  await kernel.run(() => kernel.insmod(toyDevlink({ netdev: true }).module));
   return shell;
 }
 

@@ -20,7 +20,7 @@ const version = (program: string): string => spawnSync(program, ['-V'], { encodi
 
 /** Why the real programs cannot be asked here, or `null`. */
 export function whyNoIproute(): string | null {
-  for (const program of ['vdpa', 'ip']) if (!version(program).includes('iproute2-6.1.')) return `${program} of iproute2 6.1 is not installed`;
+  for (const program of ['vdpa', 'devlink', 'ip']) if (!version(program).includes('iproute2-6.1.')) return `${program} of iproute2 6.1 is not installed`;
   return spawnSync('gcc', ['--version']).status === 0 ? null : 'gcc is not installed';
 }
 

@@ -36,6 +36,12 @@ interface ToyKernel {
   readonly devlink_params_unregister: (devlink: object, params: readonly object[]) => Promise<void>;
   readonly devlink_param_driverinit_value_set: (devlink: object, name: string, value: Value) => Promise<void>;
   readonly devlink_param_driverinit_value_get: (devlink: object, name: string) => Value;
+  readonly devlink_port_type_eth_set: (port: ToyPort, netdev: object) => Promise<void>;
+  readonly devlink_port_type_clear: (port: ToyPort) => Promise<void>;
+  readonly alloc_etherdev: (pattern: string, ops: object, parent: null, priv: null) => object;
+  readonly free_netdev: (netdev: object) => undefined;
+  readonly register_netdev: (netdev: object) => Promise<void>;
+  readonly unregister_netdev: (netdev: object) => Promise<void>;
   readonly devlink_info_driver_name_put: (req: never, name: string) => undefined;
   readonly devlink_info_serial_number_put: (req: never, sn: string) => undefined;
   readonly devlink_info_board_serial_number_put: (req: never, bsn: string) => undefined;
@@ -85,8 +91,12 @@ const refuse = (errno: 'EOPNOTSUPP' | 'EEXIST' | 'ENODEV' | 'EINVAL' | 'EIO', ru
 
 const driverinit = 1 << DEVLINK_PARAM_CMODE_DRIVERINIT;
 
-/** Make one. State is the toy's own, so load its module once. */
-export function toyDevlink(): ToyDevlink {
+/**
+ * Make one. State is the toy's own, so load its module once.
+ *
+ * @param options netdev: its physical port is that of an interface; netdev is among the modules then
+ */
+export function toyDevlink({ netdev = false }: { readonly netdev?: boolean } = {}): ToyDevlink {
   const log: string[] = [];
   const failing = new Set<string>();
   const toy: ToyDevlink = { module: toyModule(), log, failing, whileDown: async () => undefined };
@@ -210,6 +220,7 @@ export function toyDevlink(): ToyDevlink {
         'devlink_param_driverinit_value_set', 'devlink_param_driverinit_value_get', 'devlink_info_driver_name_put',
         'devlink_info_serial_number_put', 'devlink_info_board_serial_number_put', 'devlink_info_version_fixed_put',
         'devlink_info_version_running_put', 'devlink_info_version_stored_put',
+        ...(netdev ? ['devlink_port_type_eth_set', 'devlink_port_type_clear', 'alloc_etherdev', 'free_netdev', 'register_netdev', 'unregister_netdev'] : []),
       ],
       async module_init(k: ToyKernel, { undo }: ThisModule): Promise<object> {
         const bus = { name: 'toy' };
@@ -252,7 +263,18 @@ export function toyDevlink(): ToyDevlink {
     for (const [index, attrs] of ports.entries()) {
       const port = await k.devlink_port_register(devlink, { attrs, priv: null }, index);
       undo.push(`port ${index}`, () => k.devlink_port_unregister(port));
+      if (netdev && index === 0) await giveInterface(k, port, undo);
     }
+  }
+
+  async function giveInterface(k: ToyKernel, port: ToyPort, undo: ThisModule['undo']): Promise<void> {
+    const none = async (): Promise<void> => undefined;
+    const dev = k.alloc_etherdev('eth%d', { ndo_open: none, ndo_stop: none, ndo_start_xmit: () => 'NETDEV_TX_BUSY' }, null, null);
+    undo.push('interface', () => k.free_netdev(dev));
+    await k.register_netdev(dev);
+    undo.push('interface', () => k.unregister_netdev(dev));
+    await k.devlink_port_type_eth_set(port, dev);
+    undo.push('port type', () => k.devlink_port_type_clear(port));
   }
 
   return toy;
