@@ -1,4 +1,5 @@
 /** The bus and its host bridge. Mirrors `drivers/pci/{pci-driver,probe}.c` (Linux 6.1). */
+import { DriverTable } from '@vdpalab/abi';
 import type { PciHost, UndoStack } from '@vdpalab/abi';
 import type { AttributeGroup, BusType, Device, DeviceDriver } from '@vdpalab/driver-core';
 import { groupPeer } from './acs.ts';
@@ -39,7 +40,7 @@ export async function createBus(k: Kernel, undo: UndoStack): Promise<PciWorld> {
     drv_groups: drvGroups,
   };
   const world: PciWorld = {
-    k, bus, functions, drivers: new Map(), rescanRemove: k.mutex_init('pci_rescan_remove_lock'), root: null,
+    k, bus, functions, drivers: new DriverTable(k), dynids: new Map(), rescanRemove: k.mutex_init('pci_rescan_remove_lock'), root: null,
   };
   devGroups.push(...deviceGroups(world));
   drvGroups.push({ attrs: idAttributes(world) });

@@ -1,7 +1,7 @@
 /** Drivers of PCI functions. Mirrors `drivers/pci/pci-driver.c` (Linux 6.1). */
 import { isKernelError, KernelError } from '@vdpalab/abi';
 import type { Attribute, Device, DeviceDriver } from '@vdpalab/driver-core';
-import type { DriverRecord, PciFunction } from './function.ts';
+import type { PciFunction } from './function.ts';
 import type { PciDeviceId, PciDriver, PciSymbols } from './header.ts';
 import { matchDevice } from './match.ts';
 import type { PciMatcher } from './match.ts';
@@ -10,32 +10,21 @@ import type { PciWorld } from './world.ts';
 
 /** Make the symbols about drivers. */
 export function createDrivers(world: PciWorld): Pick<PciSymbols, '__pci_register_driver' | 'pci_unregister_driver' | 'pci_add_dynid'> {
-  const { k, drivers, bus } = world;
+  const { drivers, bus } = world;
   return {
-    async __pci_register_driver(drv) {
-      const core: DeviceDriver = {
-        name: drv.name, bus, owner: drv.owner,
-        ...(drv.dev_groups === undefined ? {} : { dev_groups: drv.dev_groups }),
-      };
-      drivers.set(core, { drv, dynids: [] });
-      try {
-        await k.driver_register(core);
-      } catch (error) {
-        drivers.delete(core);
-        throw error;
-      }
-    },
+    __pci_register_driver: (drv) => drivers.register(drv, {
+      name: drv.name, bus, owner: drv.owner,
+      ...(drv.dev_groups === undefined ? {} : { dev_groups: drv.dev_groups }),
+    }),
     async pci_unregister_driver(drv) {
-      const found = [...drivers].find(([, record]) => record.drv === drv);
-      if (found === undefined) throw new Error(`pci driver ${drv.name}: unregistered, but not registered`);
-      await k.driver_unregister(found[0]);
-      drivers.delete(found[0]);
+      await drivers.unregister(drv);
+      world.dynids.delete(drv);
     },
     async pci_add_dynid(drv, id) {
-      const found = [...drivers].find(([, record]) => record.drv === drv);
-      if (found === undefined) throw new Error(`pci driver ${drv.name}: given an id, but not registered`);
-      found[1].dynids.push(id);
-      await attachDriver(world, found[0]);
+      const core = drivers.find(drv);
+      if (core === undefined) throw new Error(`pci driver ${drv.name}: given an id, but not registered`);
+      dynidsOf(world, drv).push(id);
+      await attachDriver(world, core);
     },
   };
 }
@@ -49,7 +38,7 @@ export function busMatch(world: PciWorld, dev: Device, core: DeviceDriver): bool
 /** @throws ENODEV when the driver does not take the device after all; the driver's errno @see `pci_device_probe` */
 export async function busProbe(world: PciWorld, dev: Device): Promise<void> {
   const fn = world.functions.of(dev);
-  const { drv } = boundRecord(world, dev);
+  const drv = boundDriver(world, dev);
   const pf = fn.physfn?.sriov;
   if (pf !== null && pf !== undefined && !pf.driversAutoprobe && dev.driver_override === null) {
     throw new KernelError('ENODEV', 'pci.probe.autoprobe', `${fn.name}: sriov_drivers_autoprobe of its PF is off`);
@@ -78,12 +67,12 @@ export async function busRemove(world: PciWorld, dev: Device): Promise<void> {
 
 /** Claim the default domain, unless the driver lets user space decide. @throws EBUSY @see `pci_dma_configure` */
 export async function dmaConfigure(world: PciWorld, dev: Device): Promise<void> {
-  if (boundRecord(world, dev).drv.driver_managed_dma !== true) world.k.iommu_device_use_default_domain(dev);
+  if (boundDriver(world, dev).driver_managed_dma !== true) world.k.iommu_device_use_default_domain(dev);
 }
 
 /** @see `pci_dma_cleanup` */
 export async function dmaCleanup(world: PciWorld, dev: Device): Promise<void> {
-  if (boundRecord(world, dev).drv.driver_managed_dma !== true) world.k.iommu_device_unuse_default_domain(dev);
+  if (boundDriver(world, dev).driver_managed_dma !== true) world.k.iommu_device_unuse_default_domain(dev);
 }
 
 /** The files `new_id` and `remove_id` of a driver. */
@@ -102,7 +91,7 @@ export function idAttributes(world: PciWorld): Attribute<DeviceDriver>[] {
  * @see `new_id_store`
  */
 async function storeNewId(world: PciWorld, core: DeviceDriver, text: string): Promise<void> {
-  const record = recordOf(world, core);
+  const drv = world.drivers.of(core);
   const { id, fields, driver_data } = parseNewId(text);
   const refuse = (errno: 'EINVAL' | 'EEXIST', rule: string, why: string): never => {
     throw new KernelError(errno, `pci.new-id.${rule}`, `${core.name}: ${JSON.stringify(text)}: ${why}`);
@@ -112,15 +101,15 @@ async function storeNewId(world: PciWorld, core: DeviceDriver, text: string): Pr
     vendor: id.vendor ?? -1, device: id.device ?? -1, subsystem_vendor: id.subvendor, subsystem_device: id.subdevice,
     class: id.class,
   };
-  if (fields < 7 && matchDevice(matcher(record), like, null) !== null) refuse('EEXIST', 'known', 'the driver takes these already');
-  if (record.drv.id_table.length > 0 && driver_data !== 0) refuse('EINVAL', 'data', 'no id of the driver has such data');
-  record.dynids.push(id);
+  if (fields < 7 && matchDevice(matcher(world, drv), like, null) !== null) refuse('EEXIST', 'known', 'the driver takes these already');
+  if (drv.id_table.length > 0 && driver_data !== 0) refuse('EINVAL', 'data', 'no id of the driver has such data');
+  dynidsOf(world, drv).push(id);
   await attachDriver(world, core);
 }
 
 /** @throws EINVAL for fewer than two fields; ENODEV when no dynamic id is meant @see `remove_id_store` */
 function storeRemoveId(world: PciWorld, core: DeviceDriver, text: string): undefined {
-  const { dynids } = recordOf(world, core);
+  const dynids = dynidsOf(world, world.drivers.of(core));
   const { id, fields } = parseNewId(text);
   if (fields < 2) {
     throw new KernelError('EINVAL', 'pci.remove-id.fields', `${core.name}: ${fields} fields, at least vendor and device are needed`);
@@ -143,22 +132,22 @@ async function attachDriver({ k, ...world }: PciWorld, core: DeviceDriver): Prom
 }
 
 function matchFunction(world: PciWorld, fn: PciFunction, core: DeviceDriver): PciDeviceId | null {
-  return matchDevice(matcher(recordOf(world, core)), fn, fn.dev.driver_override);
+  return matchDevice(matcher(world, world.drivers.of(core)), fn, fn.dev.driver_override);
 }
 
-function matcher({ drv, dynids }: DriverRecord): PciMatcher {
-  return { name: drv.name, id_table: drv.id_table, dynids };
+function matcher(world: PciWorld, drv: PciDriver): PciMatcher {
+  return { name: drv.name, id_table: drv.id_table, dynids: dynidsOf(world, drv) };
 }
 
-function boundRecord(world: PciWorld, dev: Device): DriverRecord {
+function dynidsOf({ dynids }: PciWorld, drv: PciDriver): PciDeviceId[] {
+  const ids = dynids.get(drv) ?? [];
+  dynids.set(drv, ids);
+  return ids;
+}
+
+function boundDriver(world: PciWorld, dev: Device): PciDriver {
   if (dev.driver === null) throw new Error(`${dev.name}: has no driver`);
-  return recordOf(world, dev.driver);
-}
-
-function recordOf(world: PciWorld, core: DeviceDriver): DriverRecord {
-  const record = world.drivers.get(core);
-  if (record === undefined) throw new Error(`${core.name}: not a PCI driver`);
-  return record;
+  return world.drivers.of(dev.driver);
 }
 
 export type { PciDriver };

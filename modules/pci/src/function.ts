@@ -2,7 +2,7 @@
 import type { Device } from '@vdpalab/driver-core';
 import { PCI_FUNC, PCI_SLOT } from '@vdpalab/uapi';
 import type { ConfigSpace } from './config.ts';
-import type { PciDev, PciDeviceId, PciDriver, PciSavedState } from './header.ts';
+import type { PciDev, PciDriver, PciSavedState } from './header.ts';
 import type { IoWindow } from './iomem.ts';
 import type { Resource } from './ioresource.ts';
 import type { MsixState } from './msix.ts';
@@ -155,12 +155,6 @@ export interface PciAddress {
   readonly config: ConfigSpace;
   readonly cfgSize: number;
   readonly pcieCap: number;
-}
-
-/** A driver and the ids it was given at run time. */
-export interface DriverRecord {
-  readonly drv: PciDriver;
-  readonly dynids: PciDeviceId[];
 }
 
 /** `0000:07:00.2` */

@@ -1,11 +1,12 @@
 /** What the parts of the module share: one kernel's PCI. */
-import type { KernelSymbols, PciHost } from '@vdpalab/abi';
+import type { DriverTable, KernelSymbols, PciHost } from '@vdpalab/abi';
 import type { BusType, Device, DeviceDriver } from '@vdpalab/driver-core';
 import type { FsSymbols } from '@vdpalab/fs';
 import type { IommuSymbols } from '@vdpalab/iommu';
 import type { IrqSymbols } from '@vdpalab/irq';
 import type { Mutex } from '@vdpalab/sched';
-import type { DriverRecord, PciBus, PciFunction } from './function.ts';
+import type { PciBus, PciFunction } from './function.ts';
+import type { PciDeviceId, PciDriver } from './header.ts';
 import type { AddressWindow } from './window.ts';
 
 /** Imported symbols. */
@@ -30,7 +31,9 @@ export interface PciWorld {
   readonly k: Kernel;
   readonly bus: BusType;
   readonly functions: FunctionTable;
-  readonly drivers: Map<DeviceDriver, DriverRecord>;
+  readonly drivers: DriverTable<PciDriver, DeviceDriver>;
+  /** Ids that drivers were taught. */
+  readonly dynids: Map<PciDriver, PciDeviceId[]>;
   /** `pci_rescan_remove_lock` */
   readonly rescanRemove: Mutex;
   /** `null` when the machine has no PCI. */
