@@ -1,13 +1,15 @@
 /** The user-mode driver: a virtual function over VFIO, behind a socket. */
 import { hostAvailable, socketPair } from '@vdpalab/libc';
 import { covers } from '@vdpalab/testing';
+import { VfioGroupFile } from '@vdpalab/user';
 import {
   encodeState, encodeU64, FrontEndLog, FrontEndNet, parseArguments, VdpaApp, VHOST_USER_BACKEND_CONFIG_CHANGE_MSG, VHOST_USER_SEND_RARP, VHOST_USER_SET_BACKEND_REQ_FD, VHOST_USER_SET_VRING_ENABLE,
   VhostUserClient,
 } from '@vdpalab/vhost-user';
 import { closeSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { bindVfio, unbindVfio } from '../support/vfio.ts';
+import { bindVfio, groupOf, startVfioEnd, unbindVfio } from '../support/vfio.ts';
+import { stopEnd } from '../support/pair.ts';
 import { framesOutside, injectOutside, numberedFrame as frame, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
 import { World, type WorldOptions } from '../support/world.ts';
 
@@ -178,12 +180,44 @@ describe.runIf(hostAvailable())('the IFC driver', () => {
     expect(await back.close()).toEqual([]);
   });
 
+  test('has the function with vdpa=1, and a virtio driver has it without', async () => {
+    covers('F11', '1.6.7', '1.9.15');
+    const back = await startBackEnd({ ifc: true });
+    const { world, app } = back;
+    const vf1 = world.vf(1);
+    await world.lab.user((p) => bindVfio(p, vf1));
+    const destination = `${back.path}2`;
+    const create = (spec: string): Promise<void> => back.inside(() => app.create(destination, spec));
+    await expect(create(vf1)).rejects.toThrow('without vdpa=1 is a virtio driver\'s');
+    const poller = await startVfioEnd(world, 1);
+    await world.lab.as(poller.process, () => poller.net.send(frame(1)));
+    expect(await framesOutside(back, 1)).toEqual([frame(1)]);
+    await expect(create(`${vf1},vdpa=1`)).rejects.toThrow(expect.objectContaining({ errno: 'EBUSY' }));
+    await stopEnd(world, poller);
+
+    await create(`${vf1},vdpa=1`);
+    await expect(world.lab.user(async (p) => VfioGroupFile.open(p, await groupOf(p, vf1)))).rejects.toThrow(expect.objectContaining({ errno: 'EBUSY' }));
+    const maps = (): number[] => (world.lab.hw.iommu?.tables() ?? []).map((t) => t.mappedPages).filter((pages) => pages > 0);
+    const before = maps();
+    const front = new FrontEndNet(destination);
+    await front.negotiate();
+    expect([back.log.filter((line) => line.includes('ready for processing')), maps()]).toEqual([[], before]);
+    await front.start();
+    front.send(frame(2));
+    expect(await framesOutside(back, 1)).toEqual([frame(2)]);
+    expect(back.log.filter((line) => line.includes('ready for processing'))).toHaveLength(1);
+    expect(maps()).toEqual([...before, front.size / 4096]);
+    front.close();
+    await back.inside(() => app.destroy(destination));
+    await world.lab.user((p) => unbindVfio(p, vf1));
+    expect(await back.close()).toEqual([]);
+  });
+
   test('takes its functions only: vdpa=1, IFC ids, vfio-pci', async () => {
-    covers('1.6.6', '1.6.7', '1.6.20', '3.3.1', '3.3.2', '3.3.19');
+    covers('1.6.6', '1.6.20', '1.9.14', '3.3.1', '3.3.2', '3.3.19');
     const back = await startBackEnd({ ifc: true });
     const vf1 = back.world.vf(1);
     const probe = (spec: string): Promise<unknown> => back.inside(() => back.app.create(`${back.path}2`, spec));
-    await expect(probe(vf1)).rejects.toThrow('without vdpa=1 is a virtio driver\'s');
     await expect(probe(`${vf1},vdpa=1`)).rejects.toThrow('bound to no driver: only vfio-pci');
     await expect(probe('0000:00:01.0,vdpa=1')).rejects.toThrow('no IFC VF');
     await expect(probe('0000:09:00.0,vdpa=1')).rejects.toThrow('no such function');

@@ -1,7 +1,9 @@
 /** A guest moves from one virtual function to another, with what the first writes logged by the function or by the driver's relay. */
 import { hostAvailable } from '@vdpalab/libc';
+import type { EthernetSwitch } from '@vdpalab/machine';
 import { covers } from '@vdpalab/testing';
-import { FrontEndLog, FrontEndNet, type FrontEndOptions } from '@vdpalab/vhost-user';
+import { VIRTIO_NET_F_GUEST_ANNOUNCE } from '@vdpalab/uapi';
+import { bits, encodeU64, FrontEndLog, FrontEndNet, VHOST_USER_SEND_RARP, type FrontEndOptions } from '@vdpalab/vhost-user';
 import { describe, expect, test } from 'vitest';
 import { bindVfio, unbindVfio } from '../support/vfio.ts';
 import { framesOutside, injectOutside, numberedFrame, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
@@ -80,6 +82,55 @@ describe.runIf(hostAvailable())('a migration', { timeout: 60_000 }, () => {
       expect(left).toEqual([29, 29]);
       expect(entered).toEqual([{ lastAvail: 29, lastUsed: 29 }, { lastAvail: 29, lastUsed: 29 }]);
     }
+  });
+});
+
+describe.runIf(hostAvailable())('after a migration', { timeout: 60_000 }, () => {
+  const MAC = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x77);
+  /** A frame of the guest's: to everybody, as one that announces it. */
+  const fromGuest = (n: number): Uint8Array => Uint8Array.from([...Array<number>(6).fill(0xff), ...MAC, ...numberedFrame(n).slice(12)]);
+  const toGuest = (n: number): Uint8Array => Uint8Array.from([...MAC, ...numberedFrame(n).slice(6)]);
+
+  test.each([[true], [false]])('the switch learns where the guest is when it announces itself, and a VF cannot do that for it (GUEST_ANNOUNCE %s)', async (announces) => {
+    covers('F15', '1.6.21', '3.2.10');
+    const back = await startBackEnd({ ifc: true, world: { vfs: 3 } });
+    const { world } = back;
+    const sw0 = world.lab.pci.networks.get('sw0') as EthernetSwitch;
+    for (const vf of [1, 2]) {
+      await world.lab.user((p) => bindVfio(p, world.vf(vf)));
+      await back.inside(() => back.app.create(`${back.path}${vf}`, `${world.vf(vf)},vdpa=1`));
+    }
+    const portOf = (vf: number): number | undefined => world.hardware(vf).port?.index;
+    const learned = (): number => sw0.macs.find(MAC[0]! | (MAC[1]! << 8), MAC[4]! | (MAC[5]! << 8));
+    const front = new FrontEndNet(`${back.path}1`, { features: announces ? bits(VIRTIO_NET_F_GUEST_ANNOUNCE) : 0n });
+    await front.negotiate();
+    await front.start();
+    front.send(fromGuest(1));
+    await framesOutside(back, 1);
+    expect(learned()).toBe(portOf(1));
+    await injectOutside(back, [toGuest(2)]);
+    expect(await front.frames(1)).toEqual([toGuest(2)]);
+    await front.moveTo(`${back.path}2`, await front.stop());
+
+    expect(learned()).toBe(portOf(1)); // frames for it go where it was
+    await injectOutside(back, [toGuest(3)]);
+    if (announces) front.send(fromGuest(4));
+    else {
+      expect(await front.client.ack(VHOST_USER_SEND_RARP, encodeU64(0x5254_0000_0077n))).toBe(0n);
+      expect(back.log.at(-1)).toMatch(/cannot announce the guest: only VIRTIO_NET_F_GUEST_ANNOUNCE can/);
+      expect(learned()).toBe(portOf(1));
+      front.send(fromGuest(5)); // until it says something for other reasons
+    }
+    await framesOutside(back, 1);
+    expect(learned()).toBe(portOf(2));
+    await injectOutside(back, [toGuest(6)]);
+    expect(await front.frames(1)).toEqual([toGuest(6)]);
+    front.close();
+    for (const vf of [1, 2]) {
+      await back.inside(() => back.app.destroy(`${back.path}${vf}`));
+      await world.lab.user((p) => unbindVfio(p, world.vf(vf)));
+    }
+    expect(await back.close()).toEqual([]);
   });
 });
 

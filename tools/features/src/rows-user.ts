@@ -25,7 +25,7 @@ export const userRows = [
   ['3.2.5', 1, 'Ring states', 'vhost-user'],
   ['3.2.6', 1, 'Dirty log', 'vhost-user'],
   ['3.2.7', 1, 'Memory table', 'vhost-user'],
-  ['3.2.8', 1, 'Inflight region', 'vhost-user'],
+  ['3.2.8', 1, 'Inflight region: offered by no vDPA driver, as in DPDK 22.11', 'vhost-user'],
   ['3.2.9', 1, 'Reply acknowledgement', 'vhost-user'],
   ['3.2.10', 2, 'RARP', 'vhost-user'],
   ['3.2.11', 2, 'Features changed while running', 'vhost-user'],

@@ -4,6 +4,7 @@ export * from './netlink-socket.ts';
 export * from './scratch.ts';
 export * from './vdpa.ts';
 export * from './vhosttest/vhosttest.ts';
+export * from './user-queue.ts';
 export * from './vduse-disk.ts';
 export * from './vduse-file.ts';
 export * from './vfio.ts';

@@ -60,6 +60,7 @@ export const vhostUserRules = {
   'vhost_user.socket.registered': ['A path is registered once.', 'Quit it first.', 'DPDK lib/vhost/socket.c rte_vhost_driver_register'],
   'vhost_user.socket.unknown': ['The path is not registered.', 'Register it.', 'DPDK lib/vhost/socket.c find_vhost_user_socket'],
   'vhost_user.status': ['A virtio status has 8 bits.', 'Send one byte\'s worth.', `${DPDK} vhost_user_set_status`],
+  'vhost_user.vdpa.control': ['A device with several pairs of queues hears by its control queue how many are in use.', 'Read `dmesg`: it took the command for a bad one, or its queue broke.', 'virtio 1.2, 5.1.6.5.6'],
   'vhost_user.vdpa.features': ['The device does not take this set of features.', 'See what it says in the kernel log; its parent asks for a minimum.', 'drivers/vdpa/ifcvf/ifcvf_base.c ifcvf_verify_min_features'],
   'vhost_user.vdpa.node': ['The device must be one that vhost_vdpa drives.', 'Bind it: echo NAME > /sys/bus/vdpa/drivers/vhost_vdpa/bind.', 'drivers/vhost/vdpa.c vhost_vdpa_probe'],
   'vhost_user.vring.align': ['Descriptors are 16-byte aligned, the available ring 2, the used ring 4.', 'Align them.', '-'],
