@@ -21,6 +21,7 @@ export default defineConfig({
     pool: 'forks',
     isolate: false,
     maxWorkers: 2,
+    maxConcurrency: 2,
     setupFiles: ['./tools/explain/src/dev/setup.ts', './test/src/support/property-seed.ts'],
     reporters: ['default', './tools/features/src/reporter.ts', './tools/explain/src/dev/reporter.ts', ...(process.env['CI'] === undefined ? [] : [['json', { outputFile: 'out/vitest.json' }] as const])],
     testTimeout: 60_000,

@@ -1,4 +1,4 @@
-/** Every recording and every scenario in a real bash, as well as the table says; and against the lab's own shell. */
+/** Every recording and every scenario in a real bash, as well as the table says; and against the lab's own shell. Some wait half a minute of real time, while others play. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -21,7 +21,7 @@ afterAll(() => {
 });
 
 describe('in the host\'s bash', () => {
-  it.for(recordingNames())('%s replays as well as the table says, and leaves nothing', { timeout }, async (name, context) => {
+  it.concurrent.for(recordingNames())('%s replays as well as the table says, and leaves nothing', { timeout }, async (name, context) => {
     needsEntry(context);
     const score = await replayRecording(name, realStage);
     expect(regressions(table, score)).toEqual([]);
@@ -35,7 +35,7 @@ describe('in the host\'s bash', () => {
 });
 
 describe('the host\'s bash and the lab\'s shell', () => {
-  it.for(scenarioNames())('do the same in %s, command by command', { timeout }, async (name, context) => {
+  it.concurrent.for(scenarioNames())('do the same in %s, command by command', { timeout }, async (name, context) => {
     needsEntry(context);
     const known = new Set(table.recordings[name]?.differences.map((d) => d.line));
     const [lab, real] = [await replayRecording(name, labStage), await replayRecording(name, realStage)];

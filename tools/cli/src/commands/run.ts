@@ -109,9 +109,12 @@ export async function labStage(opened: OpenTranscript, options: Pick<RunOptions,
 /** Programs of a lab that a host has not, or whose kernel would be the host's. */
 const LABS_PROGRAMS = ['ip', 'kmod', 'uname', 'modplan', 'tcpreplay', 'tcpdump', ...[...programs.keys()].filter((name) => !applets.has(name))];
 
+/** Labs that {@link realStage} has made, which may run side by side. */
+let stages = 0;
+
 /** The host's bash, in the lab. @throws LauncherError where programs cannot enter */
 export async function realStage(opened: OpenTranscript, options: Pick<RunOptions, 'lab' | 'seed' | 'fail'>, traceSink?: TraceSink): Promise<Stage> {
-  const running = await serveLab({ name: `run-${process.pid}`, lab: labOptions(opened, options, traceSink), applets: programs, shared: ['/root', '/tmp'], shims: LABS_PROGRAMS });
+  const running = await serveLab({ name: `run-${process.pid}-${++stages}`, lab: labOptions(opened, options, traceSink), applets: programs, shared: ['/root', '/tmp'], shims: LABS_PROGRAMS });
   try {
     const player = await RealPlayer.open(running);
     return {
