@@ -21,7 +21,8 @@ export type FsCalls = Pick<KernelSymbols, (typeof NOTED)[number] | (typeof PLAIN
 
 /** Take the symbols out of a lab, once. */
 export function fsCalls(lab: Lab): FsCalls {
-  const noted = NOTED.map((name) => [name, lab.noting(name.replace(/^ksys_|^dentry_/, ''), lab.symbol(name) as (...args: never[]) => unknown)]);
+  // Requests have an offset whichever call they come of.
+  const noted = NOTED.map((name) => [name, lab.noting(name.replace(/^ksys_p?|^dentry_/, ''), lab.symbol(name) as (...args: never[]) => unknown)]);
   const plain = PLAIN.map((name) => [name, lab.symbol(name)]);
   return Object.fromEntries([...noted, ...plain]) as FsCalls; // each name with its own symbol
 }

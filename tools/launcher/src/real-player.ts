@@ -80,10 +80,12 @@ export class RealPlayer implements Plays {
     const lab = this.#lab;
     const mark = lab.log.mark;
     const uevents = lab.uevents.length;
+    const end = lab.refusals.begin(command);
     const status = await this.#ask(command);
     await this.#rest();
     const stdout = await this.#news('o');
     const stderr = (await this.#news('e')).replace(LINE_NUMBERS, '$1');
+    end(status, stderr);
     return {
       out: [...textLines(stdout), ...textLines(stderr, 'stderr: '), `exit: ${status}`],
       dmesg: lab.log.since(mark).flatMap((line) => formatLogLine(line).split('\n')),
