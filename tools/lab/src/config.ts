@@ -66,6 +66,19 @@ const siov = z.strictObject({
   promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
 });
 
+const connectx = z.strictObject({
+  at: bdf,
+  model: z.literal('connectx'),
+  subfunctions: z.int().min(0).max(64).default(16).describe('largest number of them'),
+  vectors: z.int().min(4).max(256).default(64).describe('MSI-X vectors, of the function and its subfunctions together'),
+  queue_pairs: z.int().min(1).max(8).default(4).describe('of a virtio network device on a function'),
+  mtu: z.int().min(68).max(9978).default(9000).describe('largest MTU, bytes'),
+  mac: mac.optional().describe('of the physical function; subfunction n has this plus n + 1 until it is told another'),
+  link: z.string().optional().describe('network the function and its subfunctions are plugged into'),
+  promisc: z.boolean().default(true).describe('false: take frames only for addresses that a driver has put into the L2 table'),
+  without: z.array(z.enum(['sf', 'split', 'virtio-1.0'])).default([]).describe('capabilities the function does not have'),
+});
+
 /** `ifcvf:probe:3=ENOMEM`: what is to fail on purpose. */
 const faultRule = z.string().superRefine((text, ctx) => {
   try {
@@ -140,7 +153,7 @@ export const labSchema = z.strictObject({
   iommu_bits: z.union([z.literal(39), z.literal(48)]).default(39).describe('bits of the addresses that the IOMMU translates: 48 where a driver wants high ones'),
   pci: z.strictObject({
     root_ports: z.array(rootPort).default([]),
-    functions: z.array(z.discriminatedUnion('model', [n3000, siov, virtioNet, virtioBlk])).default([]),
+    functions: z.array(z.discriminatedUnion('model', [n3000, siov, connectx, virtioNet, virtioBlk])).default([]),
   }).prefault({}),
   networks: z.array(network).default([]),
   'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
@@ -181,7 +194,7 @@ export const labSchema = z.strictObject({
     const port = lab.pci.root_ports.find((p) => p.bus === bus);
     if (bus !== 0 && port === undefined) fail(`no root port leads to bus ${fn.at.slice(0, 2)}`, ['pci', 'functions', i, 'at']);
     if ('link' in fn && fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
-    if (fn.model === 'siov') return;
+    if (fn.model === 'siov' || fn.model === 'connectx') return;
     if (fn.model !== 'n3000') {
       const legacy = !(fn.disable_legacy ?? bus !== 0);
       if (!legacy && fn.disable_modern === true) fail('the modern interface is the only one left', ['pci', 'functions', i, 'disable_modern']);

@@ -1,4 +1,5 @@
 /** Simulated hardware and the deterministic scheduler. */
+export * from './connectx/index.ts';
 export * from './counters.ts';
 export * from './dma.ts';
 export * from './foreign.ts';

@@ -178,7 +178,7 @@ describe('dropped with a count', () => {
 
   it('a frame for another address, once promiscuous mode is off', async () => {
     const stranger = Uint8Array.of(2, 9, 9, 9, 9, 9);
-    b.fn.receiver.promisc = false;
+    b.fn.promisc = false;
     b.addBuffer();
     b.addBuffer();
     outside.inject(frameOf(stranger, a.fn.net.bytes));
@@ -188,7 +188,7 @@ describe('dropped with a count', () => {
     outside.inject(frameOf('broadcast', a.fn.net.bytes));
     await run();
     expect(b.fn.counters.rxFrames).toBe(2);
-    expect(new Bench([n3000({ promisc: false })]).pf.receiver.promisc).toBe(false);
+    expect(new Bench([n3000({ promisc: false })]).pf.promisc).toBe(false);
   });
 });
 

@@ -1,4 +1,6 @@
 /** Builds everything PCI from the lab file: bridges, networks, functions. */
+import { ConnectxFunction } from '../connectx/function.ts';
+import type { ConnectxFunctionConfig } from '../connectx/config.ts';
 import type { HwMachine } from '../machine.ts';
 import { N3000Pf } from '../n3000/pf.ts';
 import type { N3000FunctionConfig } from '../n3000/config.ts';
@@ -20,7 +22,7 @@ import { PciBusHost } from './host.ts';
 import type { FunctionConfig, ModelContext, PciModel } from './model.ts';
 
 /** The functions a lab file may name: one interface for each model. */
-export type ModelConfig = N3000FunctionConfig | SiovFunctionConfig | VirtioNetConfig | VirtioBlkConfig;
+export type ModelConfig = N3000FunctionConfig | SiovFunctionConfig | ConnectxFunctionConfig | VirtioNetConfig | VirtioBlkConfig;
 
 /** A root port of the lab file. */
 export interface RootPortConfig {
@@ -49,6 +51,7 @@ export interface NetworkConfig {
 const MODELS: { readonly [M in ModelConfig['model']]: PciModel<Extract<ModelConfig, { model: M }>> } = {
   n3000: (context, config) => new N3000Pf(context, config),
   siov: (context, config) => new SiovFunction(context, config),
+  connectx: (context, config) => new ConnectxFunction(context, config),
   'virtio-net': (context, config) => new VirtioNetFunction(context, config),
   'virtio-blk': (context, config) => new VirtioBlkFunction(context, config),
 };

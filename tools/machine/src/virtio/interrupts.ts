@@ -9,7 +9,7 @@ const ISR_QUEUE = 1;
 
 /** The function's two ways of interrupting. */
 export interface InterruptLines {
-  readonly msix: MsixVectors | null;
+  readonly msix: Pick<MsixVectors, 'on' | 'fire'> | null;
   /** Drive the pin, where the function has one. */
   readonly pin: (asserted: boolean) => undefined;
 }

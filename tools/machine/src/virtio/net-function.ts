@@ -6,6 +6,7 @@ import type { NetPort } from '../net/port.ts';
 import type { FunctionParts, FunctionSite } from '../pci/function.ts';
 import { ControlQueue } from './control.ts';
 import type { NetCounters } from './counters.ts';
+import { flowHash } from './flow.ts';
 import { VirtioFunction } from './function.ts';
 import type { VirtioInit } from './function.ts';
 import { NetConfig } from './net-config.ts';
@@ -18,6 +19,8 @@ import { Transmitter } from './transmit.ts';
 export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<C> {
   readonly net: NetConfig;
   readonly receiver: Receiver;
+  /** Whether frames for other addresses are taken. */
+  promisc: boolean;
   /** Where the function is plugged in. */
   port: NetPort | null = null;
   private pairs = 1;
@@ -29,6 +32,7 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
   constructor(site: FunctionSite, parts: FunctionParts, init: VirtioInit<C>, settings: NetSettings) {
     super(site, parts, init);
     this.netSettings = settings;
+    this.promisc = settings.promisc;
     this.net = new NetConfig(settings);
     this.transmitter = this.newTransmitter(settings);
     this.receiver = this.newReceiver(settings);
@@ -115,12 +119,11 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
   }
 
   private newReceiver(settings: NetSettings): Receiver {
-    return new Receiver(settings.mtu, settings.promisc, {
-      queue: (pair) => this.receiveQueue(pair),
-      pairs: () => this.pairs,
+    return new Receiver(settings.mtu, {
+      accepts: (u8, at) => this.promisc || isFor(this.address, u8, at),
+      queue: (u8, at, length) => this.queueOf(u8, at, length),
       headerSize: () => this.headerSize,
       mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
-      mac: () => this.address,
       trace: (queue, frame) => this.traceRx(queue, frame),
       used: (queue) => this.publish(queue),
       unreachable: (queue) => this.lostRing(queue),
@@ -136,6 +139,12 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     const written = this.receiver.takeWritten();
     if (written > 0) this.dma.count(0, written);
     for (const queue of this.queues) queue.countRing();
+  }
+
+  /** The queue of a frame's flow; the first pair's when that does not run. */
+  private queueOf(u8: Uint8Array, at: number, length: number): VirtQueue | null {
+    const { pairs } = this;
+    return this.receiveQueue(pairs === 1 ? 0 : flowHash(u8, at, length) % pairs) ?? this.receiveQueue(0);
   }
 
   private receiveQueue(pair: number): VirtQueue | null {
@@ -170,4 +179,11 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     sched.cause = this.port.pool.cause[frame]!;
     sched.cause = trace.emit('rx', { device: this.bdf, queue: queue.index, length: this.port.pool.length[frame]! });
   }
+}
+
+/** Own address, broadcast or multicast. */
+function isFor(mac: Uint8Array, u8: Uint8Array, at: number): boolean {
+  if ((u8[at]! & 1) === 1) return true;
+  for (let i = 0; i < 6; i++) if (u8[at + i] !== mac[i]) return false;
+  return true;
 }

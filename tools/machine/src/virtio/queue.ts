@@ -2,8 +2,7 @@
 import type { AtomicWork } from '@vdpalab/abi';
 import { VIRTIO_MSI_NO_VECTOR, vring_used_size } from '@vdpalab/uapi';
 import { GatheredSplitDevice, MirroredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
-import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
-import type { DmaPort } from '../dma.ts';
+import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas, Translate } from '@vdpalab/vring';
 import { RingFinder } from './ring-finder.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -14,9 +13,15 @@ export const ADDRESS_REGISTERS = ['descLo', 'descHi', 'availLo', 'availHi', 'use
 /** The device side of a queue: quick where the ring lies in one piece, slow where it does not, or is remote. */
 export type DeviceRing = SplitDevice | GatheredSplitDevice;
 
+/** A queue's way to memory: a requester's port, or one behind keys of the device's own. */
+export interface RingPort extends Translate {
+  /** Count bytes that a queue moved itself. */
+  readonly count: (read: number, written: number) => undefined;
+}
+
 /** What the ring is run with; fixed while the queue is enabled. */
 export interface RingSettings {
-  readonly port: DmaPort;
+  readonly port: RingPort;
   readonly eventIdx: boolean;
   /** Where writes are logged; asked when the ring is opened. */
   readonly log: () => DirtyLog | null;

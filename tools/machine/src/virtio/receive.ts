@@ -5,7 +5,6 @@ import { FRAME_HEADER } from '../net/frame-pool.ts';
 import type { FramePool } from '../net/frame-pool.ts';
 import type { NetPort } from '../net/port.ts';
 import type { NetCounters } from './counters.ts';
-import { flowHash } from './flow.ts';
 import type { DeviceRing, VirtQueue } from './queue.ts';
 import { ETH_HEADER, VLAN_TAG } from './transmit.ts';
 
@@ -14,14 +13,12 @@ export const RX_BUDGET = 64;
 
 /** The function, as far as receiving goes. */
 export interface ReceivePath {
-  /** The receive queue of a pair, when it runs. */
-  readonly queue: (pair: number) => VirtQueue | null;
-  /** Queue pairs in use. */
-  readonly pairs: () => number;
+  /** Whether a frame is for the function. @param at where it begins */
+  readonly accepts: (u8: Uint8Array, at: number) => boolean;
+  /** The receive queue of a frame that is, when it runs. */
+  readonly queue: (u8: Uint8Array, at: number, length: number) => VirtQueue | null;
   readonly headerSize: () => number;
   readonly mergeable: () => boolean;
-  /** Six bytes. */
-  readonly mac: () => Uint8Array;
   /** A frame went into a queue. */
   readonly trace: (queue: VirtQueue, frame: number) => undefined;
   /** Chains were used in a queue. */
@@ -34,8 +31,6 @@ export interface ReceivePath {
 
 /** Copies frames into buffers. */
 export class Receiver {
-  /** Whether frames for other addresses are taken. */
-  promisc: boolean;
   private written = 0;
   private readonly longest: number;
   private readonly path: ReceivePath;
@@ -44,9 +39,8 @@ export class Receiver {
   private readonly touched: VirtQueue[] = [];
 
   /** @param mtu bytes */
-  constructor(mtu: number, promisc: boolean, path: ReceivePath, counters: NetCounters) {
+  constructor(mtu: number, path: ReceivePath, counters: NetCounters) {
     this.longest = mtu + ETH_HEADER + VLAN_TAG;
-    this.promisc = promisc;
     this.path = path;
     this.counters = counters;
   }
@@ -80,12 +74,12 @@ export class Receiver {
       return;
     }
     const at = pool.offset(frame);
-    if (!this.promisc && !isFor(path.mac(), pool.memory.u8, at)) {
+    const { u8 } = pool.memory;
+    if (!path.accepts(u8, at)) {
       counters.rxFiltered++;
       return;
     }
-    const pairs = path.pairs();
-    const queue = path.queue(pairs === 1 ? 0 : flowHash(pool.memory.u8, at, length) % pairs) ?? path.queue(0);
+    const queue = path.queue(u8, at, length);
     if (queue === null) {
       counters.rxStopped++;
       return;
@@ -120,11 +114,4 @@ export class Receiver {
       this.touched.push(queue);
     }
   }
-}
-
-/** Own address, broadcast or multicast. */
-function isFor(mac: Uint8Array, u8: Uint8Array, at: number): boolean {
-  if ((u8[at]! & 1) === 1) return true;
-  for (let i = 0; i < 6; i++) if (u8[at + i] !== mac[i]) return false;
-  return true;
 }

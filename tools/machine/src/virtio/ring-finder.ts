@@ -2,8 +2,7 @@
 import type { RamRegion } from '@vdpalab/abi';
 import { VHOST_ACCESS_RO, VHOST_ACCESS_WO, vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
 import { ExtentCache, splitAreasFault } from '@vdpalab/vring';
-import type { RingArea, SplitRingAddresses, SplitRingAreas } from '@vdpalab/vring';
-import type { DmaPort } from '../dma.ts';
+import type { RingArea, SplitRingAddresses, SplitRingAreas, Translate } from '@vdpalab/vring';
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -19,8 +18,8 @@ export class RingFinder {
   fault = '';
   private readonly extent: ExtentCache;
 
-  constructor(port: DmaPort) {
-    this.extent = new ExtentCache(port);
+  constructor(translate: Translate) {
+    this.extent = new ExtentCache(translate);
   }
 
   /** Look all areas up, to their last byte. @returns false when one is out of reach, and {@link fault} says which */

@@ -1,10 +1,9 @@
 /** Device work of queues that the driver kicks. */
 import { ChainBatch } from '@vdpalab/vring';
 import type { DirtyLog } from '@vdpalab/vring';
-import type { DmaPort } from '../dma.ts';
 import type { VirtioCounters } from './counters.ts';
 import type { Interrupts } from './interrupts.ts';
-import type { DeviceRing, VirtQueue } from './queue.ts';
+import type { DeviceRing, RingPort, VirtQueue } from './queue.ts';
 import { TX_BUDGET } from './transmit.ts';
 import type { Transmitter } from './transmit.ts';
 
@@ -13,7 +12,7 @@ const CHAIN_SEGMENTS = 1024;
 
 /** The function, as far as its work needs to know it. */
 export interface ServedFunction {
-  readonly dma: () => DmaPort;
+  readonly dma: () => Pick<RingPort, 'count'>;
   /** Whether the driver is ready and nothing broke. */
   readonly running: () => boolean;
   readonly log: () => DirtyLog | null;

@@ -37,7 +37,7 @@ export const mlx5_vport_in = new IfcLayout('vport_in', 16, {
 export const mlx5_query_pages_out = new IfcLayout('query_pages_out', 16, { function_id: [0x50, 16], num_pages: [0x60, 32] });
 
 export const mlx5_query_issi_out = new IfcLayout('query_issi_out', 0x70, { current_issi: [0x50, 16], supported_issi_dw0: [0x360, 32] });
-export const mlx5_set_issi_in = new IfcLayout('set_issi_in', 16, { current_issi: [0x50, 16] });
+export const mlx5_set_issi_in = new IfcLayout('set_issi_in', 16, { opcode: [0x00, 16], current_issi: [0x50, 16] });
 
 /** QUERY_ADAPTER: the board, `vsd_contd_psid` is 16 bytes. */
 export const mlx5_query_adapter_out = new IfcLayout('query_adapter_out', 0x110, { ieee_vendor_id: [0x148, 24], vsd_contd_psid: [0x100 * 8, 32] });
