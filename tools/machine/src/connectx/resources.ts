@@ -1,8 +1,8 @@
 /** What one function has made by commands. */
 import type { VirtioQueue } from './virtio-queue.ts';
 import type { EventQueue } from './event-queue.ts';
-import type { FlowCounter } from './flow-tables.ts';
-import { FlowTable, LOG_MAX_FT_NUM } from './flow-tables.ts';
+import { LOG_MAX_FT_NUM } from './flow-tables.ts';
+import type { FlowCounter, FlowTable } from './flow-tables.ts';
 import { FIRST_UAR, LAST_UAR } from './layout.ts';
 import { ObjectTable } from './objects.ts';
 
