@@ -14,13 +14,21 @@ export class Group implements IommuGroup {
   default_domain: Domain | null = null;
   blocking_domain: Domain | null = null;
   owner: unknown = null;
-  owner_cnt = 0;
+  /** Claims of host drivers, by device. */
+  readonly claims = new Map<Device, number>();
+  /** Devices of which one claim rests: their DMA is lent to user space. */
+  readonly lent = new Set<Device>();
   /** Its directory in /sys/kernel/iommu_groups. */
   dir: GroupDir | null = null;
 
   constructor(id: number, name: string | null) {
     this.id = id;
     this.name = name;
+  }
+
+  get owner_cnt(): number {
+    if (this.owner !== null) return 1;
+    return [...this.claims.values()].reduce((sum, count) => sum + count, 0) - this.lent.size;
   }
 }
 
@@ -74,9 +82,10 @@ export function createGroups(unit: IommuUnit | null): Groups {
   };
 }
 
-/** Send one device's DMA through `domain`, or nowhere with `null`. */
+/** Send one device's DMA through `domain`, or nowhere with `null`. One without DMA of its own is in the group beside the one that does it. */
 export function attachDevice(unit: IommuUnit, dev: Device, domain: Domain | null): undefined {
-  const dma = dev.dma as DmaState; // devices of a group have been probed
+  const dma = dev.dma as DmaState | null;
+  if (dma === null) return;
   if (domain === null) unit.detach(dma.rid, dma.pasid);
   else unit.attach(dma.rid, dma.pasid, domain.attachment);
 }

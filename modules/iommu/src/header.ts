@@ -100,7 +100,7 @@ export interface IommuSymbols {
   iommu_group_alloc: (name: string) => IommuGroup;
   /** Give up a group that no device has joined. */
   iommu_group_put: (group: IommuGroup) => Atomic;
-  /** Put a device into a group of {@link iommu_group_alloc}; its DMA is not touched. @throws EEXIST */
+  /** Put a device into a group: of {@link iommu_group_alloc}, or of the device that does its DMA. @throws EEXIST */
   iommu_group_add_device: (group: IommuGroup, dev: Device) => Atomic;
   /** Take it out; the group goes with its last device. */
   iommu_group_remove_device: (dev: Device) => Atomic;
@@ -127,6 +127,10 @@ export interface IommuSymbols {
   /** A host driver's claim, shared. @throws EBUSY when user space owns the group */
   iommu_device_use_default_domain: (dev: Device) => Atomic;
   iommu_device_unuse_default_domain: (dev: Device) => Atomic;
+  /** One claim of the device rests: whoever drives it leaves its DMA to user space. Nothing without a claim. */
+  iommu_device_lend_dma: (dev: Device) => Atomic;
+  /** The claim counts again, at once, or when user space lets the group go. */
+  iommu_device_reclaim_dma: (dev: Device) => Atomic;
   /** An exclusive claim. @throws EPERM when anybody claims it; EBUSY when it is not on its default domain */
   iommu_group_claim_dma_owner: (group: IommuGroup, owner: unknown) => Atomic;
   iommu_group_release_dma_owner: (group: IommuGroup) => Atomic;

@@ -103,6 +103,8 @@ function withoutUnit(k: IommuNeeds, parent: DirNode): IommuSymbols {
     device_iommu_capable: () => false,
     iommu_device_use_default_domain: () => undefined,
     iommu_device_unuse_default_domain: () => undefined,
+    iommu_device_lend_dma: () => undefined,
+    iommu_device_reclaim_dma: () => undefined,
     iommu_group_claim_dma_owner: noGroups,
     iommu_group_release_dma_owner: noGroups,
     iommu_group_dma_owner_claimed: noGroups,

@@ -25,7 +25,7 @@ export default defineModule({
     'iommu_domain_alloc', 'iommu_domain_free', 'iommu_attach_device', 'iommu_detach_device', 'iommu_attach_group',
     'iommu_detach_group', 'iommu_map', 'iommu_unmap', 'iommu_iova_to_phys', 'device_iommu_capable',
     'iommu_device_use_default_domain', 'iommu_device_unuse_default_domain', 'iommu_group_claim_dma_owner',
-    'iommu_group_release_dma_owner', 'iommu_group_dma_owner_claimed',
+    'iommu_group_release_dma_owner', 'iommu_group_dma_owner_claimed', 'iommu_device_lend_dma', 'iommu_device_reclaim_dma',
     'init_iova_domain', 'alloc_iova', 'free_iova', 'put_iova_domain',
     'dma_mappings', 'iommu_faults', 'iommu_leftovers',
   ],

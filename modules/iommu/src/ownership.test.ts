@@ -46,6 +46,38 @@ describe('ownership of a group', () => {
     expect(errnoOfSync(() => k.iommu_device_use_default_domain(b))).toBe('ok');
   });
 
+  it('is lent by a driver that leaves the DMA to user space, and comes back when it is let go', async () => {
+    const kernel = await bootIommu();
+    const { k } = kernel;
+    const a = await kernel.device('a', 0x100);
+    const b = await kernel.device('b', 0x101, a);
+    const group = k.iommu_group_get(a)!;
+    k.iommu_device_lend_dma(a); // it has no claim
+    for (const dev of [a, b]) k.iommu_device_use_default_domain(dev);
+    k.iommu_device_lend_dma(a);
+    expect(group.owner_cnt).toBe(1);
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(group, 'vfio'))).toBe('EPERM'); // b is not lent
+    k.iommu_device_lend_dma(b);
+    k.iommu_group_claim_dma_owner(group, 'vfio');
+    k.iommu_device_reclaim_dma(a);
+    expect([group.owner, group.owner_cnt]).toEqual(['vfio', 1]);
+    k.iommu_device_unuse_default_domain(a); // its driver may go meanwhile
+    k.iommu_device_reclaim_dma(b);
+    k.iommu_group_release_dma_owner(group);
+    expect([group.owner, group.owner_cnt]).toEqual([null, 1]);
+    k.iommu_device_unuse_default_domain(b);
+    expect(k.iommu_leftovers()).toEqual([]);
+  });
+
+  it('of one device is asked again for a second claim that is not lent', async () => {
+    const { k, device } = await bootIommu();
+    const dev = await device('a', 0x100);
+    k.iommu_device_use_default_domain(dev);
+    k.iommu_device_lend_dma(dev);
+    k.iommu_device_use_default_domain(dev);
+    expect(errnoOfSync(() => k.iommu_group_claim_dma_owner(k.iommu_group_get(dev)!, 'vfio'))).toBe('EPERM');
+  });
+
   it('puts a wall in front of memory until a domain is attached, and again after', async () => {
     const kernel = await bootIommu();
     const { k } = kernel;

@@ -1,5 +1,7 @@
+import { KernelError } from '@vdpalab/abi';
+import { createMachine } from '@vdpalab/machine';
 import { answerOf, covers, FAKE_PARENT } from '@vdpalab/testing';
-import type { FakeOps } from '@vdpalab/testing';
+import type { BootOptions, FakeOps } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import type { VdpaConfigOps, VdpaDeviceInit } from './header.ts';
@@ -10,8 +12,8 @@ import { bootVdpa, plainDevice, toyDriver } from './testing/kernel.ts';
 const asOps = (ops: FakeOps): VdpaConfigOps => ops;
 
 /** A kernel, a plain device, and the ops of a fake device to build others on. */
-async function setUp() {
-  const kernel = await bootVdpa();
+async function setUp(boot: BootOptions = {}) {
+  const kernel = await bootVdpa({}, boot);
   const { k } = kernel;
   return await kernel.tool(async (tool) => {
     await tool.add('model', FAKE_PARENT);
@@ -99,6 +101,37 @@ test('the bus refuses a device whose largest queue is smaller than its smallest,
     await k.vdpa_unregister_device(good);
     expect(log).toEqual(['toy probe vdpa0', 'toy remove vdpa0']);
     await k.vdpa_unregister_driver(driver);
+    k.iommu_release_device(dma_dev);
+  });
+});
+
+test('a driver of the kernel\'s own claims the DMA of its device, one for VFIO leaves it to user space', async () => {
+  const { machine } = createMachine({ seed: 1, ramBytes: 16 << 20, iommu: true, cmdline: '', release: '6.1.0', consoleSink: () => undefined });
+  const { kernel, k, dma_dev, init } = await setUp({ machine });
+  await kernel.run(async () => {
+    k.iommu_probe_device(dma_dev, 0xfffd, null);
+    const group = k.iommu_group_get(dma_dev)!;
+    const vdev = await k.__vdpa_alloc_device(init());
+    await k.vdpa_register_device(vdev, 1);
+    const log: string[] = [];
+    for (const [model, claims] of [['vhost', 1], ['virtio', 1], ['vfio', 0]] as const) {
+      const driver = toyDriver(`toy_${model}`, log, { model });
+      await k.__vdpa_register_driver(driver);
+      expect([vdev.dev.driver?.name, group.owner_cnt]).toEqual([`toy_${model}`, claims]);
+      await k.vdpa_unregister_driver(driver);
+      expect(group.owner_cnt).toBe(0);
+    }
+    const failing = toyDriver('toy_failing', log, { probe: async () => { throw new KernelError('EIO', 'test.probe', 'no'); } });
+    await k.__vdpa_register_driver(failing);
+    expect(group.owner_cnt).toBe(0);
+    await k.vdpa_unregister_driver(failing);
+    k.iommu_group_claim_dma_owner(group, 'user space');
+    const late = toyDriver('toy_late', log);
+    await k.__vdpa_register_driver(late);
+    expect(vdev.dev.driver).toBeNull(); // EBUSY
+    await k.vdpa_unregister_driver(late);
+    k.iommu_group_release_dma_owner(group);
+    await k.vdpa_unregister_device(vdev);
     k.iommu_release_device(dma_dev);
   });
 });

@@ -14,7 +14,7 @@ const DMA_BIT_MASK_64 = Number.MAX_SAFE_INTEGER;
  * @param driverOf the vDPA driver around a driver-core driver
  */
 export function vdpaBus(
-  k: Pick<DriverCoreSymbols, 'dev_err'> & Pick<IommuSymbols, 'dma_set_mask_and_coherent'>,
+  k: Pick<DriverCoreSymbols, 'dev_err'> & Pick<IommuSymbols, 'dma_set_mask_and_coherent' | 'iommu_device_use_default_domain' | 'iommu_device_unuse_default_domain'>,
   devices: VdpaDevices,
   driverOf: (drv: DeviceDriver) => VdpaDriver,
 ): BusType {
@@ -35,11 +35,22 @@ export function vdpaBus(
       const max = vdev.config.get_vq_num_max(vdev);
       const min = vdev.config.get_vq_num_min?.(vdev) ?? 1;
       if (max < min) throw new KernelError('EINVAL', 'vdpa.probe.vq-num', `${dev.name}: largest queue ${max}, smallest ${min}`);
-      await drv.probe(vdev);
+      if (drv.model === 'vfio') return await drv.probe(vdev); // it leaves the DMA to user space
+      k.iommu_device_use_default_domain(vdev.dma_dev);
+      try {
+        await drv.probe(vdev);
+      } catch (error) {
+        k.iommu_device_unuse_default_domain(vdev.dma_dev);
+        throw error;
+      }
     },
 
     async remove(dev) {
-      if (dev.driver !== null) await driverOf(dev.driver).remove?.(devices.of(dev));
+      if (dev.driver === null) return;
+      const vdev = devices.of(dev);
+      const drv = driverOf(dev.driver);
+      await drv.remove?.(vdev);
+      if (drv.model !== 'vfio') k.iommu_device_unuse_default_domain(vdev.dma_dev);
     },
   };
 }

@@ -15,6 +15,7 @@ export default defineModule({
   imports: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_find_device_by_name', 'driver_register', 'driver_unregister',
     'device_initialize', 'device_add', 'device_unregister', 'put_device', 'dev_get_drvdata', 'dev_set_drvdata', 'ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dma_set_mask_and_coherent',
+    'iommu_device_use_default_domain', 'iommu_device_unuse_default_domain',
     'init_rwsem', 'down_read', 'up_read', 'down_write', 'up_write', 'current_task', 'genl_register_family', 'genl_unregister_family', 'capable',
   ],
   exports: ['vdpa_set_status'],

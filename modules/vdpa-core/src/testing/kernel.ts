@@ -1,7 +1,7 @@
 /** A kernel with the vDPA bus, a fake parent and a user with the vdpa tool, for the tests of this package. */
 import type { Process } from '@vdpalab/fs';
 import { bootBuiltins, FAKE_PARENT, fakeParent, VdpaTool } from '@vdpalab/testing';
-import type { BootedKernel, FakeParent, FakeParentOptions } from '@vdpalab/testing';
+import type { BootedKernel, BootOptions, FakeParent, FakeParentOptions } from '@vdpalab/testing';
 import type { BusType, Device } from '@vdpalab/driver-core';
 import type { KModule } from '@vdpalab/abi';
 import type { VdpaDevice, VdpaDriver } from '../header.ts';
@@ -19,8 +19,8 @@ export interface VdpaKernel extends BootedKernel {
 }
 
 /** Boot. */
-export async function bootVdpa(options: FakeParentOptions = {}): Promise<VdpaKernel> {
-  const kernel = await bootBuiltins(['sched', 'mm', 'fs', 'driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core']);
+export async function bootVdpa(options: FakeParentOptions = {}, boot: BootOptions = {}): Promise<VdpaKernel> {
+  const kernel = await bootBuiltins(['sched', 'mm', 'fs', 'driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core'], boot);
   const { k } = kernel;
   const parent = fakeParent(options);
   await kernel.run(() => kernel.insmod(parent.module));
