@@ -32,6 +32,8 @@ export class VfioDeviceState implements VfioDevice {
   group: VfioGroup | null = null;
   /** The registration's, and each open file's. */
   users = 0;
+  /** The registration counts among the users. */
+  registered = false;
   readonly wq: WaitQueue;
   /** What {@link VfioDeviceOps.dma_unmap} is for those that pin by page numbers. */
   notifier: VfioUnmapNotifier | null = null;
@@ -111,6 +113,7 @@ export async function addDevice(vfio: Vfio, vdev: VfioDeviceState, group: VfioGr
   await vfio.k.device_add(vdev.device);
   vdev.group = group;
   vdev.users = 1;
+  vdev.registered = true;
   group.devices.push(vdev);
 }
 
@@ -120,6 +123,7 @@ export async function delDevice(vfio: Vfio, vdev: VfioDeviceState): Promise<Vfio
   const group = vdev.group;
   if (group === null) throw new Error(`vfio: ${vdev.dev.name} is unregistered, but not registered`);
   vdev.users--;
+  vdev.registered = false;
   const closed = (): boolean => vdev.users === 0;
   const what = `the last close of VFIO device ${vdev.dev.name}`;
   let interruptible = k.current() !== null;
@@ -168,6 +172,7 @@ export async function getDeviceFd(vfio: Vfio, group: VfioGroup, arg: number, pro
   const name = userString(proc, arg);
   const vdev = group.devices.find((one) => one.users > 0 && (one.ops.match?.(one, name) ?? one.dev.name === name));
   if (vdev === undefined) return refuse('ENODEV', 'device-fd.unknown', `group ${group.name} has no device ${JSON.stringify(name)}`);
+  if (vdev.ops.exclusive === true && vdev.users > (vdev.registered ? 1 : 0)) refuse('EBUSY', 'device-fd.exclusive', `${name}: open already`);
   vdev.users++;
   try {
     return await openDevice(vfio, group, vdev, proc);

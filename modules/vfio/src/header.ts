@@ -47,6 +47,8 @@ export interface VfioDeviceOps {
   readonly release?: (vdev: VfioDevice) => Atomic;
   /** First open. @throws what GET_DEVICE_FD then fails with */
   readonly open_device?: (vdev: VfioDevice) => Promise<void>;
+  /** (optional) One open file at a time, as drivers could have it before 5.15: a second GET_DEVICE_FD is EBUSY. */
+  readonly exclusive?: boolean;
   /** Last close. */
   readonly close_device?: (vdev: VfioDevice) => Promise<void>;
   readonly read?: (vdev: VfioDevice, len: number, pos: number, proc: Process) => Promise<Uint8Array>;
