@@ -17,7 +17,7 @@ export async function startEnd(world: World, device: string, options: UserNetOpt
 }
 
 /** Stop it and end its process. */
-export async function stopEnd(world: World, end: End<UserVirtioDevice>): Promise<void> {
+export async function stopEnd(world: Pick<World, 'lab'>, end: End<UserVirtioDevice>): Promise<void> {
   await world.lab.as(end.process, () => end.net.stop());
   await world.lab.exitProcess(end.process);
 }
@@ -34,7 +34,7 @@ export interface Pair {
 }
 
 /** What everything that has arrived so far is, in order. */
-export async function drain(world: World, end: End<UserVirtioDevice>): Promise<Uint8Array[]> {
+export async function drain(world: Pick<World, 'lab'>, end: End<UserVirtioDevice>): Promise<Uint8Array[]> {
   const got: Uint8Array[] = [];
   await world.lab.as(end.process, async () => {
     for (let more = await end.net.wait(1e6); more.length > 0; more = await end.net.wait(1e6)) got.push(...more);

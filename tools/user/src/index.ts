@@ -11,6 +11,8 @@ export * from './vfio.ts';
 export * from './vfio-dirty.ts';
 export * from './vfio-session.ts';
 export * from './vfio-virtio.ts';
+export * from './vhost-ioctls.ts';
+export * from './vhost-mdev.ts';
 export * from './vhost-vdpa.ts';
 export * from './virtio-device.ts';
 export * from './virtio-user-blk.ts';

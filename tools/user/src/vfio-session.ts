@@ -33,8 +33,8 @@ export class VfioSession {
   /**
    * Open devices of any groups in one container with a type 1 IOMMU. What fails leaves nothing open.
    *
-   * @param names as /sys/bus/mdev/devices and /sys/bus/pci/devices have them
-   * @throws ENOENT for a device that is on neither bus, or in no group; EBUSY when another process has a group
+   * @param names as /sys/bus/{mdev,vdpa,pci}/devices have them
+   * @throws ENOENT for a device that is on none of these buses, or in no group; EBUSY when another process has a group
    */
   static async open(p: UserProcess, names: readonly string[]): Promise<VfioSession> {
     const session = new VfioSession(p, await VfioContainerFile.open(p));
@@ -153,7 +153,7 @@ export class VfioSession {
 
 /** Number of a device's group. */
 async function groupOf(p: UserProcess, name: string): Promise<string> {
-  const bus = (await isOn(p, 'mdev', name)) ? 'mdev' : 'pci';
+  const bus = (await isOn(p, 'mdev', name)) ? 'mdev' : (await isOn(p, 'vdpa', name)) ? 'vdpa' : 'pci';
   return (await p.readlink(`/sys/bus/${bus}/devices/${name}/iommu_group`)).split('/').at(-1) as string; // a link has a last part
 }
 

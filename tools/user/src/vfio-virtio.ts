@@ -5,13 +5,14 @@
 import type { UserProcess } from '@vdpalab/lab';
 import {
   PCI_CAP_ID_VNDR, PCI_CAP_LIST_NEXT, PCI_CAPABILITY_LIST, PCI_COMMAND, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PROT_READ, PROT_WRITE, VFIO_DEVICE_IOEVENTFD,
-  VFIO_DEVICE_IOEVENTFD_16, vfio_device_ioeventfd, VFIO_DMA_MAP_FLAG_READ, VFIO_DMA_MAP_FLAG_WRITE, VFIO_PCI_CONFIG_REGION_INDEX,
-  VFIO_PCI_MSIX_IRQ_INDEX, VFIO_TYPE1v2_IOMMU, VHOST_ACCESS_RO, VHOST_ACCESS_WO, VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_PCI_CAP_DEVICE_CFG,
+  VFIO_DEVICE_IOEVENTFD_16, vfio_device_ioeventfd, VFIO_PCI_CONFIG_REGION_INDEX,
+  VFIO_PCI_MSIX_IRQ_INDEX, VFIO_TYPE1v2_IOMMU, VIRTIO_PCI_CAP_COMMON_CFG, VIRTIO_PCI_CAP_DEVICE_CFG,
   VIRTIO_PCI_CAP_NOTIFY_CFG, VIRTIO_PCI_COMMON_DF, VIRTIO_PCI_COMMON_DFSELECT, VIRTIO_PCI_COMMON_GF, VIRTIO_PCI_COMMON_GFSELECT,
   VIRTIO_PCI_COMMON_Q_AVAILLO, VIRTIO_PCI_COMMON_Q_DESCLO, VIRTIO_PCI_COMMON_Q_ENABLE, VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_PCI_COMMON_Q_NOFF,
   VIRTIO_PCI_COMMON_Q_SELECT, VIRTIO_PCI_COMMON_Q_SIZE, VIRTIO_PCI_COMMON_Q_USEDLO, VIRTIO_PCI_COMMON_STATUS, virtio_pci_cap, virtio_pci_notify_cap,
 } from '@vdpalab/uapi';
 import type { VirtioPciCap } from '@vdpalab/uapi';
+import { dmaMapFlags } from './dma-map-flags.ts';
 import { Scratch } from './scratch.ts';
 import { VfioContainerFile, VfioGroupFile, type VfioDeviceFile } from './vfio.ts';
 import type { UserVirtioDevice } from './virtio-device.ts';
@@ -175,8 +176,7 @@ export class VfioVirtio implements UserVirtioDevice {
   }
 
   async map(iova: bigint, size: bigint, uaddr: bigint, perm: number): Promise<void> {
-    const flags = ((perm & VHOST_ACCESS_RO) === 0 ? 0 : VFIO_DMA_MAP_FLAG_READ) | ((perm & VHOST_ACCESS_WO) === 0 ? 0 : VFIO_DMA_MAP_FLAG_WRITE);
-    await this.container.mapDma(uaddr, iova, size, flags);
+    await this.container.mapDma(uaddr, iova, size, dmaMapFlags(perm));
   }
 
   async unmap(iova: bigint, size: bigint): Promise<void> {

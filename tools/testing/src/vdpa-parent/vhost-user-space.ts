@@ -62,13 +62,17 @@ export class VhostFile<P extends UserProcess> {
 
   /** @throws what open throws */
   static async open<P extends UserProcess>(k: UserCalls<P>, proc: P, path: string): Promise<VhostFile<P>> {
-    const fd = await k.ksys_open(proc, path, O_RDWR);
+    return await VhostFile.of(k, proc, await k.ksys_open(proc, path, O_RDWR));
+  }
+
+  /** Around a descriptor of a process. */
+  static async of<P extends UserProcess>(k: UserCalls<P>, proc: P, fd: number): Promise<VhostFile<P>> {
     return new VhostFile(k, proc, fd, await anonymous(k, proc, SCRATCH));
   }
 
   /** The same file, used by another process that has the descriptor. */
-  async as(proc: P): Promise<VhostFile<P>> {
-    return new VhostFile(this.#k, proc, this.fd, await anonymous(this.#k, proc, SCRATCH));
+  as(proc: P): Promise<VhostFile<P>> {
+    return VhostFile.of(this.#k, proc, this.fd);
   }
 
   close(): Promise<void> {
