@@ -135,7 +135,7 @@ export async function createSim(k: SimSymbols, attr: VdpasimDevAttr, options: Si
   const sim = new Simulator(k, attr, iommu);
   const iova = k.init_iova_domain(1, 0);
   const vdpa = await k.__vdpa_alloc_device({
-    parent: null, dma_dev: null, ngroups: attr.ngroups, nas: attr.nas, name: attr.name, priv: sim,
+    parent: null, dma_dev: null, ngroups: attr.ngroups, nas: attr.nas, name: attr.name, models: ['virtio', 'vhost'], priv: sim,
     config: vdpasimOps(k, sim, options.batchMapping, () => {
       sim.running = false; // a work that is still queued finds nothing to do
       for (const table of iommu) k.vhost_iotlb_reset(table);

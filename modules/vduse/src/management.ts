@@ -34,7 +34,7 @@ export function managementOf(k: ManagementSymbols, device: Device, devices: Read
     if (dev.vdev !== null) throw new KernelError('EEXIST', 'vduse.add.exists', `${name}: it is on the bus already`);
     const ops = vduseOps(dev);
     const vdev = await k.__vdpa_alloc_device({
-      parent: dev.dev, dma_dev: null, ngroups: 1, nas: 1, name, use_va: true, priv: dev,
+      parent: dev.dev, dma_dev: null, ngroups: 1, nas: 1, name, use_va: true, models: ['virtio', 'vhost'], priv: dev,
       config: {
         ...ops,
         free(freed) {

@@ -1,7 +1,7 @@
 /** What is walked through: loading each module, and the calls that bring devices up. */
 import { createLab, type BuiltModule, type Lab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
 import { O_WRONLY } from '@vdpalab/uapi';
-import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VfioVirtio, VirtioUserNet } from '@vdpalab/user';
+import { vdpaDevAdd, vdpaDevDel, vdpaDevNames, vdpaMgmtdevs, VfioVirtio, VhostMdevDevice, VirtioUserNet } from '@vdpalab/user';
 import { insmod, moduleFile, modprobe } from '../support/modprobe.ts';
 import { groupOf } from '../support/vfio.ts';
 import { bind, boundTo, claimPf, unbind, vhostPath } from '../support/world.ts';
@@ -173,6 +173,15 @@ export function openingVfio(name: string): Scene {
   return {
     name: `open and start ${name} over VFIO`, atomic: false,
     act: (lab) => lab.user(async (p) => void (await VirtioUserNet.on(p, await VfioVirtio.open(p, await groupOf(p, name), name), { queueSize: 4 }))),
+    undo: async () => {}, // the process has ended
+  };
+}
+
+/** The same on a vDPA device that vhost_mdev has. */
+export function openingVhostMdev(name: string): Scene {
+  return {
+    name: `open and start ${name} over vhost_mdev`, atomic: false,
+    act: (lab) => lab.user(async (p) => void (await VirtioUserNet.on(p, await VhostMdevDevice.open(p, name), { queueSize: 64 }))),
     undo: async () => {}, // the process has ended
   };
 }

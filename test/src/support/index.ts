@@ -8,4 +8,5 @@ export * from './netdev.ts';
 export * from './pair.ts';
 export * from './sim-lab.ts';
 export * from './vfio.ts';
+export * from './vhost-mdev.ts';
 export * from './world.ts';

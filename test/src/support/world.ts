@@ -9,8 +9,8 @@ import { insmod, moduleFile, modprobe } from './modprobe.ts';
 
 /** What the chain from a socket to a process takes, dependencies left to modprobe. */
 export const CHAIN_MODULES = ['vhost_vdpa', 'virtio_vdpa', 'ifcvf', 'virtio_net', 'pci_pf_stub'] as const;
-/** The two bus drivers of a vDPA device. */
-export type BusDriver = 'vhost_vdpa' | 'virtio_vdpa';
+/** The bus drivers of a vDPA device. */
+export type BusDriver = 'vhost_mdev' | 'vhost_vdpa' | 'virtio_vdpa';
 
 /** Where the physical function sits and what it is like. */
 export interface Site {

@@ -28,7 +28,7 @@ export const origins: readonly ProgramOrigin[] = [
   { as: "the lab's own: what modprobe would do, and why each step is there", programs: words('modplan') },
   { as: "the lab's own: why the last command was refused, and what would have worked", programs: words('explain') },
   { as: "the lab's own: make a module's acquisitions fail on purpose", programs: words('fail') },
-  { as: "the lab's own: a virtio network driver in a process, over vhost-vdpa", programs: words('vhost-net') },
+  { as: "the lab's own: a virtio network driver in a process, over vhost-vdpa, or over VFIO and vhost-mdev", programs: words('vhost-net') },
   { as: "the lab's own, after DPDK's vdpa example: devices behind vhost-user sockets", programs: words('vhost-user') },
   { as: "the lab's own: a disk that a process serves, over VDUSE", programs: words('vduse-blk') },
   { as: "the lab's own: what a user of VFIO devices does, command by command", programs: words('vfio-dev') },

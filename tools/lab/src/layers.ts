@@ -77,16 +77,30 @@ function virtioFace(picture: Picture, ask: Ask, devices: readonly Device[], dmaD
   }
 }
 
+/** The processes that have a file open, above what it stands for. */
+function usedBy(picture: Picture, processes: readonly Process[], path: string, below: string): void {
+  for (const proc of processes) {
+    if (![...proc.files.values()].some((file) => file.path === path)) continue;
+    picture.edge(picture.node('process', 'process', String(proc.pid), `${proc.comm}[${proc.pid}]`), below);
+  }
+}
+
 /** The character device of a vDPA device, with the processes that have it open. */
 function vhostFace(picture: Picture, processes: readonly Process[], vdpa: Device, devices: readonly Device[], driver: string): void {
   for (const chr of devices.filter((d) => d.parent === vdpa && d.devt !== null)) {
     const vhost = picture.node('subsystem', 'vhost', chr.name, `/dev/${chr.name}`);
     picture.edge(vhost, driver);
-    for (const proc of processes) {
-      const open = [...proc.files.values()].some((file) => file.path === `/dev/${chr.name}`);
-      if (open) picture.edge(picture.node('process', 'process', String(proc.pid), `${proc.comm}[${proc.pid}]`), vhost);
-    }
+    usedBy(picture, processes, `/dev/${chr.name}`, vhost);
   }
+}
+
+/** The VFIO device of a vDPA device, by its group's node, with the processes that have that open. */
+function vfioFace(picture: Picture, processes: readonly Process[], vdpa: Device, devices: readonly Device[], driver: string): void {
+  if (!devices.some((d) => d.parent === vdpa && d.class?.name === 'vfio-dev')) return;
+  const path = `/dev/vfio/${vdpa.iommu_group?.id}`;
+  const vfio = picture.node('subsystem', 'vfio', path);
+  picture.edge(vfio, driver);
+  usedBy(picture, processes, path, vfio);
 }
 
 /** Read the layers off a kernel. Called inside a task. */
@@ -112,6 +126,7 @@ export function deviceLayers(ask: Ask): DeviceLayers {
     picture.edge(driver, bus);
     virtioFace(picture, ask, devices, vdev.dma_dev, driver);
     vhostFace(picture, processes, dev, devices, driver);
+    vfioFace(picture, processes, dev, devices, driver);
   }
   return picture.done();
 }

@@ -2,7 +2,8 @@
 import { isKernelError } from '@vdpalab/abi';
 import type { Applet, Program } from '@vdpalab/shell';
 import { POLLIN, VFIO_GROUP_FLAGS_VIABLE, VFIO_IOMMU_DIRTY_PAGES_FLAG_START, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP } from '@vdpalab/uapi';
-import { dirtyBitmap, dirtyPages, VfioGroupFile, VfioSession, type OpenVfioDevice } from '@vdpalab/user';
+import { dirtyBitmap, dirtyPages, VfioGroupFile, VfioSession, VhostIoctls, type OpenVfioDevice } from '@vdpalab/user';
+import { vhostCommand } from './vfio-dev-vhost.ts';
 
 const usage = `usage: vfio-dev DEVICE[,DEVICE...] [COMMAND...] | vfio-dev -g GROUP
 Open the devices in one container with a type 1 IOMMU, and do what each argument says:
@@ -16,6 +17,10 @@ Open the devices in one container with a type 1 IOMMU, and do what each argument
   eventfd N  count N  irq-off N  count interrupts of an index, say how many there were since, count no more
   reset  use N  close  sleep SECONDS
                                  the device; take the Nth one from now on; close it; keep all open for a while
+  vhost owner  vhost id  vhost status [N]  vhost features [N]  vhost config AT LEN
+  vhost num-max  vhost num Q N  vhost base Q [N]  vhost addr Q DESC AVAIL USED
+  vhost kick Q  vhost call Q  vhost enable Q 0|1
+                                 vhost ioctls on the device, which vhost_mdev has; kick and call are new eventfds
 Numbers may be hexadecimal with 0x. Exit status 1 when a command failed. With -g, say what the group /dev/vfio/GROUP is ready for.
 `;
 
@@ -136,9 +141,20 @@ function bytesOf(text: string): Uint8Array {
   return Buffer.from(text, 'hex');
 }
 
+/** One vhost ioctl. @throws TypeError for one that is not understood; KernelError */
+async function vhost({ c, device, eventfds }: State, [name = '', ...numbers]: readonly string[]): Promise<string> {
+  const file = await VhostIoctls.of(c.p, device.file.fd);
+  try {
+    return await vhostCommand(c.p, file, name, numbers.map(numberOf), eventfds);
+  } finally {
+    await file.forget();
+  }
+}
+
 /** One command. @throws TypeError for one that is not understood; KernelError */
 async function run(state: State, text: string): Promise<string> {
   const [name = '', ...args] = text.split(/\s+/);
+  if (name === 'vhost') return await vhost(state, args);
   const [arity, command] = commands[name] ?? [];
   if (command !== undefined && args.length === arity) return command(state, ...args.map(numberOf));
   const [numbers, writer] = writers[name] ?? [];

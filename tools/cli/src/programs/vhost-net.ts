@@ -1,12 +1,12 @@
-/** `vhost-net`: a virtio network driver in a process of the lab, over a vhost-vdpa device. */
+/** `vhost-net`: a virtio network driver in a process of the lab, over vhost-vdpa, or over VFIO and vhost-mdev. */
 import { parseArgs } from 'node:util';
 import { isKernelError } from '@vdpalab/abi';
 import { PcapError, PcapWriter, readPcap } from '@vdpalab/machine';
 import { readFileBytes, writeFileBytes, type Applet, type Program } from '@vdpalab/shell';
-import { VirtioUserNet } from '@vdpalab/user';
+import { VhostMdevDevice, VhostVdpaFile, VirtioUserNet, type UserVirtioDevice } from '@vdpalab/user';
 
 const usage = `usage: vhost-net -d DEVICE [-w FILE] [-c COUNT] [-t MS] [-r FILE] [--doorbell] [--queue-size N]
-Drive DEVICE (/dev/vhost-vdpa-N) from this process.
+Drive DEVICE from this process: /dev/vhost-vdpa-N, or the name of a device that vhost_mdev has (vdpa0).
   -w FILE         write the frames that arrive to FILE as a capture
   -c COUNT        stop after COUNT frames
   -t MS           stop after MS milliseconds without a frame; for ever when absent
@@ -44,7 +44,7 @@ function options(args: readonly string[]) {
 
 type Options = ReturnType<typeof options> & { readonly device: string };
 
-async function receive(c: Program, net: VirtioUserNet, o: Options): Promise<number> {
+async function receive(c: Program, net: VirtioUserNet<UserVirtioDevice>, o: Options): Promise<number> {
   const pcap = new PcapWriter();
   let frames = 0;
   while (frames < o.count) {
@@ -59,7 +59,8 @@ async function receive(c: Program, net: VirtioUserNet, o: Options): Promise<numb
 
 async function drive(c: Program, o: Options): Promise<number> {
   const sent = o.read === null ? [] : readPcap(await readFileBytes(c, o.read));
-  const net = await VirtioUserNet.start(c.p, o.device, { mappedDoorbells: o.doorbell, queueSize: o.queueSize });
+  const file = await (o.device.startsWith('/') ? VhostVdpaFile.open(c.p, o.device) : VhostMdevDevice.open(c.p, o.device));
+  const net = await VirtioUserNet.on<UserVirtioDevice>(c.p, file, { mappedDoorbells: o.doorbell, queueSize: o.queueSize });
   try {
     for (const packet of sent) await net.send(packet.bytes);
     if (o.read !== null) c.out(`${sent.length} frames sent\n`);

@@ -5,6 +5,7 @@ export const vfioRules = {
   'vfio.argsz': ['An argument says its size, at least that of the fixed part.', 'Set argsz to the size of the struct.', 'drivers/vfio/vfio_main.c vfio_group_ioctl_get_status'],
   'vfio.container.mixed': ['Groups with and without an IOMMU share no container.', 'Open another container.', 'drivers/vfio/container.c vfio_container_attach_group'],
   'vfio.container.no-iommu': ['A container takes no mappings before it has an IOMMU.', 'VFIO_GROUP_SET_CONTAINER and VFIO_SET_IOMMU first.', 'drivers/vfio/container.c vfio_fops_unl_ioctl'],
+  'vfio.device-fd.exclusive': ['The driver lets a device be open once at a time.', 'Use the descriptor there is, or close it first.', '-'],
   'vfio.device-fd.going': ['The module of the device\'s driver is on its way out.', 'Load it again, and bind the device.', 'drivers/vfio/vfio_main.c vfio_device_open'],
   'vfio.device-fd.name': ['A device name is shorter than a page.', 'End it with a zero byte.', 'drivers/vfio/vfio_main.c vfio_group_ioctl_get_device_fd'],
   'vfio.device-fd.no-iommu': ['A device opens once its group\'s container has an IOMMU.', 'VFIO_GROUP_SET_CONTAINER, then VFIO_SET_IOMMU.', 'drivers/vfio/container.c vfio_device_assign_container'],

@@ -1,4 +1,4 @@
-/** Why vhost and vhost-vdpa refuse: owners, rings, IOTLB messages, dirty logs, doorbells. */
+/** Why vhost, vhost-mdev and vhost-vdpa refuse: owners, rings, IOTLB messages, dirty logs, doorbells. */
 import type { RuleRows } from '../rule.ts';
 
 export const vhostRules = {
@@ -50,6 +50,27 @@ export const vhostRules = {
   'vhost.vring.base': ['A ring\'s index has 16 bits.', 'Give a number up to 65535.', 'drivers/vhost/vhost.c vhost_vring_ioctl'],
   'vhost.vring.index': ['The device has fewer queues.', 'Give an index below the number of queues.', 'drivers/vhost/vhost.c vhost_vring_ioctl'],
   'vhost.vring.num': ['A ring\'s size is a power of two up to 65535.', 'Take one, at most what VHOST_VDPA_GET_VRING_NUM says.', 'drivers/vhost/vhost.c vhost_vring_set_num'],
+  'vhost_mdev.argsz': ['An argument says its size, at least that of its struct.', 'Set argsz to the size of the struct.', '-'],
+  'vhost_mdev.config.range': ['A part of the configuration is not empty, and ends where the configuration does.', 'Give an offset and a length inside it.', '-'],
+  'vhost_mdev.features.refused': ['The parent takes no such features.', 'Read the inner reason; accept VIRTIO_F_ACCESS_PLATFORM.', '-'],
+  'vhost_mdev.features.settled': ['Features are settled once FEATURES_OK is set.', 'Set the status to 0 and begin again.', '-'],
+  'vhost_mdev.features.unknown': ['Only features without several pairs of queues, a control queue and packed rings go through.', 'Accept a subset of what VHOST_GET_FEATURES says.', '-'],
+  'vhost_mdev.ioctl': ['The command is neither one of VFIO devices nor of vhost.', 'Give one that is.', '-'],
+  'vhost_mdev.irq.action': ['The one interrupt takes an eventfd, or none.', 'VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER.', '-'],
+  'vhost_mdev.irq.index': ['Index 0 is changes of the configuration; queues have VHOST_SET_VRING_CALL.', 'Use index 0.', '-'],
+  'vhost_mdev.mmap.access': ['A doorbell is shared, and written only.', 'mmap with MAP_SHARED and PROT_WRITE.', '-'],
+  'vhost_mdev.mmap.doorbell': ['The doorbell shares its page with something else, or the parent does not say where it is.', 'Ring it by an eventfd: VHOST_SET_VRING_KICK.', '-'],
+  'vhost_mdev.mmap.size': ['A doorbell is the one page at the start of its region.', 'Map 4096 bytes at the offset that VFIO_DEVICE_GET_REGION_INFO says.', '-'],
+  'vhost_mdev.probe.device-id': ['Only network devices are served.', 'Bind vhost_vdpa or virtio_vdpa.', '-'],
+  'vhost_mdev.probe.translates': ['The parent translates addresses itself, so a container of the platform\'s IOMMU is of no use to it.', 'Bind vhost_vdpa, whose mappings go to the parent.', '-'],
+  'vhost_mdev.region': ['Each queue has a region, and there are two.', 'Take one that VFIO_DEVICE_GET_INFO counts.', '-'],
+  'vhost_mdev.region.range': ['A store stays inside its region.', 'Write at its start.', '-'],
+  'vhost_mdev.status.clear': ['Status bits are only cleared all at once.', 'Set the status to 0 first.', '-'],
+  'vhost_mdev.vring.address': ['The parent takes no rings at these addresses.', 'Read the inner reason.', '-'],
+  'vhost_mdev.vring.index': ['The device has two queues.', 'Take queue 0 or 1.', '-'],
+  'vhost_mdev.vring.ready': ['A queue that is ready stays as it is.', 'VHOST_MDEV_SET_VRING_ENABLE with 0 first.', '-'],
+  'vhost_mdev.vring.state': ['The parent takes no ring index.', 'Read the inner reason.', '-'],
+  'vhost_mdev.vring.window': ['Queues are set up between FEATURES_OK and DRIVER_OK.', 'Set FEATURES_OK first; to change a queue of a running device, set the status to 0.', '-'],
   'vhost_vdpa.backend-features': ['The bits are not among those that VHOST_GET_BACKEND_FEATURES offers.', 'Ask first, and set a subset.', 'drivers/vhost/vdpa.c vhost_vdpa_unlocked_ioctl'],
   'vhost_vdpa.backend-features.desc-asid': ['A group of descriptors needs address spaces.', 'Set VHOST_BACKEND_F_IOTLB_ASID too.', 'drivers/vhost/vdpa.c vhost_vdpa_unlocked_ioctl (since 6.6)'],
   'vhost_vdpa.config.range': ['The range is not inside the device\'s configuration.', 'Ask VHOST_VDPA_GET_CONFIG_SIZE first.', 'drivers/vhost/vdpa.c vhost_vdpa_config_validate'],

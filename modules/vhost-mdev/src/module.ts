@@ -1,0 +1,38 @@
+/** The vDPA bus driver for VFIO: vhost ioctls on a VFIO device. After `drivers/vhost/mdev.c` of the RFC of 2019, which was never merged. */
+import { defineModule, KernelError } from '@vdpalab/abi';
+import type { VdpaDriver } from '@vdpalab/vdpa-core';
+import { vdpaBackend } from './backend.ts';
+import { VhostMdev } from './device.ts';
+
+export default defineModule({
+  name: 'vhost_mdev',
+  license: 'GPL v2',
+  version: '0.0.1',
+  description: 'Mediated device based accelerator for virtio',
+  author: 'Intel Corporation',
+  imports: [
+    '__vdpa_register_driver', 'vdpa_unregister_driver', 'vdpa_get_drvdata', 'vdpa_set_drvdata', 'vdpa_get_config', 'vdpa_set_config', 'vdpa_set_status',
+    '_vfio_alloc_device', 'vfio_register_group_dev', 'vfio_unregister_group_dev', 'vfio_set_irqs_validate_and_prepare',
+    'vhost_dev_init', 'vhost_dev_stop', 'vhost_dev_cleanup', 'vhost_dev_ioctl', 'vhost_vring_ioctl',
+    'iommu_group_get', 'iommu_group_add_device', 'iommu_group_remove_device', 'iommu_device_lend_dma', 'iommu_device_reclaim_dma',
+    'mutex_lock', 'mutex_unlock', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'put_device', 'dev_warn',
+  ],
+
+  async module_init(k, { THIS_MODULE, undo }) {
+    const driver: VdpaDriver = {
+      name: 'vhost_mdev',
+      owner: THIS_MODULE,
+      model: 'vfio',
+      async probe(vdpa) {
+        if (vdpa.config.set_map !== undefined || vdpa.config.dma_map !== undefined) {
+          throw new KernelError('EOPNOTSUPP', 'vhost_mdev.probe.translates', `${vdpa.dev.name}: the parent translates addresses itself, and a container maps in the platform's IOMMU`);
+        }
+        k.vdpa_set_drvdata(vdpa, await VhostMdev.register(k, vdpaBackend(k, vdpa)));
+      },
+      remove: (vdpa) => (k.vdpa_get_drvdata(vdpa) as VhostMdev).unregister(), // set by probe
+    };
+    await k.__vdpa_register_driver(driver);
+    undo.push('driver vhost_mdev', () => k.vdpa_unregister_driver(driver));
+    return { ksymtab: {}, module_exit: () => undefined };
+  },
+});
