@@ -43,7 +43,7 @@ export interface Virtqueue {
 /** What a transport gives: `vring_create_virtqueue`. */
 export interface VringInit {
   readonly index: number;
-  /** Descriptors, a power of two; may shrink when memory is short and `may_reduce_num` is set. */
+  /** Descriptors, a power of two unless the ring is packed; may shrink when memory is short and `may_reduce_num` is set. */
   readonly num: number;
   /** Alignment of the used ring, bytes. */
   readonly align: number;
@@ -99,7 +99,7 @@ export interface VirtioRingSymbols {
   /**
    * Give a queue another number of descriptors; its buffers are handed to `recycle` first.
    *
-   * @param num a power of two up to `num_max`
+   * @param num up to `num_max`; a power of two unless the ring is packed
    * @throws E2BIG above `num_max`; EINVAL for 0; ENOENT when transport or device cannot; ENOMEM when the old size stays; EBUSY
    * when the device does not take the queue back, which is of no use then
    */

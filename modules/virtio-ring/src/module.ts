@@ -5,7 +5,7 @@ import {
   VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START,
 } from '@vdpalab/uapi';
 import type { Virtqueue } from './header.ts';
-import { SplitVirtqueue } from './virtqueue.ts';
+import { VringVirtqueue } from './virtqueue.ts';
 
 /** Transport bits a split ring knows what to do with; the packed ring's is not among them. */
 const known: ReadonlySet<number> = new Set([
@@ -27,16 +27,16 @@ export default defineModule({
   ],
 
   module_init(k) {
-    const queues = new Set<SplitVirtqueue>();
-    const own = (vq: Virtqueue): SplitVirtqueue => {
-      if (!(vq instanceof SplitVirtqueue)) throw new TypeError(`${vq.name} is no queue of this virtio_ring`);
+    const queues = new Set<VringVirtqueue>();
+    const own = (vq: Virtqueue): VringVirtqueue => {
+      if (!(vq instanceof VringVirtqueue)) throw new TypeError(`${vq.name} is no queue of this virtio_ring`);
       return vq;
     };
 
     return {
       ksymtab: {
         vring_create_virtqueue(init) {
-          const vq = new SplitVirtqueue(k, init);
+          const vq = new VringVirtqueue(k, init);
           queues.add(vq);
           return vq;
         },

@@ -3,8 +3,8 @@ import { isKernelError, KernelError } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { DmaDirection, IommuSymbols } from '@vdpalab/iommu';
-import { EIO, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '@vdpalab/uapi';
-import { SplitDriver } from '@vdpalab/vring';
+import { EIO, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC } from '@vdpalab/uapi';
+import { PackedDriver, SplitDriver } from '@vdpalab/vring';
 import type { Sg, VirtioDevice, VringInit, Virtqueue } from './header.ts';
 import { allocVring, type MemorySymbols, type VringMemory } from './vring-memory.ts';
 
@@ -26,13 +26,13 @@ const TO: DmaDirection = 'DMA_TO_DEVICE';
 const FROM: DmaDirection = 'DMA_FROM_DEVICE';
 const has = (features: bigint, bit: number): boolean => (features & (1n << BigInt(bit))) !== 0n;
 
-/** `struct vring_virtqueue`: a split ring, its memory and the buffers in it. */
-export class SplitVirtqueue implements Virtqueue {
+/** `struct vring_virtqueue`: a ring, split or packed, its memory and the buffers in it. */
+export class VringVirtqueue implements Virtqueue {
   readonly name: string;
   readonly index: number;
   readonly vdev: VirtioDevice;
   readonly num_max: number;
-  ring!: SplitDriver;
+  ring!: SplitDriver | PackedDriver;
   memory: VringMemory;
   readonly callback: VringInit['callback'];
   readonly notify: VringInit['notify'];
@@ -41,6 +41,7 @@ export class SplitVirtqueue implements Virtqueue {
   readonly #dmaDev: Device;
   /** Without ACCESS_PLATFORM the device is given physical addresses. */
   readonly #useDma: boolean;
+  readonly #packed: boolean;
   readonly #init: VringInit;
   #slots!: Slot[];
   #freeSlots!: Int32Array;
@@ -59,21 +60,21 @@ export class SplitVirtqueue implements Virtqueue {
     this.notify = init.notify;
     this.#dmaDev = init.dma_dev;
     this.#useDma = has(init.features, VIRTIO_F_ACCESS_PLATFORM);
+    this.#packed = has(init.features, VIRTIO_F_RING_PACKED);
     this.memory = this.#alloc(init);
     this.#open();
   }
 
   #alloc(init: VringInit): VringMemory {
-    return allocVring(this.#k, init, this.#useDma, has(init.features, VIRTIO_RING_F_INDIRECT_DESC));
+    return allocVring(this.#k, init, { useDma: this.#useDma, packed: this.#packed, indirect: has(init.features, VIRTIO_RING_F_INDIRECT_DESC) });
   }
 
   /** An empty ring in the memory there is. */
   #open(): void {
-    const { num } = this.memory;
+    const { num, areas, indirect } = this.memory;
     const { features, callback } = this.#init;
-    this.ring = new SplitDriver(this.memory.areas, {
-      eventIdx: has(features, VIRTIO_RING_F_EVENT_IDX), indirect: this.memory.indirect,
-    });
+    const options = { eventIdx: has(features, VIRTIO_RING_F_EVENT_IDX), indirect };
+    this.ring = 'driver' in areas ? new PackedDriver(areas, options) : new SplitDriver(areas, options);
     if (callback === null) this.ring.disableCallbacks();
     this.#slots = Array.from({ length: num }, () => ({ data: undefined, pieces: 0, dma: [], len: [], out: 0 }));
     this.#freeSlots = Int32Array.from({ length: num }, (_, i) => num - 1 - i);
@@ -182,7 +183,7 @@ export class SplitVirtqueue implements Virtqueue {
   #replace(num: number): KernelError | null {
     let refused: KernelError | null = null;
     try {
-      if ((num & (num - 1)) !== 0) throw new KernelError('EINVAL', 'virtio_ring.resize.size', `${this.name}: ${num} descriptors, not a power of two`);
+      if (!this.#packed && (num & (num - 1)) !== 0) throw new KernelError('EINVAL', 'virtio_ring.resize.size', `${this.name}: ${num} descriptors, not a power of two`);
       const memory = this.#alloc({ ...this.#init, num, may_reduce_num: false });
       this.memory.free();
       this.memory = memory;

@@ -4,8 +4,8 @@ import type { Atomic } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { IommuSymbols } from '@vdpalab/iommu';
 import type { MmSymbols } from '@vdpalab/mm';
-import { vring_avail_size, vring_desc_table_size, vring_used_size } from '@vdpalab/uapi';
-import { DESC_SIZE, splitRingIn, type IndirectPool, type RingMemory, type SplitRingAreas } from '@vdpalab/vring';
+import { vring_packed_desc_event, vring_size } from '@vdpalab/uapi';
+import { DESC_SIZE, packedRingIn, splitRingIn, type IndirectPool, type PackedRingAreas, type RingMemory, type SplitRingAreas } from '@vdpalab/vring';
 import type { VringInit } from './header.ts';
 
 /** What ring memory takes. */
@@ -19,10 +19,12 @@ const INDIRECT_SEGMENTS = 18;
 /** Addresses a device sees, and the views the driver writes through. */
 export interface VringMemory {
   readonly num: number;
-  readonly areas: SplitRingAreas;
+  readonly areas: SplitRingAreas | PackedRingAreas;
   readonly indirect: IndirectPool | null;
   readonly desc: number;
+  /** Of a packed ring the driver's event structure. */
   readonly avail: number;
+  /** Of a packed ring the device's event structure. */
   readonly used: number;
   /** All zeroes, as when it was new. */
   readonly clear: () => Atomic;
@@ -39,10 +41,18 @@ function ringMemory(u8: Uint8Array): RingMemory {
   };
 }
 
-/** Bytes of a ring by the legacy layout rule. */
-function ringBytes(num: number, align: number): number {
-  const driver = vring_desc_table_size(num) + vring_avail_size(num);
-  return Math.ceil(driver / align) * align + vring_used_size(num);
+/** What a ring is to be like. */
+export interface VringShape {
+  /** Whether the device's addresses are the DMA API's; physical ones otherwise. */
+  readonly useDma: boolean;
+  readonly packed: boolean;
+  /** Whether indirect tables are wanted; without memory for them the ring does without. */
+  readonly indirect: boolean;
+}
+
+/** Bytes of a ring: a split one by the legacy layout rule. */
+function ringBytes(num: number, align: number, packed: boolean): number {
+  return packed ? num * DESC_SIZE + 2 * vring_packed_desc_event.size : vring_size(num, align);
 }
 
 /** Zeroed memory that driver and device share. */
@@ -76,21 +86,23 @@ function tryAlloc(k: MemorySymbols, dev: Device | null, size: number): Shared | 
 /**
  * Allocate a ring, smaller by halves when memory is short and the transport allows it.
  *
- * @param useDma whether the device's addresses are the DMA API's; physical ones otherwise
- * @param indirect whether indirect tables are wanted; without memory for them the ring does without
  * @throws ENOMEM
  */
-export function allocVring(k: MemorySymbols, init: VringInit, useDma: boolean, indirect: boolean): VringMemory {
+export function allocVring(k: MemorySymbols, init: VringInit, { useDma, packed, indirect }: VringShape): VringMemory {
   const dev = useDma ? init.dma_dev : null;
   for (let { num } = init; ; num >>>= 1) {
     const last = !init.may_reduce_num || num === 1;
-    const ring = last ? allocShared(k, dev, ringBytes(num, init.align)) : tryAlloc(k, dev, ringBytes(num, init.align));
-    if (ring !== null) return layOut(ring, indirect ? tryAlloc(k, dev, num * INDIRECT_SEGMENTS * DESC_SIZE) : null, num, init.align);
+    const size = ringBytes(num, init.align, packed);
+    const ring = last ? allocShared(k, dev, size) : tryAlloc(k, dev, size);
+    if (ring === null) continue;
+    const memory = ringMemory(ring.u8);
+    const areas = packed ? packedRingIn(memory, 0, num) : splitRingIn(memory, 0, num, init.align);
+    return layOut(ring, areas, indirect ? tryAlloc(k, dev, num * INDIRECT_SEGMENTS * DESC_SIZE) : null);
   }
 }
 
-function layOut(ring: Shared, table: Shared | null, num: number, align: number): VringMemory {
-  const areas = splitRingIn(ringMemory(ring.u8), 0, num, align);
+function layOut(ring: Shared, areas: VringMemory['areas'], table: Shared | null): VringMemory {
+  const [avail, used] = 'driver' in areas ? [areas.driver, areas.device] : [areas.avail, areas.used];
   const pool: IndirectPool | null = table === null || (table.dma % 2 ** 32) + table.u8.length > 2 ** 32 ? null : {
     area: { memory: ringMemory(table.u8), offset: 0 },
     busLo: table.dma % 2 ** 32,
@@ -98,10 +110,10 @@ function layOut(ring: Shared, table: Shared | null, num: number, align: number):
     segments: INDIRECT_SEGMENTS,
   };
   return {
-    num, areas, indirect: pool,
+    num: areas.num, areas, indirect: pool,
     desc: ring.dma + areas.desc.offset,
-    avail: ring.dma + areas.avail.offset,
-    used: ring.dma + areas.used.offset,
+    avail: ring.dma + avail.offset,
+    used: ring.dma + used.offset,
     clear: () => void ring.u8.fill(0) as undefined,
     free() {
       table?.free();

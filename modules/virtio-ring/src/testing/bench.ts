@@ -8,9 +8,10 @@ import type {} from '@vdpalab/mm';
 import { bootBuiltins } from '@vdpalab/testing';
 import type { BootedKernel, BootOptions } from '@vdpalab/testing';
 import {
-  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, vring_avail_size, vring_desc_table_size, vring_used_size,
+  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1, vring_avail_size, vring_desc_table_size, vring_packed_desc_event, vring_used_size,
 } from '@vdpalab/uapi';
-import { ChainBatch, SplitDevice } from '@vdpalab/vring';
+import { ChainBatch, PackedDevice, SplitDevice } from '@vdpalab/vring';
+import type { RingDevice } from '@vdpalab/vring';
 import type { Sg, VirtioConfigOps, VirtioDevice, Virtqueue, VringInit } from '../header.ts';
 
 /** Requester id of the device. */
@@ -35,7 +36,7 @@ export interface Bench extends BootedKernel {
   calls: number;
   readonly create: (init?: Partial<VringInit>) => Virtqueue;
   /** The device's side of a queue. */
-  readonly device: (vq: Virtqueue, eventIdx?: boolean) => SplitDevice;
+  readonly device: (vq: Virtqueue, eventIdx?: boolean) => RingDevice;
   /** Used entry written past the ring's own code: what a broken device does. */
   readonly forge: (vq: Virtqueue, id: number) => void;
   /** A page, as one piece. */
@@ -56,19 +57,24 @@ export async function bootRing(
   const { k } = kernel;
   const dev = await kernel.run(async () => makeDevice(k));
   const vdev = { dev, config: options.config ?? {} } as VirtioDevice; // a ring needs no more of it
+  const packed = new WeakSet<Virtqueue>();
   const bench: Bench = {
     ...kernel, hw, dev, vdev, kicks: 0, notifies: true, calls: 0,
-    create: (init = {}) => k.vring_create_virtqueue({
-      index: 0, num: 8, align: 4096, vdev, features: usual, may_reduce_num: true, name: 'vq0', dma_dev: dev,
-      notify() {
-        bench.kicks++;
-        return bench.notifies;
-      },
-      callback(): undefined {
-        bench.calls++;
-      },
-      ...init,
-    }),
+    create(init = {}) {
+      const vq = k.vring_create_virtqueue({
+        index: 0, num: 8, align: 4096, vdev, features: usual, may_reduce_num: true, name: 'vq0', dma_dev: dev,
+        notify() {
+          bench.kicks++;
+          return bench.notifies;
+        },
+        callback(): undefined {
+          bench.calls++;
+        },
+        ...init,
+      });
+      if (((init.features ?? usual) & bits(VIRTIO_F_RING_PACKED)) !== 0n) packed.add(vq);
+      return vq;
+    },
     device(vq, eventIdx = false) {
       const port = hw.dmaPort(RID);
       const num = k.virtqueue_get_vring_size(vq);
@@ -77,11 +83,14 @@ export async function bootRing(
         if (found === null) throw new Error(`no way to 0x${dma.toString(16)}`);
         return found;
       };
+      const desc = area(k.virtqueue_get_desc_addr(vq), vring_desc_table_size(num), packed.has(vq));
+      const [avail, used] = [k.virtqueue_get_avail_addr(vq), k.virtqueue_get_used_addr(vq)];
+      if (packed.has(vq)) {
+        const event = vring_packed_desc_event.size;
+        return new PackedDevice({ num, desc, driver: area(avail, event, false), device: area(used, event, true) }, { translate: port, eventIdx });
+      }
       return new SplitDevice({
-        num,
-        desc: area(k.virtqueue_get_desc_addr(vq), vring_desc_table_size(num), false),
-        avail: area(k.virtqueue_get_avail_addr(vq), vring_avail_size(num), false),
-        used: area(k.virtqueue_get_used_addr(vq), vring_used_size(num), true),
+        num, desc, avail: area(avail, vring_avail_size(num), false), used: area(used, vring_used_size(num), true),
       }, { translate: port, eventIdx });
     },
     forge(vq, id) {
@@ -105,7 +114,7 @@ function makeDevice(k: KernelSymbols): Device {
 }
 
 /** Take a chain as the device does and use it up. @returns head and segments */
-export function serve(device: SplitDevice, written = 0): { readonly segments: number; readonly lengths: readonly number[] } | null {
+export function serve(device: RingDevice, written = 0): { readonly segments: number; readonly lengths: readonly number[] } | null {
   const batch = new ChainBatch(1, 64);
   if (device.pop(batch) !== 1) return null;
   const lengths = [...batch.length.slice(0, batch.start[1]!)];
