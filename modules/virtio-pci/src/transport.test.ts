@@ -8,6 +8,7 @@ const ways: readonly (readonly [string, BenchOptions])[] = [
   ['modern, behind the IOMMU, a vector for each queue', { at: '07:00.0' }],
   ['modern, past the IOMMU', {}],
   ['modern, a page for each doorbell', { at: '07:00.0', function: { page_per_vq: true } }],
+  ['modern, packed rings', { at: '07:00.0', function: { packed: true } }],
   ['modern, all doorbells in one port', { function: { modern_pio_notify: true } }],
   ['modern, one vector for all queues', { at: '07:00.0', function: { vectors: 2 } }],
   ['modern, by its pin', { at: '07:00.0', function: { vectors: 0 } }],

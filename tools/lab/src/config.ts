@@ -96,6 +96,7 @@ const plain = {
   disable_modern: z.boolean().optional().describe('without the modern interface'),
   iommu_platform: z.boolean().optional()
     .describe('DMA goes through the IOMMU; only without the legacy interface, where it is true when absent'),
+  packed: z.boolean().optional().describe('VIRTIO_F_RING_PACKED is offered; drivers then take packed rings'),
   page_per_vq: z.boolean().optional().describe('a page for each doorbell, so that processes can map them'),
   modern_pio_notify: z.boolean().optional().describe('all doorbells in an I/O port of BAR 2 as well, which virtio drivers then take'),
   vectors: z.int().min(0).max(128).optional().describe('MSI-X vectors, 0 for none; when absent, one for each queue and one for the configuration'),

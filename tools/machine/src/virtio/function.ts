@@ -3,7 +3,7 @@
  * own affair.
  */
 import type { AtomicWork } from '@vdpalab/abi';
-import { VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
+import { VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_NEEDS_RESET, VIRTIO_F_RING_PACKED, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
 import type { DirtyLog } from '@vdpalab/vring';
 import { PciFunction } from '../pci/function.ts';
 import type { FunctionParts, FunctionSite } from '../pci/function.ts';
@@ -131,13 +131,15 @@ export abstract class VirtioFunction<C extends VirtioCounters> extends PciFuncti
   }
 
   private enable(queue: VirtQueue): undefined {
+    const packed = this.common.negotiated(VIRTIO_F_RING_PACKED);
     if (queue.refusedSize !== null) {
-      this.giveUp('virtio.queue-size', `queue ${queue.index}: size ${queue.refusedSize}, not a power of two up to ${queue.max}`);
+      this.giveUp('virtio.queue-size', `queue ${queue.index}: size ${queue.refusedSize}, not ${packed ? '1' : 'a power of two up'} to ${queue.max}`);
       return;
     }
     queue.enable({
       port: this.dma,
       eventIdx: this.common.negotiated(VIRTIO_RING_F_EVENT_IDX),
+      packed,
       log: () => this.queueLog(),
     });
     if (this.common.running) this.open(queue);

@@ -12,6 +12,8 @@ interface PlainConfig {
   readonly iommu_platform?: boolean | undefined;
   /** A page for each doorbell, so that processes can map them. */
   readonly page_per_vq?: boolean | undefined;
+  /** VIRTIO_F_RING_PACKED is offered. */
+  readonly packed?: boolean | undefined;
   /** All doorbells in one I/O port as well, which drivers then take. */
   readonly modern_pio_notify?: boolean | undefined;
   /** MSI-X vectors, 0 for none; when absent, one for each queue and one for the configuration. */
@@ -50,6 +52,7 @@ export interface PlainInterfaces {
   readonly modern: boolean;
   readonly platform: boolean;
   readonly pagePerVq: boolean;
+  readonly packed: boolean;
   /** An I/O port in which a queue's number rings its doorbell. */
   readonly portNotify: boolean;
 }
@@ -69,6 +72,7 @@ export function interfacesOf(config: VirtioNetConfig | VirtioBlkConfig, bus: num
   }
   return {
     legacy, modern, platform: config.iommu_platform ?? !legacy, pagePerVq: config.page_per_vq === true,
+    packed: modern && config.packed === true,
     portNotify: modern && config.modern_pio_notify === true,
   };
 }

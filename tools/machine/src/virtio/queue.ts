@@ -1,9 +1,9 @@
 /** One virtqueue of a function: its registers, and the ring behind them. */
 import type { AtomicWork } from '@vdpalab/abi';
-import { VIRTIO_MSI_NO_VECTOR, vring_used_size } from '@vdpalab/uapi';
-import { GatheredSplitDevice, MirroredSplitDevice, SplitDevice, isSplitQueueSize } from '@vdpalab/vring';
-import type { DirtyLog, RingArea, RingState, SplitRingAddresses, SplitRingAreas, Translate } from '@vdpalab/vring';
-import { RingFinder } from './ring-finder.ts';
+import { VIRTIO_MSI_NO_VECTOR, vring_packed_desc_event, vring_used_size } from '@vdpalab/uapi';
+import { GatheredPackedDevice, GatheredSplitDevice, MirroredSplitDevice, PACKED_START, PackedDevice, SplitDevice, isPackedQueueSize, isSplitQueueSize } from '@vdpalab/vring';
+import type { DirtyLog, RingArea, RingDeviceOptions, RingState, SplitRingAddresses, SplitRingAreas, Translate } from '@vdpalab/vring';
+import { RingFinder, packedAreasOf } from './ring-finder.ts';
 
 const TWO_32 = 0x1_0000_0000;
 
@@ -11,7 +11,7 @@ const TWO_32 = 0x1_0000_0000;
 export const ADDRESS_REGISTERS = ['descLo', 'descHi', 'availLo', 'availHi', 'usedLo', 'usedHi'] as const;
 
 /** The device side of a queue: quick where the ring lies in one piece, slow where it does not, or is remote. */
-export type DeviceRing = SplitDevice | GatheredSplitDevice;
+export type DeviceRing = SplitDevice | GatheredSplitDevice | PackedDevice | GatheredPackedDevice;
 
 /** A queue's way to memory: a requester's port, or one behind keys of the device's own. */
 export interface RingPort extends Translate {
@@ -23,6 +23,7 @@ export interface RingPort extends Translate {
 export interface RingSettings {
   readonly port: RingPort;
   readonly eventIdx: boolean;
+  readonly packed: boolean;
   /** Where writes are logged; asked when the ring is opened. */
   readonly log: () => DirtyLog | null;
 }
@@ -53,7 +54,8 @@ export class VirtQueue {
   foreign = false;
   /** Whether notifications were last asked for; they are at first. */
   private asksForKicks = true;
-  private saved: RingState = { lastAvail: 0, lastUsed: 0 };
+  /** Where it will start; `null` at the start. */
+  private saved: RingState | null = null;
   private settings: RingSettings | null = null;
   private finder: RingFinder | null = null;
   /** Where the ring lies; `null` when it is scattered. */
@@ -72,7 +74,8 @@ export class VirtQueue {
 
   /** Where the queue is in its rings, or will start. */
   get state(): RingState {
-    return this.ring === null ? this.saved : this.ring.save();
+    const start = this.settings?.packed === true ? PACKED_START : 0;
+    return this.ring?.save() ?? this.saved ?? { lastAvail: start, lastUsed: start };
   }
 
   /** Set where the queue will start; nothing while it is enabled. */
@@ -81,9 +84,10 @@ export class VirtQueue {
   }
 
   /** A write to the size register. Refused sizes are remembered: the queue cannot be enabled with one. */
-  setSize(size: number): undefined {
+  setSize(size: number, packed: boolean): undefined {
     if (this.enabled) return;
-    this.refusedSize = isSplitQueueSize(size) && size <= this.max ? null : size;
+    const can = packed ? isPackedQueueSize(size) : isSplitQueueSize(size);
+    this.refusedSize = can && size <= this.max ? null : size;
     if (this.refusedSize === null) this.size = size;
   }
 
@@ -108,7 +112,7 @@ export class VirtQueue {
   /** All registers as at power-on. */
   reset(): undefined {
     this.disable();
-    this.saved = { lastAvail: 0, lastUsed: 0 };
+    this.saved = null;
     this.size = this.max;
     this.refusedSize = null;
     this.vector = VIRTIO_MSI_NO_VECTOR;
@@ -135,7 +139,7 @@ export class VirtQueue {
 
   /** Log writes from now on as the settings say. */
   relog(): undefined {
-    if (this.ring !== null && this.settings !== null) this.ring.setDirtyLog(this.settings.log(), this.usedLo, this.usedHi);
+    if (this.ring !== null && this.settings !== null) this.logTo(this.ring, this.settings);
   }
 
   /** Ask for kicks, or for none while work is due anyway. @returns false when a chain slipped in */
@@ -146,14 +150,20 @@ export class VirtQueue {
     this.asksForKicks = wanted;
     const quiet = wanted ? ring.enableNotify() : ring.disableNotify() === undefined;
     const log = settings.log();
-    if (log !== null) this.markNotify(log, settings.eventIdx);
+    if (log !== null) this.markNotify(log, settings);
     return quiet;
   }
 
-  /** The device wrote avail_event, at the used ring's end, or the used ring's flags. */
-  private markNotify(log: DirtyLog, eventIdx: boolean): undefined {
-    const at = this.usedLo + (eventIdx ? vring_used_size(this.size) - 2 : 0);
-    log.mark(at >>> 0, this.usedHi + (at >= TWO_32 ? 1 : 0), 2);
+  /** The device wrote its event structure, avail_event at the used ring's end, or the used ring's flags. */
+  private markNotify(log: DirtyLog, { eventIdx, packed }: RingSettings): undefined {
+    const at = this.usedLo + (eventIdx && !packed ? vring_used_size(this.size) - 2 : 0);
+    log.mark(at >>> 0, this.usedHi + (at >= TWO_32 ? 1 : 0), packed ? vring_packed_desc_event.size : 2);
+  }
+
+  /** Used descriptors of a packed ring lie among those of the driver. */
+  private logTo(ring: DeviceRing, { log, packed }: RingSettings): undefined {
+    if (packed) ring.setDirtyLog(log(), this.descLo, this.descHi);
+    else ring.setDirtyLog(log(), this.usedLo, this.usedHi);
   }
 
   private translate(settings: RingSettings, finder: RingFinder): DeviceRing | null {
@@ -164,7 +174,7 @@ export class VirtQueue {
       avail: this.availHi * TWO_32 + this.availLo,
       used: this.usedHi * TWO_32 + this.usedLo,
     };
-    if (!finder.find(addresses)) {
+    if (!finder.find(addresses, settings.packed)) {
       this.fault = finder.fault;
       this.saved = this.state;
       this.ring = null;
@@ -181,12 +191,20 @@ export class VirtQueue {
   private newRing(addresses: SplitRingAddresses, { areas, remote, shared }: RingFinder, settings: RingSettings): DeviceRing {
     this.foreign = shared;
     const options = { translate: settings.port, eventIdx: settings.eventIdx, checkIndexJump: true, threaded: shared };
-    const Ring = remote ? MirroredSplitDevice : GatheredSplitDevice;
-    const ring = remote || areas === null ? new Ring(addresses, options) : new SplitDevice(areas, options);
+    const ring = settings.packed ? newPacked(addresses, remote ? null : areas, options) : newSplit(addresses, areas, remote, options);
     ring.restore(this.state);
-    ring.setDirtyLog(settings.log(), this.usedLo, this.usedHi);
+    this.logTo(ring, settings);
     return ring;
   }
+}
+
+function newSplit(addresses: SplitRingAddresses, areas: SplitRingAreas | null, remote: boolean, options: RingDeviceOptions): DeviceRing {
+  if (remote) return new MirroredSplitDevice(addresses, options);
+  return areas === null ? new GatheredSplitDevice(addresses, options) : new SplitDevice(areas, options);
+}
+
+function newPacked({ num, desc, avail, used }: SplitRingAddresses, areas: SplitRingAreas | null, options: RingDeviceOptions): DeviceRing {
+  return areas === null ? new GatheredPackedDevice({ num, desc, driver: avail, device: used }, options) : new PackedDevice(packedAreasOf(areas), options);
 }
 
 /** Whether a ring is where it was; a scattered one finds its bytes itself. */
