@@ -10,6 +10,8 @@ type Function = NonNullable<NonNullable<LabConfigInput['pci']>['functions']>[num
 /** Ways of having a function; `force` is virtio_pci's parameter, which counts for all functions that have a legacy interface. */
 const ways: readonly (readonly [string, Partial<Function>, boolean])[] = [
   ['modern', { disable_legacy: true }, false],
+  ['modern, packed rings', { disable_legacy: true, packed: true }, false],
+  ['modern, packed rings, without merged buffers', { disable_legacy: true, packed: true, mrg_rxbuf: false, vectors: 2 }, false],
   ['transitional', {}, false],
   ['transitional, forced to be legacy', {}, true],
   ['legacy', { disable_modern: true }, false],
