@@ -47,6 +47,8 @@ export interface WorldOptions {
   /** For insmod instead, in this order: must be one in which dependencies come first. */
   readonly insmodOrder?: readonly string[];
   readonly traceSink?: TraceSink;
+  /** Functions beside the N3000. */
+  readonly functions?: NonNullable<NonNullable<LabConfigInput['pci']>['functions']>;
   /** Hosts on the switch that answer. */
   readonly responders?: NonNullable<LabConfigInput['networks']>[number]['responders'];
   readonly memory?: string;
@@ -76,7 +78,7 @@ export function worldConfig(options: WorldOptions = {}): LabConfigInput {
         at: bdfOf(pfRid(site)), model: 'n3000', link: 'sw0', mtu: options.mtu ?? 65535, mac: options.mac ?? '52:54:00:00:00:09',
         queue_size: options.queueSize ?? 256, queue_pairs: options.queuePairs ?? 1, without: [...(options.without ?? [])], lm_profile: options.lmProfile ?? 'pairs',
         sriov: { total: site.totalVfs, offset: site.offset, stride: site.stride }, vfs,
-      }],
+      }, ...(options.functions ?? [])],
     },
     networks: [{ name: 'sw0', ...(options.responders === undefined ? {} : { responders: options.responders }) }],
   };
@@ -170,10 +172,15 @@ export class World {
   }
 }
 
-/** `driver_override` and a probe: what an administrator does to reach the SR-IOV capability of a function without a driver. */
+/** `driver_override` and a probe: what an administrator does to give a function to a driver that would not take it. */
+export async function claim(p: UserProcess, fn: string, driver: string): Promise<void> {
+  await p.writeFile(`/sys/bus/pci/devices/${fn}/driver_override`, `${driver}\n`, O_WRONLY);
+  await p.writeFile('/sys/bus/pci/drivers_probe', `${fn}\n`, O_WRONLY);
+}
+
+/** So the SR-IOV capability of a physical function without a driver is reached. */
 export async function claimPf(p: UserProcess, pf: string): Promise<void> {
-  await p.writeFile(`/sys/bus/pci/devices/${pf}/driver_override`, 'pci-pf-stub\n', O_WRONLY);
-  await p.writeFile('/sys/bus/pci/drivers_probe', `${pf}\n`, O_WRONLY);
+  await claim(p, pf, 'pci-pf-stub');
 }
 
 /** Name of the bus driver that holds a vDPA device; `null` when none does. */

@@ -5,13 +5,13 @@ import { join } from 'node:path';
 import { mountLab, type Mounted } from '@vdpalab/fusefs';
 import type { Responder } from '@vdpalab/machine';
 import { vdpaDevAdd, vdpaDevDel } from '@vdpalab/user';
-import { bindTo, vhostPath, World } from '../../support/index.ts';
+import { bindTo, claim, vhostPath, World } from '../../support/index.ts';
 import type { Peer } from './traffic.ts';
 
 /** What stands behind the device file. */
 export interface DoorOptions {
-  /** A virtual function of the N3000 on a switch with a responder, or the simulator that sends frames back. */
-  readonly parent: 'ifcvf' | 'vdpasim_net';
+  /** A virtual function of the N3000 on a switch with a responder, a virtio function with packed rings there, or the simulator that sends frames back. */
+  readonly parent: 'ifcvf' | 'vp_vdpa' | 'vdpasim_net';
   /** Of the virtual function; 1 when absent. */
   readonly queuePairs?: number;
   /** Without the features that QEMU 7.2 does not take for its shadow rings. */
@@ -19,6 +19,8 @@ export interface DoorOptions {
 }
 
 const DEVICE = 'vdpa0';
+/** Where the virtio function is. */
+const PLAIN = '0000:00:04.0';
 /** MAC address of a simulated device. */
 const SIM_MAC = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x51);
 
@@ -42,20 +44,26 @@ export class LabDoor {
 
   /** Boot, load, make the device, mount. */
   static async open(options: DoorOptions): Promise<LabDoor> {
-    const sim = options.parent === 'vdpasim_net';
+    const { parent } = options;
     const world = await World.create({
-      clock: 'paced', mtu: 1500, responders: [{}], modules: ['vhost_vdpa', 'pci_pf_stub', sim ? 'vdpa_sim_net' : 'ifcvf'],
+      clock: 'paced', mtu: 1500, responders: [{}], modules: ['vhost_vdpa', 'pci_pf_stub', parent === 'vdpasim_net' ? 'vdpa_sim_net' : parent],
+      functions: parent === 'vp_vdpa' ? [{ at: PLAIN.slice(5), model: 'virtio-net', disable_legacy: true, packed: true, link: 'sw0' }] : [],
       ...(options.queuePairs === undefined ? {} : { queuePairs: options.queuePairs }),
       ...(options.shadowable === true ? { without: ['VIRTIO_F_ORDER_PLATFORM', 'VIRTIO_RING_F_INDIRECT_DESC'] as const } : {}),
     });
     const { lab } = world;
-    if (sim) {
+    if (parent === 'ifcvf') {
+      await world.addDevice(DEVICE, 1, 'vhost_vdpa');
+    } else {
       await lab.user(async (p) => {
-        await vdpaDevAdd(p, DEVICE, 'vdpasim_net', { mac: SIM_MAC });
+        if (parent === 'vp_vdpa') {
+          await claim(p, PLAIN, 'vp-vdpa');
+          await vdpaDevAdd(p, DEVICE, `pci/${PLAIN}`);
+        } else {
+          await vdpaDevAdd(p, DEVICE, parent, { mac: SIM_MAC });
+        }
         await bindTo(p, DEVICE, 'vhost_vdpa');
       });
-    } else {
-      await world.addDevice(DEVICE, 1, 'vhost_vdpa');
     }
     const bugs: string[] = [];
     const mounted = await mountLab(lab, mkdtempSync(join(tmpdir(), 'door-')), { onBug: (text) => bugs.push(text) });

@@ -1,4 +1,5 @@
 import { covers } from '@vdpalab/testing';
+import { VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unreal } from '../mounted-lab.ts';
 import { LabDoor } from './door.ts';
@@ -117,6 +118,17 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
     expect(Buffer.from(lab.world.hardware(1).mac).toString('hex')).toBe('525400000077');
     await linkUp(vm);
     expect(await ping(vm, lab.peer, 5)).toMatchObject({ sent: 5, received: 5 });
+    await end();
+  }, SLOW);
+
+  it('drives packed rings, of a virtio function under vp_vdpa', async () => {
+    const lab = await open({ parent: 'vp_vdpa' });
+    const vm = await boot(lab, {}, '', 'packed=on');
+    await linkUp(vm);
+    expect((await vm.ok('cat /sys/class/net/eth0/device/features')).trim()[VIRTIO_F_RING_PACKED]).toBe('1');
+    expect(await ping(vm, lab.peer, 50)).toMatchObject({ sent: 50, received: 50 });
+    await httpBothWays(vm, lab.peer, 2 * MIB);
+    expect(lab.responder.counters).toMatchObject({ malformed: 0, corrupt: 0 });
     await end();
   }, SLOW);
 
