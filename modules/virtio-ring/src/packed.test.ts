@@ -14,7 +14,7 @@ const layout = (b: Bench, vq: Virtqueue): number[] => {
   return [b.k.virtqueue_get_avail_addr(vq) - desc, b.k.virtqueue_get_used_addr(vq) - desc];
 };
 
-it('its events lie behind its descriptors, of which there need not be a power of two', async () => {
+it('has its events behind its descriptors, of which there need not be a power of two', async () => {
   const b = await bootRing();
   const vq = b.create({ num: 6, features: packed });
   expect([b.k.virtqueue_get_vring_size(vq), vq.num_free, layout(b, vq)]).toEqual([6, 6, [96, 100]]);
@@ -58,7 +58,7 @@ it('a used descriptor that names no buffer breaks it, and says so once', async (
   expect(b.dmesg()).toEqual([expect.stringContaining('vq0:id 5 is not a head!')]);
 });
 
-it('it is given any size it had room for', async () => {
+it('takes any size it had room for', async () => {
   const step = async (): Promise<void> => undefined;
   const config: VirtioConfigOps = { disable_vq_and_reset: step, enable_vq_after_reset: step };
   const b = await bootRing({ config });

@@ -8,11 +8,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { Anchor } from './anchor.ts';
 import type { Subject, Turns } from './subject.ts';
-import { BATCH, KINDS, bulkSubject, frameSubject, singleSubject, walkSubject } from './subject.ts';
+import { BATCH, KINDS, bulkSubject, frameSubject, packedSubject, singleSubject, walkSubject } from './subject.ts';
 
 const SLICE_NS = 1_000_000;
-/** Kinds from here on move frames. */
-const FRAME_KINDS = 3;
+/** Whether a kind moves frames, of which C always checks the addresses. */
+const movesFrames = (kind: number): boolean => kind === 3 || kind === 4;
 const OUT = fileURLToPath(new URL('../../../../out/bench-vring.json', import.meta.url));
 
 interface Row {
@@ -60,8 +60,8 @@ async function measure(anchor: Anchor, subjects: readonly Subject[], rounds: num
   }
   return subjects.flatMap(({ name, turns }, k) => turns.flatMap((some, kind) => (some === undefined ? [] : [{
     subject: name, kind: KINDS[kind], ns: best[k][kind],
-    c: kind < FRAME_KINDS ? bestC[0][kind] : null,
-    cChecked: kind < FRAME_KINDS ? bestC[1][kind] : Math.min(bestC[0][kind], bestC[1][kind]),
+    c: movesFrames(kind) ? null : bestC[0][kind],
+    cChecked: movesFrames(kind) ? Math.min(bestC[0][kind], bestC[1][kind]) : bestC[1][kind],
   }])));
 }
 
@@ -85,7 +85,7 @@ async function main(): Promise<undefined> {
     return;
   }
   try {
-    const rows = await measure(anchor, [bulkSubject('bulk', false), bulkSubject('bulk, addresses as they are', true), walkSubject(), singleSubject(), frameSubject()], rounds);
+    const rows = await measure(anchor, [bulkSubject('bulk', false), bulkSubject('bulk, addresses as they are', true), walkSubject(), singleSubject(), frameSubject(), packedSubject('packed, bulk', false), packedSubject('packed, addresses as they are', true)], rounds);
     print(rows);
     const ratios = rows.map((row) => ({ ...row, ratio: row.cChecked / row.ns, ratioTrusting: row.c === null ? null : row.c / row.ns }));
     writeFileSync(OUT, `${JSON.stringify({ node: process.version, rounds, rows: ratios }, null, 2)}\n`);

@@ -1,12 +1,13 @@
 /*
- * The C anchor of the ring benchmark: a split virtqueue, both sides, one thread.
+ * The C anchor of the ring benchmark: a split and a packed virtqueue, both sides, one thread.
  *
  * It does what the TypeScript rings do, with the same checks and the same data structures, and publishes every
  * buffer. Reads "KIND CHECK TURNS\n" on stdin and answers "NANOSECONDS SUM\n", so that another program can
  * interleave its own slices with these.
  *
  * KIND: 0 one descriptor, 1 a chain of three, 2 an indirect table of three,
- *       3 one descriptor into which the device copies a frame, 4 one out of which it copies a frame.
+ *       3 one descriptor into which the device copies a frame, 4 one out of which it copies a frame,
+ *       5 to 7 as 0 to 2 on the packed ring.
  * CHECK: 0 addresses are trusted, 1 each must lie in RAM.
  */
 #include <stdint.h>
@@ -265,6 +266,232 @@ static void frames(struct driver *d, struct device *v, int in, long count)
 	}
 }
 
+#define P_AVAIL (1u << 7)
+#define P_USED (1u << 15)
+#define KINDS 8
+
+struct pdesc { uint64_t addr; uint32_t len; uint16_t id, flags; };
+
+struct pdriver {
+	struct pdesc *desc, *tables;
+	uint64_t tables_bus;
+	uint32_t free_head, num_free;
+	uint16_t next_avail, last_used, avail_flags, used_wrap;
+	uint16_t next[NUM], size[NUM];
+	int32_t token[NUM];
+	int broken;
+};
+
+struct pdevice {
+	struct pdesc *desc;
+	uint8_t *ram;
+	uint16_t last_avail, last_used, avail_wrap, used_wrap;
+	uint64_t sum;
+};
+
+static int padd(struct pdriver *d, const struct seg *segs, uint32_t n, uint32_t into, int indirect, int32_t token)
+{
+	uint32_t id = d->free_head, i = d->next_avail, head = i, used = n;
+	uint16_t head_flags;
+
+	if (unlikely(d->broken))
+		return -5;
+	if (indirect && n > 1) {
+		struct pdesc *t = d->tables + id * 4;
+
+		if (unlikely(d->num_free < 1))
+			return -28;
+		for (uint32_t k = 0; k < n; k++) {
+			t[k].addr = segs[k].addr;
+			t[k].len = segs[k].len;
+			t[k].id = 0;
+			t[k].flags = k + into >= n ? F_WRITE : 0;
+		}
+		d->desc[i].addr = d->tables_bus + id * 4 * sizeof(struct pdesc);
+		d->desc[i].len = n * sizeof(struct pdesc);
+		d->desc[i].id = id;
+		head_flags = F_INDIRECT | d->avail_flags;
+		used = 1;
+		if (++i == NUM) {
+			i = 0;
+			d->avail_flags ^= P_AVAIL | P_USED;
+		}
+	} else {
+		if (unlikely(d->num_free < n))
+			return -28;
+		head_flags = 0;
+		for (uint32_t k = 0; k < n; k++) {
+			uint16_t flags = (k + 1 < n ? F_NEXT : 0) | (k + into >= n ? F_WRITE : 0) | d->avail_flags;
+
+			d->desc[i].addr = segs[k].addr;
+			d->desc[i].len = segs[k].len;
+			d->desc[i].id = id;
+			if (k == 0)
+				head_flags = flags;
+			else
+				d->desc[i].flags = flags;
+			if (++i == NUM) {
+				i = 0;
+				d->avail_flags ^= P_AVAIL | P_USED;
+			}
+		}
+	}
+	d->free_head = d->next[id];
+	d->num_free -= used;
+	d->size[id] = used;
+	d->token[id] = token;
+	d->next_avail = i;
+	barrier();
+	d->desc[head].flags = head_flags;
+	return 0;
+}
+
+static int32_t pget(struct pdriver *d, uint32_t *len)
+{
+	uint16_t flags = READ_ONCE(d->desc[d->last_used].flags);
+	uint32_t id, i;
+	int32_t token;
+
+	if (unlikely(d->broken) || (flags & (P_AVAIL | P_USED)) != (d->used_wrap ? P_AVAIL | P_USED : 0))
+		return -1;
+	barrier();
+	id = READ_ONCE(d->desc[d->last_used].id);
+	*len = READ_ONCE(d->desc[d->last_used].len);
+	if (unlikely(id >= NUM) || unlikely(d->token[id] < 0)) {
+		d->broken = 1;
+		return -1;
+	}
+	token = d->token[id];
+	d->token[id] = -1;
+	d->next[id] = d->free_head;
+	d->free_head = id;
+	d->num_free += d->size[id];
+	i = d->last_used + d->size[id];
+	if (i >= NUM) {
+		i -= NUM;
+		d->used_wrap ^= 1;
+	}
+	d->last_used = i;
+	return token;
+}
+
+static inline int puse(struct pdevice *v, uint64_t addr, uint32_t len, int check)
+{
+	if (check) {
+		uint64_t into = addr - BUS_BASE;
+
+		if (unlikely(into >= RAM_SIZE) || unlikely(len > RAM_SIZE - into))
+			return -22;
+	}
+	v->sum += addr + len;
+	return 0;
+}
+
+/* Take one chain and use it up. Returns 1, 0 when there is none, or a negative errno. */
+static inline int ptake(struct pdevice *v, int check)
+{
+	uint32_t i = v->last_avail, count = 0, id, write = 0, flags;
+	uint16_t wrap = v->avail_wrap, want = wrap ? P_AVAIL : P_USED;
+
+	flags = READ_ONCE(v->desc[i].flags);
+	if ((flags & (P_AVAIL | P_USED)) != want)
+		return 0;
+	barrier();
+	for (;;) {
+		uint64_t addr = READ_ONCE(v->desc[i].addr);
+		uint32_t len = READ_ONCE(v->desc[i].len);
+
+		id = READ_ONCE(v->desc[i].id);
+		if (flags & F_INDIRECT) {
+			uint64_t into = addr - BUS_BASE;
+			const struct pdesc *t;
+
+			if (unlikely(count || (flags & F_NEXT) || len == 0 || len % sizeof(*t)))
+				return -22;
+			if (unlikely(into >= RAM_SIZE) || unlikely(len > RAM_SIZE - into))
+				return -22;
+			t = (const struct pdesc *)(v->ram + into);
+			for (uint32_t k = 0; k < len / sizeof(*t); k++) {
+				uint32_t f = READ_ONCE(t[k].flags);
+
+				if (unlikely(f & F_INDIRECT) || unlikely((f & F_WRITE) < write))
+					return -22;
+				write = f & F_WRITE;
+				if (unlikely(puse(v, READ_ONCE(t[k].addr), READ_ONCE(t[k].len), check)))
+					return -22;
+			}
+		} else {
+			if (unlikely((flags & F_WRITE) < write))
+				return -22;
+			write = flags & F_WRITE;
+			if (unlikely(puse(v, addr, len, check)))
+				return -22;
+		}
+		count++;
+		if (++i == NUM) {
+			i = 0;
+			wrap ^= 1;
+			want = wrap ? P_AVAIL : P_USED;
+		}
+		if (!(flags & F_NEXT))
+			break;
+		if (unlikely(count == NUM))
+			return -40;
+		flags = READ_ONCE(v->desc[i].flags);
+		if (unlikely((flags & (P_AVAIL | P_USED)) != want))
+			return -22;
+	}
+	v->last_avail = i;
+	v->avail_wrap = wrap;
+	i = v->last_used;
+	v->desc[i].id = id;
+	v->desc[i].len = 0;
+	barrier();
+	v->desc[i].flags = v->used_wrap ? P_AVAIL | P_USED : 0;
+	i += count;
+	if (i >= NUM) {
+		i -= NUM;
+		v->used_wrap ^= 1;
+	}
+	v->last_used = i;
+	return 1;
+}
+
+static void pturns(struct pdriver *d, struct pdevice *v, const struct seg *segs, uint32_t n, int indirect, int check, long count)
+{
+	uint32_t len;
+
+	for (long t = 0; t < count; t++) {
+		for (uint32_t b = 0; b < BATCH; b++)
+			padd(d, segs + b * n, n, 0, indirect, (int32_t)b);
+		if (check)
+			while (ptake(v, 1) > 0)
+				;
+		else
+			while (ptake(v, 0) > 0)
+				;
+		while (pget(d, &len) >= 0)
+			;
+	}
+}
+
+static void psetup(struct pdriver *d, struct pdevice *v, uint32_t at)
+{
+	memset(d, 0, sizeof(*d));
+	memset(v, 0, sizeof(*v));
+	d->desc = v->desc = (struct pdesc *)(ram + at);
+	d->tables = (struct pdesc *)(ram + at + 0x4800);
+	d->tables_bus = BUS_BASE + at + 0x4800;
+	d->num_free = NUM;
+	d->avail_flags = P_AVAIL;
+	d->used_wrap = v->avail_wrap = v->used_wrap = 1;
+	for (uint32_t i = 0; i < NUM; i++) {
+		d->next[i] = i + 1;
+		d->token[i] = -1;
+	}
+	v->ram = ram;
+}
+
 static void setup(struct driver *d, struct device *v, uint32_t at)
 {
 	memset(d, 0, sizeof(*d));
@@ -289,6 +516,8 @@ int main(void)
 {
 	static struct driver drivers[5];
 	static struct device devices[5];
+	static struct pdriver pdrivers[3];
+	static struct pdevice pdevices[3];
 	static struct seg segs[BATCH * 3];
 	int kind, check;
 	long count;
@@ -299,6 +528,8 @@ int main(void)
 	memset(ram, 0, RAM_SIZE);
 	for (uint32_t k = 0; k < 5; k++)
 		setup(&drivers[k], &devices[k], k * 0x10000);
+	for (uint32_t k = 0; k < 3; k++)
+		psetup(&pdrivers[k], &pdevices[k], (5 + k) * 0x10000);
 	for (uint32_t k = 0; k < BATCH * 3; k++) {
 		segs[k].addr = BUS_BASE + 0x100000 + k * 2048;
 		segs[k].len = 64 + k;
@@ -306,17 +537,19 @@ int main(void)
 	while (scanf("%d %d %ld", &kind, &check, &count) == 3) {
 		struct timespec from, to;
 
-		if (kind < 0 || kind > 4)
+		if (kind < 0 || kind >= KINDS)
 			return 1;
 		clock_gettime(CLOCK_MONOTONIC, &from);
-		if (kind >= 3)
+		if (kind >= 5)
+			pturns(&pdrivers[kind - 5], &pdevices[kind - 5], segs, kind == 5 ? 1 : 3, kind == 7, check, count);
+		else if (kind >= 3)
 			frames(&drivers[kind], &devices[kind], kind == 3, count);
 		else
 			turns(&drivers[kind], &devices[kind], segs, kind == 0 ? 1 : 3, kind == 2, check,
 				count);
 		clock_gettime(CLOCK_MONOTONIC, &to);
 		printf("%lld %llu\n", (to.tv_sec - from.tv_sec) * 1000000000ll + (to.tv_nsec - from.tv_nsec),
-			(unsigned long long)devices[kind].sum);
+			(unsigned long long)(kind >= 5 ? pdevices[kind - 5].sum : devices[kind].sum));
 		fflush(stdout);
 	}
 	return 0;

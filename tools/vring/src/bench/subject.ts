@@ -1,5 +1,5 @@
 /** The rings under measurement, set up as `ring.c` sets up its own. */
-import { ChainBatch, Copier, RegionTranslate, Runs, SplitDevice, SplitDriver, ringMemory } from '../index.ts';
+import { ChainBatch, Copier, PackedDevice, PackedDriver, RegionTranslate, Runs, SplitDevice, SplitDriver, packedRingIn, ringMemory } from '../index.ts';
 import type { RingMemory, SplitRingAreas, WasmMemory } from '../index.ts';
 
 /** Buffers per turn. */
@@ -14,7 +14,9 @@ const BUFFERS = 0x10_0000;
 const SCRATCH = 0xa0_0000;
 
 /** What the C anchor calls these kinds of work, by number. */
-export const KINDS = ['one', 'chain3', 'indirect3', 'receive 1500', 'transmit 1500'] as const;
+export const KINDS = ['one', 'chain3', 'indirect3', 'receive 1500', 'transmit 1500', 'packed one', 'packed chain3', 'packed ind3'] as const;
+/** Kinds on a packed ring, from the first on. */
+const PACKED = 5;
 
 /** Run `turns` rounds of {@link BATCH} buffers. */
 export type Turns = (turns: number) => undefined;
@@ -26,9 +28,9 @@ export interface Subject {
   readonly turns: readonly (Turns | undefined)[];
 }
 
-interface Ring {
-  readonly driver: SplitDriver;
-  readonly device: SplitDevice;
+interface Ring<Driver = SplitDriver, Device = SplitDevice> {
+  readonly driver: Driver;
+  readonly device: Device;
 }
 
 function makeRam(): RingMemory {
@@ -53,6 +55,17 @@ function makeRing(ram: RingMemory, kind: number, raw = false): Ring {
   };
 }
 
+function makePackedRing(ram: RingMemory, kind: number, raw: boolean): Ring<PackedDriver, PackedDevice> {
+  const at = kind * 0x10000;
+  const areas = packedRingIn(ram, at, NUM);
+  const translate = new RegionTranslate([{ base: BUS_BASE, memory: ram }]);
+  const indirect = { area: { memory: ram, offset: at + 0x4800 }, busLo: BUS_BASE + at + 0x4800, busHi: 0, segments: 4 };
+  return {
+    driver: new PackedDriver(areas, { indirect: kind === PACKED + 2 ? indirect : null }),
+    device: new PackedDevice(areas, { translate, raw }),
+  };
+}
+
 function makeSegments(): Uint32Array {
   const segments = new Uint32Array(3 * 3 * BATCH);
   for (let k = 0; k < 3 * BATCH; k++) segments.set([BUS_BASE + BUFFERS + k * 2048, 0, 64 + k], 3 * k);
@@ -65,7 +78,7 @@ class Tokens {
   private readonly got = new Int32Array(BATCH);
   private readonly lengths = new Uint32Array(BATCH);
 
-  takeAll(driver: SplitDriver): undefined {
+  takeAll(driver: SplitDriver | PackedDriver): undefined {
     if (driver.getMany(this.got, this.lengths, BATCH) !== BATCH) throw new Error('a buffer was lost');
   }
 }
@@ -87,6 +100,25 @@ export function bulkSubject(name: string, raw: boolean): Subject {
     return (count: number) => run(ring, out, count);
   });
   return { name, turns };
+}
+
+/** {@link bulkSubject} on a packed ring: a loop of its own, so that V8 compiles it for one kind of ring. */
+export function packedSubject(name: string, raw: boolean): Subject {
+  const ram = makeRam();
+  const segments = makeSegments();
+  const tokens = new Tokens();
+  const run = ({ driver, device }: Ring<PackedDriver, PackedDevice>, out: number, turns: number): undefined => {
+    for (let t = 0; t < turns; t++) {
+      driver.addMany(BATCH, segments, 0, out, 0, tokens.give, 0);
+      device.drain(BATCH);
+      tokens.takeAll(driver);
+    }
+  };
+  const turns = [1, 3, 3].map((out, k) => {
+    const ring = makePackedRing(ram, PACKED + k, raw);
+    return (count: number) => run(ring, out, count);
+  });
+  return { name, turns: [undefined, undefined, undefined, undefined, undefined, ...turns] };
 }
 
 /** Driver and device in bulk calls; the device describes chains in arrays, then uses them up. */
