@@ -1,8 +1,14 @@
-/** Device side of a packed virtqueue whose three areas are contiguous in memory: views over them. */
+/** Device side of a packed virtqueue whose three areas are contiguous in memory: views over them, and fused loops. */
 import { vring_packed_desc_event } from '@vdpalab/uapi';
+import type { ChainBatch } from './batch.ts';
 import type { RingDeviceOptions } from './device-core.ts';
 import { DESC_SIZE } from './defs.ts';
-import { int32, uint16 } from './fused/state.ts';
+import {
+  drainPackedDirect, drainPackedDirectRaw, drainPackedTables, drainPackedTablesRaw,
+  walkPackedDirect, walkPackedDirectRaw, walkPackedTables, walkPackedTablesRaw,
+} from './fused/packed.ts';
+import { DEVICE, int32, uint16 } from './fused/state.ts';
+import type { PackedState } from './fused/state.ts';
 import type { PackedRingAreas } from './packed-defs.ts';
 import { packedAreasFault } from './packed-defs.ts';
 import { PackedRing } from './packed-ring.ts';
@@ -17,6 +23,7 @@ export class PackedDevice extends PackedRing {
   private readonly half: Uint16Array;
   private readonly driver: Uint16Array;
   private readonly device: Uint16Array;
+  private readonly state: PackedState;
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
   constructor(areas: PackedRingAreas, options: RingDeviceOptions) {
@@ -27,6 +34,77 @@ export class PackedDevice extends PackedRing {
     this.half = uint16(areas.desc, 0, WORDS * areas.num);
     this.driver = uint16(areas.driver, 0, EVENT_WORDS);
     this.device = uint16(areas.device, 0, EVENT_WORDS);
+    this.state = {
+      n: this.n, desc: this.desc, counts: this.counts, ends: this.endsHere, data: this.data, tables: this.tables, threaded: this.threaded,
+      withhold: false, left: 0,
+    };
+  }
+
+  protected override take(batch: ChainBatch, budget: number, done: number): number {
+    batch.clear();
+    const want = Math.min(budget, batch.maxChains);
+    if (want <= 0) return 0;
+    this.data.refresh();
+    this.tables.refresh();
+    let c = 0;
+    while (c < want) {
+      const from = c;
+      c = this.walkOn(batch, c, want);
+      batch.count = c;
+      if (c > from) {
+        this.n[DEVICE.lastHead] = batch.head[c - 1];
+        continue;
+      }
+      const err = this.takeInto(batch, c, done + c === 0);
+      if (err < 0) return err;
+      if (err > 0) break;
+      c++;
+    }
+    return c;
+  }
+
+  /** Let the loops add chains to those a batch has. @returns how many it has then */
+  private walkOn(batch: ChainBatch, from: number, want: number): number {
+    const { state, raw } = this;
+    state.counts = this.counts;
+    const direct = raw ? walkPackedDirectRaw(state, batch, from, want - from) : walkPackedDirect(state, batch, from, want - from);
+    const left = want - direct;
+    const c = left === 0 || this.tables.remote ? direct : raw ? walkPackedTablesRaw(state, batch, direct, left) : walkPackedTables(state, batch, direct, left);
+    // The loops leave what takes more than one segment for a descriptor; a table has one descriptor in the ring besides.
+    this.ringRead += (batch.start[c] - batch.start[from] + c - direct) * DESC_SIZE;
+    return c;
+  }
+
+  override drain(budget: number): number {
+    if (budget <= 0) return 0;
+    this.data.refresh();
+    this.tables.refresh();
+    let done = 0;
+    let err = 0;
+    while (done < budget) {
+      const drained = this.drainOn(budget - done);
+      done += drained;
+      if (drained > 0) continue;
+      err = this.drainOne(done);
+      if (err <= 0) break;
+      done++;
+    }
+    return this.finish(done, err);
+  }
+
+  /** Let the loops use chains up. @returns how many */
+  private drainOn(want: number): number {
+    const { state, raw, lastUsed } = this;
+    state.withhold = this.unpublished === 0;
+    this.drainedBytes += raw ? drainPackedDirectRaw(state, want) : drainPackedDirect(state, want);
+    const { left } = state;
+    if (left > 0 && !this.tables.remote) {
+      state.withhold = state.withhold && left === want;
+      this.drainedBytes += raw ? drainPackedTablesRaw(state, left) : drainPackedTables(state, left);
+    }
+    const drained = want - state.left;
+    if (drained > 0) this.wrote(drained, lastUsed);
+    return drained;
   }
 
   protected loadFlags(index: number): number {

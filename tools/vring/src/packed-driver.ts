@@ -11,12 +11,14 @@ import {
 } from '@vdpalab/uapi';
 import type { RingDriverOptions } from './driver-options.ts';
 import { poolFault } from './driver-options.ts';
-import { int32, uint16 } from './fused/state.ts';
+import { WordView, int32, uint16 } from './fused/state.ts';
 import type { PackedRingAreas } from './packed-defs.ts';
 import { PACKED_AVAIL, PACKED_START, PACKED_USED, isPackedUsed, packedAfter, packedAreasFault, packedEventIndex } from './packed-defs.ts';
 import type { RingDriver } from './ring.ts';
 
 const NO_TOKEN = -1;
+/** AVAIL and USED of a descriptor's last word, whose upper half has the flags. */
+const LAP = ((PACKED_AVAIL | PACKED_USED) << 16) | 0;
 const EVENT_WORDS = vring_packed_desc_event.size / 2;
 
 /** Places in `slots`, four words for each buffer id. */
@@ -54,6 +56,8 @@ export class PackedDriver implements RingDriver {
   private added = 0;
   private eventFlags = VRING_PACKED_EVENT_FLAG_ENABLE;
   private readonly oneToken = new Int32Array(1);
+  private readonly oneLength = new Uint32Array(1);
+  private readonly words = new WordView();
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
   constructor(areas: PackedRingAreas, options: RingDriverOptions = {}) {
@@ -111,8 +115,9 @@ export class PackedDriver implements RingDriver {
     const each = direct ? total : 1;
     const some = Math.min(count, Math.floor(this.numFree / each));
     if (some === 0) return -ENOSPC;
-    if (direct) this.putChains(some, segments, start, out, total, tokens, tokenStart);
-    else this.putTables(some, segments, start, out, total, tokens, tokenStart);
+    const words = this.words.of(segments);
+    if (direct) this.putChains(some, words, start, out, total, tokens, tokenStart);
+    else this.putTables(some, words, start, out, total, tokens, tokenStart);
     this.numFree -= some * each;
     this.added += some * each;
     return some;
@@ -133,25 +138,46 @@ export class PackedDriver implements RingDriver {
 
   get(): number {
     if (this.broken) return NO_TOKEN;
-    const word = this.loadWord(this.lastUsed);
-    if (!isPackedUsed(word >>> 16, this.lastUsed >>> 15)) return NO_TOKEN;
-    const token = this.take(word & 0xffff);
-    if (token !== NO_TOKEN) this.askForNext();
-    return token;
+    const { oneToken, oneLength } = this;
+    if (this.getMany(oneToken, oneLength, 1) !== 1) return NO_TOKEN;
+    this.usedLength = oneLength[0];
+    return oneToken[0];
   }
 
   getMany(tokens: Int32Array, lengths: Uint32Array, max: number): number {
     if (this.broken) return -EIO;
     const want = Math.min(max, tokens.length, lengths.length);
+    const { desc, num, slots, threaded } = this;
+    let index = this.lastUsed & 0x7fff;
+    let lap = (this.lastUsed & 0x8000) === 0 ? 0 : LAP;
+    let { freeHead, numFree } = this;
     let got = 0;
     for (; got < want; got++) {
-      const word = this.loadWord(this.lastUsed);
-      if (!isPackedUsed(word >>> 16, this.lastUsed >>> 15)) break;
-      const token = this.take(word & 0xffff);
-      if (token === NO_TOKEN) break;
-      tokens[got] = token;
-      lengths[got] = this.usedLength;
+      const d = index << 2;
+      const word = threaded ? Atomics.load(desc, d + 3) : desc[d + 3];
+      if ((word & LAP) !== lap) break;
+      const id = word & 0xffff;
+      const slot = id << 2;
+      const count = id < num ? slots[slot + SLOT.count] : 0;
+      if (count === 0) {
+        this.noHead(id);
+        break;
+      }
+      tokens[got] = slots[slot + SLOT.token];
+      lengths[got] = desc[d + 2];
+      slots[slot + SLOT.count] = 0;
+      slots[slot + SLOT.next] = freeHead;
+      freeHead = id;
+      numFree = (numFree + count) | 0;
+      index = (index + count) | 0;
+      if (index >= num) {
+        index = (index - num) | 0;
+        lap ^= LAP;
+      }
     }
+    this.freeHead = freeHead;
+    this.numFree = numFree;
+    this.lastUsed = index | (lap === 0 ? 0 : 0x8000);
     if (got > 0) this.askForNext();
     return got === 0 && this.broken ? -EIO : got;
   }
@@ -194,7 +220,7 @@ export class PackedDriver implements RingDriver {
 
   /** Buffers of `total` segments in the ring itself; there is room. The flags of the first descriptor are written last. */
   private putChains(
-    count: number, segments: Uint32Array, start: number, out: number, total: number, tokens: Int32Array, tokenStart: number,
+    count: number, segments: Int32Array, start: number, out: number, total: number, tokens: Int32Array, tokenStart: number,
   ): undefined {
     const { desc, slots, num, nextAvail } = this;
     const first = nextAvail & 0x7fff;
@@ -231,7 +257,7 @@ export class PackedDriver implements RingDriver {
 
   /** Buffers of `total` segments in tables, one descriptor each; there is room. */
   private putTables(
-    count: number, segments: Uint32Array, start: number, out: number, total: number, tokens: Int32Array, tokenStart: number,
+    count: number, segments: Int32Array, start: number, out: number, total: number, tokens: Int32Array, tokenStart: number,
   ): undefined {
     const { desc, slots, num, nextAvail, tables } = this;
     const words = this.tableSegments << 2;
@@ -272,19 +298,6 @@ export class PackedDriver implements RingDriver {
     this.storeWord(first, firstWord);
   }
 
-  /** Take the used descriptor at hand, which names `id`. @returns its token, or -1 when there is no such buffer */
-  private take(id: number): number {
-    const { slots, lastUsed, num } = this;
-    if (id >= num) return this.bad(`id ${id} out of range`);
-    const slot = id << 2;
-    const count = slots[slot + SLOT.count];
-    if (count === 0) return this.bad(`id ${id} is not a head!`);
-    this.usedLength = this.desc[((lastUsed & 0x7fff) << 2) + 2] >>> 0;
-    this.release(id);
-    this.lastUsed = packedAfter(lastUsed, count, num);
-    return slots[slot + SLOT.token];
-  }
-
   private release(id: number): undefined {
     const { slots } = this;
     const slot = id << 2;
@@ -294,10 +307,9 @@ export class PackedDriver implements RingDriver {
     this.freeHead = id;
   }
 
-  private bad(reason: string): -1 {
+  private noHead(id: number): undefined {
     this.broken = true;
-    this.brokenReason = reason;
-    return NO_TOKEN;
+    this.brokenReason = id < this.num ? `id ${id} is not a head!` : `id ${id} out of range`;
   }
 
   /** Ask to hear of the next used descriptor, unless callbacks are off. */

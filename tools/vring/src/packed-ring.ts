@@ -26,13 +26,13 @@ const IDS = 0x1_0000;
 /** A device side of a packed virtqueue less where its ring lies. */
 export abstract class PackedRing extends RingFrames implements RingDevice {
   /** Descriptors of the chain taken last with each id: its used entry stands for so many. */
-  private counts: Uint16Array;
+  protected counts: Uint16Array;
   /** Descriptors of the chain that ends in front of each index, to put it back. */
-  private readonly endsHere: Uint16Array;
+  protected readonly endsHere: Uint16Array;
   /** Descriptors of used entries published since `needInterrupt` was last asked. */
   private completed = 0;
   /** Used entries written and not published, and their descriptors. */
-  private unpublished = 0;
+  protected unpublished = 0;
   private unpublishedDescriptors = 0;
   /** The first of them, whose flags publish all. */
   private firstIndex = 0;
@@ -125,21 +125,37 @@ export abstract class PackedRing extends RingFrames implements RingDevice {
   protected complete(head: number, length: number): undefined {
     const { lastUsed, num } = this;
     const index = lastUsed & 0x7fff;
-    const flags = (lastUsed & 0x8000) === 0 ? 0 : PACKED_AVAIL | PACKED_USED;
-    const all = length > 0 ? flags | VRING_DESC_F_WRITE : flags;
+    const flags = usedFlags(lastUsed) | (length > 0 ? VRING_DESC_F_WRITE : 0);
     const count = Math.min(head < this.counts.length ? this.counts[head] || 1 : 1, num);
     let err = this.storeUsed(index, head, length);
     if (this.unpublished === 0) {
       this.firstIndex = index;
-      this.firstFlags = all;
+      this.firstFlags = flags;
     } else {
-      err = Math.min(err, this.storeFlags(index, all));
+      err = Math.min(err, this.storeFlags(index, flags));
       if (this.dirty !== null) this.logRing(index * DESC_SIZE, DESC_SIZE);
     }
     if (err < 0) this.noRing('descriptor ring');
     this.lastUsed = packedAfter(lastUsed, count, num);
     this.unpublished++;
     this.unpublishedDescriptors += count;
+  }
+
+  /** Count used entries a loop has written from a position on, with their flags but for those of the first. */
+  protected wrote(entries: number, from: number): undefined {
+    const { lastUsed, num } = this;
+    if (this.unpublished === 0) {
+      this.firstIndex = from & 0x7fff;
+      this.firstFlags = usedFlags(from);
+    }
+    this.unpublished += entries;
+    const first = from & 0x7fff;
+    const moved = ((lastUsed ^ from) & 0x8000) === 0 ? (lastUsed & 0x7fff) - first : (lastUsed & 0x7fff) - first + num;
+    this.unpublishedDescriptors += moved;
+    if (this.dirty === null) return;
+    const before = Math.min(moved, num - first);
+    this.logRing(first * DESC_SIZE, before * DESC_SIZE);
+    if (before < moved) this.logRing(0, (moved - before) * DESC_SIZE);
   }
 
   protected chain(batch: ChainBatch, c: number): number {
@@ -226,4 +242,9 @@ export abstract class PackedRing extends RingFrames implements RingDevice {
     const flags = this.loadFlags(this.lastAvail & 0x7fff);
     return flags >= 0 && isPackedAvailable(flags, this.lastAvail >>> 15);
   }
+}
+
+/** The flags of a used descriptor at a position. */
+function usedFlags(position: number): number {
+  return (position & 0x8000) === 0 ? 0 : PACKED_AVAIL | PACKED_USED;
 }

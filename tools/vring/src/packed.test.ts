@@ -2,7 +2,7 @@
 import { EINVAL, ELOOP, ENOBUFS, ENOSPC } from '@vdpalab/uapi';
 import { describe, expect, test } from 'vitest';
 import {
-  ChainBatch, GatheredPackedDevice, PackedDevice, PackedDriver, RegionTranslate, packedAfter, packedEventIndex, packedRingIn, ringMemory,
+  ChainBatch, GatheredPackedDevice, PackedDevice, PackedDriver, RegionTranslate, Runs, packedAfter, packedEventIndex, packedRingIn, ringMemory,
 } from './index.ts';
 import type { RingDeviceOptions, RingDriverOptions } from './index.ts';
 import { Mirror, MockPackedRing } from './mock/index.ts';
@@ -262,6 +262,36 @@ test('every pull and every push of a mirrored ring that moves a byte is needed',
   for (let lost = 0; lost < moves; lost++) {
     const without = day(lost);
     if (without.moves === moves) expect(without.seen, `move ${lost}`).not.toBe(seen);
+  }
+});
+
+test('every byte that the device changes is logged, in the ring and in the buffers', () => {
+  const { memory, driver, device } = bench();
+  const marked = new Set<number>();
+  const RING = 0x10_0000; // where the ring is logged as being
+  device.setDirtyLog({
+    mark(lo, _, len): undefined {
+      for (let i = 0; i < len; i++) marked.add(lo + i);
+    },
+  }, RING, 0);
+  const frame = new Runs(1);
+  frame.add(ringMemory(new SharedArrayBuffer(1)), 0, 1);
+  for (let round = 0; round < 7; round++) {
+    driver.addMany(NUM, segments(NUM), 0, 0, 1, Int32Array.of(0, 1, 2, 3), 0);
+    memory.u8.fill(0xee, DATA, DATA + 64);
+    const before = memory.u8.slice();
+    marked.clear();
+    if (round % 2 === 0) {
+      for (let i = 0; i <= round % NUM; i++) device.receive(frame, 0);
+      device.flush();
+    }
+    device.walk(new ChainBatch(1, 1), 1);
+    device.push(device.lastHead, 0);
+    device.drain(8);
+    const changed = [...memory.u8.keys()].filter((i) => memory.u8[i] !== before[i]).map((i) => (i < 64 ? RING + i : i));
+    expect(changed.length).toBeGreaterThan(0);
+    expect(changed.filter((i) => !marked.has(i))).toEqual([]);
+    driver.getMany(new Int32Array(8), new Uint32Array(8), 8);
   }
 });
 

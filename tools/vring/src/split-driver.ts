@@ -16,7 +16,7 @@ import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './def
 import { putChains, putOnes, putTables, take } from './fused/driver.ts';
 import type { RingDriverOptions } from './driver-options.ts';
 import { poolFault } from './driver-options.ts';
-import { DRIVER, DriverState, SLOT, SplitViews, int32 } from './fused/state.ts';
+import { DRIVER, DriverState, SLOT, SplitViews, WordView, int32 } from './fused/state.ts';
 import type { RingArea } from './memory.ts';
 import type { RingDriver } from './ring.ts';
 
@@ -46,10 +46,8 @@ export class SplitDriver implements RingDriver {
   private readonly threaded: boolean;
   private readonly tableSegments: number;
   private availFlags = 0;
-  private segments: Uint32Array | null = null;
-  private words: Int32Array = new Int32Array(0);
-  private lengths: Uint32Array | null = null;
-  private lengthWords: Int32Array = new Int32Array(0);
+  private readonly words = new WordView();
+  private readonly lengthWords = new WordView();
   private readonly oneToken = new Int32Array(1);
   private readonly oneSegment = new Uint32Array(3);
 
@@ -126,7 +124,7 @@ export class SplitDriver implements RingDriver {
     if (some === 0) return -ENOSPC;
     state.n[DRIVER.freeHead] = this.freeHead;
     state.n[DRIVER.availShadow] = this.availShadow;
-    const words = this.wordsOf(segments);
+    const words = this.words.of(segments);
     if (total === 1) putOnes(state, some, words, start, out === 0 ? VRING_DESC_F_WRITE : 0, tokens, tokenStart);
     else if (direct) putChains(state, some, words, start, into, total, tokens, tokenStart);
     else putTables(state, some, words, start, into, total, tokens, tokenStart);
@@ -192,7 +190,7 @@ export class SplitDriver implements RingDriver {
     n[DRIVER.freeHead] = this.freeHead;
     n[DRIVER.numFree] = this.numFree;
     n[DRIVER.lastUsed] = this.lastUsed;
-    const got = take(this.state, tokens, this.lengthsOf(lengths), want);
+    const got = take(this.state, tokens, this.lengthWords.of(lengths), want);
     this.freeHead = n[DRIVER.freeHead];
     this.numFree = n[DRIVER.numFree];
     this.lastUsed = n[DRIVER.lastUsed];
@@ -247,23 +245,6 @@ export class SplitDriver implements RingDriver {
 
   breakRing(): undefined {
     this.broken = true;
-  }
-
-  /** The caller's array as int32 words: V8 is quicker on them, and callers keep one array for all calls. */
-  private wordsOf(segments: Uint32Array): Int32Array {
-    if (this.segments !== segments) {
-      this.segments = segments;
-      this.words = new Int32Array(segments.buffer, segments.byteOffset, segments.length);
-    }
-    return this.words;
-  }
-
-  private lengthsOf(lengths: Uint32Array): Int32Array {
-    if (this.lengths !== lengths) {
-      this.lengths = lengths;
-      this.lengthWords = new Int32Array(lengths.buffer, lengths.byteOffset, lengths.length);
-    }
-    return this.lengthWords;
   }
 
   /** One descriptor, one buffer, published. */

@@ -123,11 +123,11 @@ export function drainTables(state: DeviceState, count: number): number {
     const head = availRing[last & mask];
     if (head >= num) break;
     const h = head << 2;
-    const headWord = desc[h + 3];
+    if ((desc[h + 3] & 5) !== 4) break;
     const size = desc[h + 2];
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
-    if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
+    if ((size & 15) !== 0 || size === 0) break;
     let at = (tableLo - tbLo) >>> 0;
     if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
@@ -290,11 +290,11 @@ export function drainTablesRaw(state: DeviceState, count: number): number {
     const head = availRing[last & mask];
     if (head >= num) break;
     const h = head << 2;
-    const headWord = desc[h + 3];
+    if ((desc[h + 3] & 5) !== 4) break;
     const size = desc[h + 2];
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
-    if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
+    if ((size & 15) !== 0 || size === 0) break;
     let at = (tableLo - tbLo) >>> 0;
     if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
@@ -502,11 +502,11 @@ export function walkTables(state: DeviceState, batch: ChainBatch, first: number,
     const head = availRing[last & mask];
     if (head >= num) break;
     const h = head << 2;
-    const headWord = desc[h + 3];
+    if ((desc[h + 3] & 5) !== 4) break;
     const size = desc[h + 2];
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
-    if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
+    if ((size & 15) !== 0 || size === 0) break;
     let at = (tableLo - tbLo) >>> 0;
     if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;
@@ -719,11 +719,11 @@ export function walkTablesRaw(state: DeviceState, batch: ChainBatch, first: numb
     const head = availRing[last & mask];
     if (head >= num) break;
     const h = head << 2;
-    const headWord = desc[h + 3];
+    if ((desc[h + 3] & 5) !== 4) break;
     const size = desc[h + 2];
     const tableLo = desc[h];
     const tableHi = desc[h + 1];
-    if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
+    if ((size & 15) !== 0 || size === 0) break;
     let at = (tableLo - tbLo) >>> 0;
     if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
       if (!tables.cover(tableLo, tableHi, size, 1)) break;

@@ -14,7 +14,7 @@ import type { DeviceState } from './state.ts';
 `;
 
 /** What a loop does with segments and chains. */
-interface Body {
+export interface Body {
   readonly name: string;
   readonly doc: string;
   readonly parameters: string;
@@ -32,7 +32,7 @@ interface Body {
   readonly after: string;
 }
 
-const DRAIN: Body = {
+export const DRAIN: Body = {
   name: 'drain',
   doc: 'Use chains up. @returns bytes in them',
   parameters: 'state: DeviceState, count: number',
@@ -48,7 +48,7 @@ const DRAIN: Body = {
   return sum;`,
 };
 
-const WALK: Body = {
+export const WALK: Body = {
   name: 'walk',
   doc: 'Describe chains in a batch that holds `first` of them. @returns how many it holds then',
   parameters: 'state: DeviceState, batch: ChainBatch, first: number, count: number',
@@ -74,7 +74,7 @@ const WALK: Body = {
   after: 'return c;',
 };
 
-const extentLocals = (body: Body) => `const { data } = state;
+export const extentLocals = (body: Body) => `const { data } = state;
   const { x } = data;
   let exLo = x[${EXTENT.lo}];
   let exHi = x[${EXTENT.hi}];
@@ -84,8 +84,15 @@ const extentLocals = (body: Body) => `const { data } = state;
 const reload = (body: Body) =>
   `exLo = x[${EXTENT.lo}]; exHi = x[${EXTENT.hi}]; exLast = x[${EXTENT.last}];${body.split ? ` exAccess = x[${EXTENT.access}];` : ''}`;
 
-/** Check one descriptor, whose words are in `table` from `d` on, and hand it to the body. */
-function descriptor(body: Body, translated: boolean, table: string): string {
+/**
+ * Check one descriptor, whose words are in `table` from `d` on, and hand it to the body.
+ *
+ * @param half where in its last word the flags are: in the lower half, or, packed, in the upper
+ * @param check what `word` has to pass before anything else is done with it
+ */
+export function descriptor(body: Body, translated: boolean, table: string, half: 'lower' | 'upper' = 'lower', check = ''): string {
+  const shift = half === 'lower' ? 0 : 16;
+  const way = half === 'lower' ? 'word & 2' : '(word >>> 16) & 2';
   const miss = body.split
     ? `(exAccess & want) === 0 || hi !== exHi || into > exLast >>> 0 || (len - 1) >>> 0 > (exLast - into) >>> 0`
     : `hi !== exHi || into > exLast >>> 0 || (len - 1) >>> 0 > (exLast - into) >>> 0`;
@@ -99,11 +106,12 @@ function descriptor(body: Body, translated: boolean, table: string): string {
         ${body.split ? 'into = (lo - exLo) >>> 0;' : ''}
       }`;
   const direction = body.split
-    ? `const way = word & 2;
-      if ((word & 4) !== 0 || way < wayBefore) break chains;
+    ? `const way = ${way};
+      if ((word & ${4 << shift}) !== 0 || way < wayBefore) break chains;
       if (way !== wayBefore) { split = s; wayBefore = 2; }`
-    : 'if ((word & 6) !== 0) break chains;';
+    : `if ((word & ${6 << shift}) !== 0) break chains;`;
   return `const word = ${table}[d + 3] | 0;
+      ${check}
       const len = ${table}[d + 2] | 0;
       ${translated || body.split ? `const lo = ${table}[d] | 0;\n      const hi = ${table}[d + 1] | 0;` : ''}
       ${direction}
@@ -130,6 +138,31 @@ const locals = (body: Body, translated: boolean) => `const { n } = state;
 const leave = (body: Body) => `n[${N.lastAvail}] = last & 0xffff;
   ${body.uses ? `n[${N.lastUsed}] = used & 0xffff;` : ''}
   ${body.after}`;
+
+/** The indirect tables found last. */
+export const tableLocals = `const { tables } = state;
+  const tx = tables.x;
+  let tbLo = tx[${EXTENT.lo}];
+  let tbHi = tx[${EXTENT.hi}];
+  let tbLast = tx[${EXTENT.last}];
+  let tbAt = tx[${EXTENT.target}];
+  let tbAccess = tx[${EXTENT.access}];
+  let words = tables.words;`;
+
+/** Find the table that descriptor `h` leads to: `at` becomes its place. */
+export const enterTable = `const size = desc[h + 2];
+    const tableLo = desc[h];
+    const tableHi = desc[h + 1];
+    if ((size & 15) !== 0 || size === 0) break;
+    let at = (tableLo - tbLo) >>> 0;
+    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
+      if (!tables.cover(tableLo, tableHi, size, 1)) break;
+      tbLo = tx[${EXTENT.lo}]; tbHi = tx[${EXTENT.hi}]; tbLast = tx[${EXTENT.last}]; tbAt = tx[${EXTENT.target}]; tbAccess = tx[${EXTENT.access}];
+      words = tables.words;
+      at = (tableLo - tbLo) >>> 0;
+    }
+    at = (tbAt + at) >>> 0;
+    if ((at & 3) !== 0) break;`;
 
 /** Chains of descriptors in the ring's own table, one flat loop over descriptors. */
 function direct(body: Body, translated: boolean): string {
@@ -176,32 +209,13 @@ function tables(body: Body, translated: boolean): string {
 export function ${body.name}Tables${translated ? '' : 'Raw'}(${body.parameters}): number {
   ${locals(body, translated)}
   const most = n[${N.maxChain}];
-  const { tables } = state;
-  const tx = tables.x;
-  let tbLo = tx[${EXTENT.lo}];
-  let tbHi = tx[${EXTENT.hi}];
-  let tbLast = tx[${EXTENT.last}];
-  let tbAt = tx[${EXTENT.target}];
-  let tbAccess = tx[${EXTENT.access}];
-  let words = tables.words;
+  ${tableLocals}
   chains: for (;;) {
     const head = availRing[last & mask];
     if (head >= num) break;
     const h = head << 2;
-    const headWord = desc[h + 3];
-    const size = desc[h + 2];
-    const tableLo = desc[h];
-    const tableHi = desc[h + 1];
-    if ((headWord & 5) !== 4 || (size & 15) !== 0 || size === 0) break;
-    let at = (tableLo - tbLo) >>> 0;
-    if ((tbAccess & 1) === 0 || tableHi !== tbHi || at > tbLast >>> 0 || (size - 1) >>> 0 > (tbLast - at) >>> 0) {
-      if (!tables.cover(tableLo, tableHi, size, 1)) break;
-      tbLo = tx[${EXTENT.lo}]; tbHi = tx[${EXTENT.hi}]; tbLast = tx[${EXTENT.last}]; tbAt = tx[${EXTENT.target}]; tbAccess = tx[${EXTENT.access}];
-      words = tables.words;
-      at = (tableLo - tbLo) >>> 0;
-    }
-    at = (tbAt + at) >>> 0;
-    if ((at & 3) !== 0) break;
+    if ((desc[h + 3] & 5) !== 4) break;
+    ${enterTable}
     const base = at >>> 2;
     const max = size >>> 4;
     let left = max < most ? max : (most - 1) | 0;
