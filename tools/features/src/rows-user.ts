@@ -60,7 +60,7 @@ export const userRows = [
   ['3.4.5', 3, 'Further drivers', 'docs'],
 
   // 3.5 QEMU
-  ['3.5.1', 1, 'Memory listener', 'user'],
+  ['3.5.1', 1, 'Memory listener of QEMU 7.2: memory inside the IOVA range, in batches', 'user'],
   ['3.5.2', 1, 'Start order', 'user'],
   ['3.5.3', 1, 'Doorbell page in the guest', 'user'],
   ['3.5.4', 1, 'Shadow virtqueue', 'user'],

@@ -1,16 +1,23 @@
 import { covers } from '@vdpalab/testing';
-import { VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
+import { VHOST_ACCESS_RO, VHOST_ACCESS_RW, VIRTIO_F_RING_PACKED } from '@vdpalab/uapi';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unreal } from '../mounted-lab.ts';
 import { LabDoor } from './door.ts';
 import { Guest, type GuestOptions } from './guest.ts';
 import { GuestImage, missing, required } from './image.ts';
 import { httpBothWays, linkUp, ping, tftpBothWays } from './traffic.ts';
+import { firstBatch, startOf, TRACED, vdpaCalls } from './vdpa-trace.ts';
 
 const absent = missing() ?? unreal;
 const MIB = 2 ** 20;
 /** Milliseconds for a test with several boots on a loaded machine. */
 const SLOW = 300_000;
+
+/** Memory of the guest's above the 39 address bits of the device. */
+const OUT_OF_REACH = ['-m', 'slots=1,maxmem=520G', '-object', 'memory-backend-ram,id=far,size=64M', '-device', 'pc-dimm,memdev=far,addr=0x8000000000'];
+/** The firmware in a flash chip: a ROM that can be written. */
+const FLASH = ['-drive', 'if=pflash,format=raw,readonly=on,file=/usr/share/seabios/bios-256k.bin'];
+const RING = ['set_vring_num', 'set_vring_base', 'set_vring_addr', 'set_vring_kick'];
 
 describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent === null ? '' : ` (missing: ${absent})`}`, () => {
   let image: GuestImage;
@@ -32,7 +39,7 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
   }
 
   async function boot(lab: LabDoor, options: GuestOptions = {}, netdev = '', device = ''): Promise<Guest> {
-    guest = await Guest.start(image, { ...options, args: lab.args(netdev, device) });
+    guest = await Guest.start(image, { ...options, args: [...lab.args(netdev, device), ...(options.args ?? [])] });
     return guest;
   }
 
@@ -107,10 +114,24 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
     await end();
   }, SLOW);
 
-  it('gives a guest with two processors two pairs of queues and a control queue', async () => {
+  it('gives a guest with two processors two pairs of queues and a control queue, and its memory in one batch', async () => {
+    covers('3.5.1', '3.5.2');
     const lab = await open({ parent: 'ifcvf', queuePairs: 2 });
-    const vm = await boot(lab, { cpus: 2 }, 'queues=2', 'mq=on');
+    const vm = await boot(lab, { cpus: 2, args: [...TRACED, ...OUT_OF_REACH, ...FLASH] }, 'queues=2', 'mq=on');
     await linkUp(vm);
+    const calls = vdpaCalls(vm.stderr);
+    const [pair, control] = [[...RING, ...RING, 'set_vring_ready'], [...RING, 'set_vring_ready']];
+    expect(startOf(calls)).toEqual(['set_features', 'add_status', ...pair, ...pair, ...control, 'listener_begin_batch', 'listener_commit', 'add_status']);
+    // All of RAM and nothing besides: no BARs, no flash chip, nothing out of reach. Copies of ROM are for reading.
+    let mapped = 0;
+    for (const { iova, size } of firstBatch(calls)) {
+      expect(iova).toBe(mapped);
+      mapped += size;
+    }
+    expect(mapped).toBe(128 * MIB);
+    expect(new Set(firstBatch(calls).map(({ perm }) => perm))).toEqual(new Set([VHOST_ACCESS_RO, VHOST_ACCESS_RW]));
+    expect(vm.stderr).toContain('RAM section out of device range (max=0x7fffffffff');
+    expect(lab.world.lab.hw.iommu?.tables().map((t) => t.mappedPages)).toContain(128 * MIB / 4096);
     expect((await vm.ok('ls -1 /sys/class/net/eth0/queues')).trim().split('\n')).toEqual(['rx-0', 'rx-1', 'tx-0', 'tx-1']);
     expect(await ping(vm, lab.peer, 50)).toMatchObject({ sent: 50, received: 50 });
     await httpBothWays(vm, lab.peer, MIB);
