@@ -8,7 +8,7 @@ import { KernelError, UndoStack, withUndo } from '@vdpalab/abi';
 import type { UserProcess } from '@vdpalab/lab';
 import {
   CAP_SYS_RESOURCE, RLIMIT_MEMLOCK, VHOST_ACCESS_RW, VHOST_BACKEND_F_IOTLB_BATCH, VHOST_BACKEND_F_IOTLB_MSG_V2, VHOST_BACKEND_F_SUSPEND, VHOST_FILE_UNBIND,
-  VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_ACCESS_PLATFORM,
+  VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER, VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED,
   VIRTIO_ID_NET, virtio_net_config, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ, vring_used,
 } from '@vdpalab/uapi';
 import { VhostVdpaFile } from '@vdpalab/user';
@@ -20,6 +20,9 @@ import { ControlQueue } from './control-queue.ts';
 
 const DRIVER = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER;
 const MAX_PAIRS = virtio_net_config.offsets.max_virtqueue_pairs;
+
+/** What front-ends are not offered: their rings are looked into as split ones. */
+const HIDDEN = pf.bits(VIRTIO_F_RING_PACKED);
 
 /** What the device is told although front-ends have no say in it: its container translates, and its control queue is driven here. */
 const OURS = pf.bits(VIRTIO_F_ACCESS_PLATFORM, VIRTIO_NET_F_CTRL_VQ);
@@ -67,7 +70,7 @@ export class VhostVdpaDriver {
     this.#file = file;
     this.#shape = shape;
     const { type, features, pairs } = shape;
-    const hidden = OURS | (pairs > 1 ? 0n : pf.bits(VIRTIO_NET_F_MQ));
+    const hidden = OURS | HIDDEN | (pairs > 1 ? 0n : pf.bits(VIRTIO_NET_F_MQ));
     const counting = (): number => this.#running?.vid ?? -1;
     this.ops = {
       get_dev_type: () => type,
