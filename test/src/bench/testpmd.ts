@@ -1,9 +1,10 @@
 /**
  * Frames a second that testpmd sees over a vhost-user socket: `node test/dist/bench/testpmd.js [seconds]`.
  *
- * The back-end is a vDPA device of the lab and, in turns with it, testpmd with net_vhost; ratios count, since all share
- * one machine. Writes `out/bench-testpmd.json`.
+ * The back-end is a vDPA device of the lab and, in turns with it, testpmd with net_vhost, on the same processor; ratios
+ * count, since all share one machine. Writes `out/bench-testpmd.json`.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,6 +19,14 @@ const LENGTHS = [64, 1500] as const;
 const ROUNDS = 3;
 /** What the other end does; flowgen also takes what comes back. */
 const PARTNER = { txonly: 'rxonly', rxonly: 'txonly', io: 'flowgen' } as const;
+
+/** The processor of back-ends; the front-end has the other one. */
+const CPU = 1;
+/** Frames that the partner sends before others have their turn. */
+const BURST = 32;
+/** Where testpmd sends to, and an address that nobody has. */
+const PEER = [0x02, 0, 0, 0, 0, 0] as const;
+const NOBODY = [0x02, 0, 0, 0, 0, 0x77] as const;
 
 type Mode = (typeof MODES)[number];
 
@@ -43,34 +52,50 @@ async function rate(path: string, mode: Mode, length: number, seconds: number): 
   return ((to.frames - from.frames) * 1000) / (to.at - from.at);
 }
 
-/** A port that takes every frame and, where the front-end wants to receive, sends without end. */
+/** Tell a switch where an address is. */
+function learn({ macs }: EthernetSwitch, mac: readonly number[], port: NetPort): void {
+  const view = new DataView(Uint8Array.from(mac).buffer);
+  macs.learn(view.getUint32(0, true), view.getUint16(4, true), port.index);
+}
+
+/**
+ * A port that takes every frame and, where the front-end wants to receive, sends without end: the same frames over and over,
+ * as a traffic generator does. The switch knows both addresses, as one does after a first exchange.
+ */
 function partner({ world }: BackEnd, mode: Mode, length: number): () => void {
   const { lab } = world;
+  const { sched } = lab.hw;
   const sw0 = lab.pci.networks.get('sw0');
   if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
   const port = sw0.attach('partner');
+  const { pool } = port;
   port.receiver = (p: NetPort) => {
-    for (let frame = p.next(); frame >= 0; frame = p.next()) p.pool.release(frame);
+    for (let frame = p.next(); frame >= 0; frame = p.next()) pool.release(frame);
     return undefined;
   };
-  const bytes = new Uint8Array(length);
-  bytes.set([0x02, 0, 0, 0, 0, 0x77, 0x02, 0, 0, 0, 0, 0x66, 0x88, 0xb5]);
-  let on = mode !== 'txonly';
+  learn(sw0, PEER, port);
+  // What testpmd's io forwarding sends back is for whom it was for: nobody's address, which the switch floods.
+  const to = mode === 'io' ? NOBODY : [...world.hardware(0).net.bytes];
+  if (mode !== 'io') learn(sw0, to, world.hardware(0).port ?? port);
+  const frames: number[] = [];
+  for (let n = 0; mode !== 'txonly' && n < BURST; n++) {
+    const frame = pool.take(length);
+    pool.memory.u8.set([...to, ...PEER, 0x88, 0xb5], pool.offset(frame));
+    frames.push(frame);
+  }
   const source = {
     name: 'partner', pending: false, cause: 0,
     run: () => {
-      for (let n = 0; on && n < 32; n++) {
-        const frame = port.pool.take(length);
-        if (frame < 0) break;
-        port.pool.memory.u8.set(bytes, port.pool.offset(frame));
+      for (const frame of frames) {
+        pool.retain(frame, 1);
         port.send(frame);
       }
-      return on ? lab.hw.sched.raise(source) : undefined;
+      return frames.length > 0 ? sched.raise(source) : undefined;
     },
   };
-  lab.hw.sched.post('partner', () => (on ? lab.hw.sched.raise(source) : undefined));
+  sched.post('partner', () => sched.raise(source));
   return () => {
-    on = false;
+    for (const frame of frames.splice(0)) pool.release(frame);
     port.unplug();
   };
 }
@@ -87,7 +112,7 @@ async function ours(back: BackEnd, mode: Mode, length: number, seconds: number):
 async function netVhost(mode: Mode, length: number, seconds: number): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'net-vhost-'));
   const path = join(folder, 's');
-  const other = new Testpmd(path, [`--forward-mode=${PARTNER[mode]}`, `--txpkts=${length}`, '-i'], ['--vdev', `net_vhost0,iface=${path}`], 1);
+  const other = new Testpmd(path, [`--forward-mode=${PARTNER[mode]}`, `--txpkts=${length}`, '-i'], ['--vdev', `net_vhost0,iface=${path}`], CPU);
   other.type('start\n');
   await other.forwarding();
   try {
@@ -101,7 +126,8 @@ async function netVhost(mode: Mode, length: number, seconds: number): Promise<nu
 async function main(): Promise<void> {
   if (!testpmdPresent) throw new Error('dpdk-testpmd is not installed');
   const seconds = Number(process.argv[2] ?? 2);
-  const back = await startBackEnd();
+  spawnSync('taskset', ['-a', '-c', '-p', `${CPU}`, `${process.pid}`]);
+  const back = await startBackEnd({ world: { vfs: 1 } });
   back.outside.port.unplug();
   const rows: { mode: Mode; length: number; ours: number; netVhost: number; ratio: number }[] = [];
   for (const mode of MODES) {

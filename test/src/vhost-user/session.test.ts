@@ -30,8 +30,19 @@ describe.runIf(hostAvailable())('a front-end on a socket', () => {
     const back3 = [frame(4, 1514), frame(5), frame(6, 999)];
     await injectOutside(back, back3);
     expect(await front.frames(3)).toEqual(back3);
-    expect(front.calls).toBeGreaterThan(0);
+    await front.interrupted();
     expect(await front.stop()).toEqual([3, 3]);
+    front.close();
+    expect(await back.close()).toEqual([]);
+  });
+
+  test('has its memory mapped for the device in large pages, wherever they begin in it', async () => {
+    const back = await startBackEnd();
+    const front = new FrontEndNet(back.path, { num: 1024, gpa: 0x4010_0000 });
+    await front.negotiate();
+    await front.start();
+    const lengths = back.world.lab.hw.iommu?.tables().map((table) => table.lookup(0x4020_0000)?.length ?? 0) ?? [];
+    expect(Math.max(...lengths)).toBeGreaterThanOrEqual(0x20_0000);
     front.close();
     expect(await back.close()).toEqual([]);
   });

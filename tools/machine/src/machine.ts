@@ -11,6 +11,7 @@ import type { MmioHandler, MmioRange } from './mmio.ts';
 import { ForeignMemory } from './foreign.ts';
 import { PhysicalMemory, pcRegions } from './ram.ts';
 import { hostPacer } from './sched/pacer.ts';
+import type { Pacer } from './sched/pacer.ts';
 import { DeterministicScheduler } from './sched/scheduler.ts';
 import { EventTrace } from './trace.ts';
 import type { TraceSink } from './trace.ts';
@@ -32,6 +33,8 @@ export interface MachineOptions {
   readonly release: string;
   /** `virtual` (when absent) jumps to the next timer when idle; `paced` follows real time. */
   readonly clock?: 'virtual' | 'paced';
+  /** For tests of a paced clock: real time as somebody moves it; the host's when absent. */
+  readonly pacer?: Pacer;
   /** Takes trace events; tracing is off without. */
   readonly traceSink?: TraceSink;
   /** Takes console lines. */
@@ -84,7 +87,7 @@ export function createMachine(options: MachineOptions): HwMachine {
   const sched = new DeterministicScheduler({
     seed: options.seed,
     ...(options.gate === undefined ? {} : { gate: options.gate }),
-    ...(options.clock === 'paced' ? { pacer: hostPacer() } : {}),
+    ...(options.clock === 'paced' ? { pacer: options.pacer ?? hostPacer() } : {}),
   });
   const counters = newCounters();
   const trace = new EventTrace(sched);

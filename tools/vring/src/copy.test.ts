@@ -35,6 +35,11 @@ test('the copy modules are valid and under 100 bytes', () => {
   }
 });
 
+test('a memory of 4 GiB is seen whole, in every width', () => {
+  const { u8, u16, u32 } = ringMemory(new Memory({ initial: 65536, maximum: 65536, shared: true }));
+  expect([u8.length, u16.length, u32.length]).toEqual([2 ** 32, 2 ** 31, 2 ** 30]);
+});
+
 describe.each(Object.keys(MEMORIES))('in %s', (name) => {
   const range = fc.record({
     to: fc.nat(SIZE - 9000), from: fc.nat(SIZE - 9000),

@@ -55,7 +55,7 @@ export function ringMemory(source: ArrayBufferLike | WasmMemory): RingMemory {
     buffer,
     byteOffset: 0,
     u8: new Uint8Array(buffer),
-    u16: new Uint16Array(buffer, 0, buffer.byteLength >>> 1),
+    u16: new Uint16Array(buffer, 0, Math.floor(buffer.byteLength / 2)),
     u32: new Uint32Array(buffer, 0, Math.floor(buffer.byteLength / 4)),
     remote: null,
   };

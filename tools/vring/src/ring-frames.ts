@@ -23,6 +23,8 @@ export abstract class RingFrames extends RingWalker {
   protected readonly copier = new Copier();
   /** The last `send` ended the call. */
   private refused = false;
+  /** What {@link touch} has read: said somewhere, or it would not be read. */
+  protected touched = 0;
   // Chains of the frame being received.
   private readonly heads: Int32Array;
   private readonly lengths: Float64Array;
@@ -132,6 +134,7 @@ export abstract class RingFrames extends RingWalker {
     const { translate } = this.data;
     const { generation } = translate;
     this.refused = false;
+    if (this.threaded) this.touch(batch, taken);
     for (let c = 0; c < taken; c++) {
       const end = batch.start[c + 1];
       if (batch.split[c] < end) return this.sendNot(taken, c, done);
@@ -150,6 +153,18 @@ export abstract class RingFrames extends RingWalker {
       }
     }
     return taken;
+  }
+
+  /** Have the processor fetch the ends of all frames from another's cache at once, rather than wait for one after the other. */
+  private touch({ memory, offset, length, start }: ChainBatch, taken: number): undefined {
+    let sum = 0;
+    for (let c = 0; c < taken; c++) {
+      const s = start[c];
+      if (s === start[c + 1]) continue;
+      const { u8 } = memory[s]!;
+      sum += u8[offset[s]] + u8[offset[s] + length[s] - 1];
+    }
+    this.touched = sum;
   }
 
   /** Chain `c` of a batch has a writable part: taken out when it is the first of the call, else left for the next. */

@@ -11,6 +11,7 @@ import type { DeviceState } from './fused/state.ts';
 import { DEVICE, SplitViews } from './fused/state.ts';
 import type { RingDeviceOptions } from './device-core.ts';
 import { RECEIVE_MERGEABLE } from './ring.ts';
+import type { RingState } from './ring.ts';
 import { NUM_BUFFERS_AT } from './ring-frames.ts';
 import { ENTRY_SIZE, SplitRing } from './split-ring.ts';
 
@@ -21,6 +22,8 @@ export class SplitDevice extends SplitRing {
   private readonly state: DeviceState;
   private readonly avail: Uint16Array;
   private readonly used: Uint16Array;
+  /** The available index as it was seen last; a driver at work at the same time has its line in another cache. */
+  private seen = 0;
 
   /** @throws RangeError when the areas do not fit their memory or are misaligned */
   constructor(areas: SplitRingAreas, options: RingDeviceOptions) {
@@ -107,11 +110,18 @@ export class SplitDevice extends SplitRing {
     const { n, state, data } = this;
     const { availRing, desc } = state.views;
     const { bytes, count } = frame;
-    const index = this.loadAvailIndex();
     const last = n[DEVICE.lastAvail];
+    let ready = (this.seen - last) & 0xffff;
+    if (!this.threaded || ready === 0 || ready > this.num) {
+      this.seen = this.loadAvailIndex();
+      ready = (this.seen - last) & 0xffff;
+    }
     const head = availRing[last & n[DEVICE.mask]];
-    const ready = (index - last) & 0xffff;
-    if (ready === 0 || ready > this.num || head >= this.num || this.raw) return super.receive(frame, flags);
+    if (ready === 0 && !this.raw) {
+      this.ringRead += ENTRY_SIZE;
+      return 0;
+    }
+    if (ready > this.num || head >= this.num || this.raw) return super.receive(frame, flags);
     const d = head << 2;
     const word = desc[d + 3];
     const length = desc[d + 2] >>> 0;
@@ -135,6 +145,11 @@ export class SplitDevice extends SplitRing {
     this.ringRead += 2 * ENTRY_SIZE + DESC_SIZE;
     this.complete(head, bytes);
     return 1;
+  }
+
+  override restore(state: RingState): undefined {
+    super.restore(state);
+    this.seen = this.lastAvail;
   }
 
   protected loadAvailIndex(): number {

@@ -27,6 +27,7 @@ export class FrameSide {
     this.transmitter = new Transmitter(mtu, {
       port: () => (vhca.linkUp ? this.port : null),
       headerSize: () => this.at!.headerSize, // a queue that sends
+      traced: () => vhca.chip.hw.trace.enabled,
       trace: (length) => this.trace('tx', { length }),
     }, this.counters);
     this.receiver = new Receiver(mtu, {

@@ -97,6 +97,7 @@ export class VirtioQueue {
       dma: () => this.port,
       running: () => this.running,
       log: () => this.port.log,
+      watch: (_queue, ns) => site.hw.sched.watch(queue.watched, ns),
       again: () => site.hw.sched.raise(queue.work),
       giveUp: (rule, text) => this.fail(rule, text),
     }, this.interrupts, site.counters);

@@ -181,6 +181,14 @@ describe('a table', () => {
   });
 });
 
+it('stretches a hit in a large page over the large pages that go on behind it', () => {
+  const table = newTable();
+  table.map(HUGE, 0, 5 * LARGE, 3);
+  table.map(HUGE + 5 * LARGE, 7 * LARGE, LARGE, 3);
+  expect(table.resolve(HUGE + LARGE + 5, 0, 1)).toBe(true);
+  expect([table.hitIova, table.hitPa, table.hitLength]).toEqual([HUGE + LARGE, LARGE, 4 * LARGE]);
+});
+
 describe('the tree', () => {
   it('maps 1 GiB with one entry and gives all nodes back', () => {
     const radix = new Radix();

@@ -9,6 +9,8 @@ import { Radix } from './radix.ts';
 const TWO_32 = 0x1_0000_0000;
 /** Bytes of a leaf, by level. */
 const LEAF_SPAN = [0x1000, 0x20_0000, 0x4000_0000] as const;
+/** Bytes that a hit in a large leaf is extended to at least, where its neighbours go on: buffers of one pool are then one hit. */
+const LARGE_REACH = 16 * LEAF_SPAN[1];
 
 /** The unit's own table. After a successful {@link resolve} the answer is in the `hit` fields. */
 export class RadixTable implements IommuTable {
@@ -100,7 +102,9 @@ export class RadixTable implements IommuTable {
       return true;
     }
     if (!this.walk(lo, hi, len)) return false;
-    if (this.leafLevel === 0) {
+    if (this.leafLevel > 0) {
+      this.extend(lo & (LEAF_SPAN[this.leafLevel]! - 1), LARGE_REACH);
+    } else {
       const pa = this.hitPa;
       iotlb.fill(lo, hi, pa >>> 0, Math.floor(pa / TWO_32), this.hitProt);
     }
@@ -126,14 +130,19 @@ export class RadixTable implements IommuTable {
     this.hitPa = radix.targetHi * TWO_32 + radix.targetLo;
     this.hitProt = radix.prot;
     this.hitLength = span;
-    const { hitIova, hitPa, hitProt } = this;
+    this.extend(into, want);
+    return true;
+  }
+
+  /** Go on over contiguous neighbours until `want` bytes from `into` the hit are held. */
+  private extend(into: number, want: number): undefined {
+    const { radix, hitIova, hitPa, hitProt } = this;
     while (this.hitLength - into < want) {
       const next = hitIova + this.hitLength;
       if (next > this.apertureEnd || !radix.find(next >>> 0, Math.floor(next / TWO_32))) break;
       if (radix.prot !== hitProt || radix.targetHi * TWO_32 + radix.targetLo !== hitPa + this.hitLength) break;
       this.hitLength += LEAF_SPAN[radix.level]!;
     }
-    return true;
   }
 }
 

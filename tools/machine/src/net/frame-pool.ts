@@ -16,7 +16,7 @@ export const FRAME_HEADER = 12;
 /** Longest frame: an MTU of 65535, an Ethernet header and a VLAN tag. */
 export const FRAME_MAX = 65535 + 14 + 4;
 
-const SMALL_SLOT = 2048;
+const SMALL_SLOT = 2112;
 const SMALL_SLOTS = 4096;
 const LARGE_SLOT = 66_048;
 const LARGE_SLOTS = 64;

@@ -58,13 +58,16 @@ export class EthernetSwitch implements Network {
   }
 
   forward(from: NetPort, frame: number): undefined {
-    const { u8 } = this.pool.memory;
-    const at = this.pool.offset(frame);
-    if (from.learning && (u8[at + 6]! & 1) === 0) {
-      const known = this.macs.learn(word(u8, at + 6), u8[at + 10]! | (u8[at + 11]! << 8), from.index);
-      if (!known) this.counters.unlearned++;
+    const { u16, u32 } = this.pool.memory;
+    const at = this.pool.offset(frame) >>> 1; // frames are aligned to 16 bytes
+    const low = u32[at >>> 1]!;
+    const high = u16[at + 2]!;
+    const source = u16[at + 3]!;
+    if (from.learning && (source & 1) === 0) {
+      const tail = u32[(at >>> 1) + 2]!;
+      if (!this.macs.learn(source | (tail << 16), tail >>> 16, from.index)) this.counters.unlearned++;
     }
-    const to = (u8[at]! & 1) === 1 ? -1 : this.macs.find(word(u8, at), u8[at + 4]! | (u8[at + 5]! << 8));
+    const to = (low & 1) === 1 ? -1 : this.macs.find(low, high);
     if (to < 0) this.flood(from, frame);
     else if (to === from.index) {
       this.counters.filtered++;
@@ -86,8 +89,4 @@ export class EthernetSwitch implements Network {
     }
     for (; given <= this.count; given++) this.pool.release(frame);
   }
-}
-
-function word(u8: Uint8Array, at: number): number {
-  return u8[at]! | (u8[at + 1]! << 8) | (u8[at + 2]! << 16) | (u8[at + 3]! << 24);
 }

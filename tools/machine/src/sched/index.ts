@@ -7,3 +7,4 @@ export { sfc32 } from './prng.ts';
 export { describeRun, findCycle } from './report.ts';
 export type { SchedulerOptions } from './scheduler.ts';
 export { DeterministicScheduler, STEPS_MAX, YIELD_NS } from './scheduler.ts';
+export type { Watched } from './watches.ts';

@@ -1,3 +1,4 @@
+import type { Atomic } from '@vdpalab/abi';
 import { describe, expect, it } from 'vitest';
 import type { Pacer } from './pacer.ts';
 import { DeterministicScheduler } from './scheduler.ts';
@@ -197,5 +198,92 @@ describe('paced', () => {
     });
     setImmediate(() => sched.post('stop', () => void (stop = true) as undefined));
     expect(await sched.run()).toEqual({ kind: 'idle' });
+  });
+
+  describe('watching', () => {
+    /** Something to watch: work that somebody else leaves, and whether it is watched on when some was taken. */
+    class Box {
+      left = 0;
+      again = false;
+      watched = false;
+      until = 0;
+      readonly taken: number[] = [];
+      readonly work = { name: 'box', pending: false, cause: 0, run: () => this.#run() };
+      readonly due = (): boolean => this.left > 0;
+      readonly #sched: DeterministicScheduler;
+
+      constructor(sched: DeterministicScheduler) {
+        this.#sched = sched;
+      }
+
+      #run(): undefined {
+        this.taken.push(this.left);
+        this.left = 0;
+        if (this.again) this.#sched.watch(this, 1000);
+      }
+    }
+
+    it('finds what is left without a word, and lets the host in meanwhile', async () => {
+      const pacer = handPacer();
+      const sched = new DeterministicScheduler({ seed: 1, pacer });
+      const box = new Box(sched);
+      expect(sched.watch(box, 1000)).toBe(true);
+      const run = sched.run();
+      await turns(3);
+      expect(box.taken).toEqual([]);
+      box.left = 2;
+      expect(await run).toEqual({ kind: 'idle' });
+      expect([box.taken, box.watched, sched.now]).toEqual([[2], false, 0]);
+    });
+
+    it('raises the work once more when the time is over', async () => {
+      const pacer = handPacer();
+      const sched = new DeterministicScheduler({ seed: 1, pacer });
+      const box = new Box(sched);
+      sched.watch(box, 1000);
+      const run = sched.run();
+      await turns(2);
+      pacer.advance(999);
+      await turns(3);
+      expect(box.taken).toEqual([]);
+      pacer.advance(1);
+      expect(await run).toEqual({ kind: 'idle' });
+      expect([box.taken, sched.steps]).toEqual([[0], 1]);
+    });
+
+    it('counts from the last watch, and has no other task wait for it', async () => {
+      const pacer = handPacer();
+      const sched = new DeterministicScheduler({ seed: 1, pacer });
+      const box = new Box(sched);
+      box.again = true;
+      sched.watch(box, 1000);
+      box.left = 1;
+      const order: string[] = [];
+      const busy: Atomic[] = [];
+      const work = { name: 'busy', pending: false, cause: 0, run: () => void (busy.push(undefined) < 5 ? sched.raise(work) : undefined) as undefined };
+      sched.raise(work);
+      sched.spawn('t', async () => {
+        await sched.host(turns(5), 'file');
+        order.push('file');
+        await sched.yield();
+        order.push('yielded');
+        box.left = 7;
+      });
+      const run = sched.run();
+      await turns(40);
+      expect([order, box.taken, busy.length]).toEqual([['file', 'yielded'], [1, 7], 5]);
+      box.again = false;
+      await turns(3);
+      pacer.advance(2000);
+      expect(await run).toEqual({ kind: 'idle' });
+      expect(box.taken).toEqual([1, 7, 0]);
+    });
+
+    it('is refused on a virtual clock: nobody is outside', async () => {
+      const sched = new DeterministicScheduler({ seed: 1 });
+      const box = new Box(sched);
+      expect([sched.watch(box, 1000), box.watched]).toEqual([false, false]);
+      expect(await sched.run()).toEqual({ kind: 'idle' });
+    });
   });
 });

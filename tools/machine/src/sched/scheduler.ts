@@ -16,10 +16,12 @@ import type { Pacer } from './pacer.ts';
 import { sfc32 } from './prng.ts';
 import type { Prng } from './prng.ts';
 import { ReadySet } from './ready.ts';
+import { RealTime } from './real-time.ts';
 import { verdict } from './report.ts';
 import { KernelTask } from './task.ts';
 import { TimerQueue } from './timers.ts';
 import type { Timer } from './timers.ts';
+import type { Watched } from './watches.ts';
 
 /** Steps of one {@link DeterministicScheduler.run} unless the caller says otherwise. */
 export const STEPS_MAX = 2_000_000;
@@ -27,10 +29,6 @@ export const STEPS_MAX = 2_000_000;
 export const YIELD_NS = 1000;
 /** Steps a host wait may be put off, and yielders be kept waiting, while others stay busy. */
 const PATIENCE = 1024;
-/** Steps between two looks at the host's event loop while paced. */
-const BREATH = 256;
-/** Nanoseconds between two such looks at most, or a device with traffic would keep everybody outside waiting. */
-const BREATH_NS = 2_000_000;
 
 export interface SchedulerOptions {
   /** Any safe integer. */
@@ -54,7 +52,8 @@ export class DeterministicScheduler implements Scheduler {
 
   private readonly decisions = new Decisions();
   private readonly gated: boolean;
-  private readonly pacer: Pacer | null;
+  /** `null` while the clock is virtual. */
+  private readonly real: RealTime | null;
   private readonly choice: Prng;
   private readonly numbers: Prng;
   private readonly live = new Map<number, KernelTask>();
@@ -68,8 +67,6 @@ export class DeterministicScheduler implements Scheduler {
   private atomicName = '';
   /** What atomic work threw inside a task's step; `run` rethrows it at the gate. */
   private thrown: { readonly error: unknown } | null = null;
-  /** When the host's event loop was last looked at, in the pacer's nanoseconds. */
-  private breathed = 0;
   private readonly gate = new Gate(() => this.foreign());
 
   constructor(options: SchedulerOptions) {
@@ -77,7 +74,7 @@ export class DeterministicScheduler implements Scheduler {
     this.choice = sfc32(options.seed, 1);
     this.numbers = sfc32(options.seed, 2);
     this.gated = options.gate ?? true;
-    this.pacer = options.pacer ?? null;
+    this.real = options.pacer === undefined ? null : new RealTime(options.pacer, this, (work) => this.raise(work));
     this.mailbox.arrived = () => {
       if (!this.running) this.onArrival?.();
     };
@@ -170,6 +167,17 @@ export class DeterministicScheduler implements Scheduler {
     return this.timers.arm(name, this.now + Math.max(0, ns), fire, this.cause);
   }
 
+  /**
+   * Look again and again, for `ns` nanoseconds, whether somebody outside has left something to do. Only with a pacer is
+   * there an outside; a look is no step, and takes no turn from others.
+   *
+   * @returns false without one: nothing is watched
+   */
+  watch(watched: Watched, ns: number): boolean {
+    this.real?.watch(watched, ns);
+    return this.real !== null;
+  }
+
   random(): number {
     return this.numbers.float();
   }
@@ -209,7 +217,8 @@ export class DeterministicScheduler implements Scheduler {
     const end = this.decisions.count + maxSteps;
     try {
       for (;;) {
-        if (this.pacer !== null) await this.pace(this.pacer);
+        const breath = this.real?.follow();
+        if (breath !== undefined) await breath;
         if (this.mailbox.hasPost || this.runnable() > 0) {
           if (this.decisions.count >= end) return { kind: 'limit', steps: maxSteps };
           const over = this.step();
@@ -245,17 +254,19 @@ export class DeterministicScheduler implements Scheduler {
 
   /** Nothing can run now: make something ready. @returns false when nothing ever will */
   private advance(horizon: number): boolean | Promise<boolean> {
-    const { pacer } = this;
-    if (this.mailbox.oldest !== undefined) return this.admitHost().then(() => true);
+    const { real } = this;
+    const { oldest } = this.mailbox;
+    if (oldest !== undefined && (oldest.settled || real?.watching !== true)) return this.admitHost().then(() => true);
     if (this.ready.hasYielders) {
       this.now += YIELD_NS;
       this.ready.unyield();
-      return pacer === null ? true : breath().then(() => true);
+      return real === null ? true : real.breathe().then(() => true);
     }
+    if (real?.watching === true) return real.spin();
     if (this.timers.size === 0) return false;
     const { nextAt } = this.timers;
     if (nextAt > horizon) return false;
-    if (pacer !== null) return this.mailbox.arrival((wake) => pacer.after(nextAt - this.now, wake)).then(() => true);
+    if (real !== null) return this.mailbox.arrival((wake) => real.at(nextAt, wake)).then(() => true);
     this.now = nextAt;
     return true;
   }
@@ -392,16 +403,6 @@ export class DeterministicScheduler implements Scheduler {
     this.wake(oldest.task);
   }
 
-  private async pace(pacer: Pacer): Promise<void> {
-    let elapsed = pacer.elapsed();
-    if (this.decisions.count % BREATH === 0 || elapsed - this.breathed >= BREATH_NS) {
-      await breath();
-      elapsed = pacer.elapsed();
-      this.breathed = elapsed;
-    }
-    this.now = Math.max(this.now, elapsed);
-  }
-
   /** The running task awaits something that is not the scheduler's: give it up. */
   private foreign(): Error {
     const task = this.current;
@@ -414,10 +415,4 @@ export class DeterministicScheduler implements Scheduler {
     if (task !== null) this.end(task, error);
     return error;
   }
-}
-
-function breath(): Promise<void> {
-  return new Promise((resume) => {
-    setImmediate(resume);
-  });
 }

@@ -58,6 +58,7 @@ export abstract class VirtioFunction<C extends VirtioCounters> extends PciFuncti
       dma: () => this.dma,
       running: () => this.common.running,
       log: () => this.queueLog(),
+      watch: (queue, ns) => this.hw.sched.watch(queue.watched, ns),
       again: (queue) => this.hw.sched.raise(queue.work),
       giveUp: (rule, text) => this.giveUp(rule, text),
     }, this.interrupts, init.counters);

@@ -114,7 +114,8 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     return new Transmitter(settings.mtu, {
       port: () => (this.net.linkUp ? this.port : null),
       headerSize: () => this.headerSize,
-      trace: (length) => this.traceTx(length),
+      traced: () => this.hw.trace.enabled,
+      trace: (length) => this.hw.trace.emit('tx', { device: this.bdf, length }),
     }, this.counters);
   }
 
@@ -166,11 +167,6 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     if (!this.common.negotiated(VIRTIO_NET_F_CTRL_VQ)) return -1;
     // virtio 1.2, section 5.1.2: without MQ there is one pair in front of the control queue.
     return this.common.negotiated(VIRTIO_NET_F_MQ) ? 2 * this.netSettings.queuePairs : 2;
-  }
-
-  private traceTx(length: number): number {
-    const { trace } = this.hw;
-    return trace.enabled ? trace.emit('tx', { device: this.bdf, length }) : 0;
   }
 
   private traceRx(queue: VirtQueue, frame: number): undefined {

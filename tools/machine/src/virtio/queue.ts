@@ -3,6 +3,7 @@ import type { AtomicWork } from '@vdpalab/abi';
 import { VIRTIO_MSI_NO_VECTOR, vring_packed_desc_event, vring_used_size } from '@vdpalab/uapi';
 import { GatheredPackedDevice, GatheredSplitDevice, MirroredSplitDevice, PACKED_START, PackedDevice, SplitDevice, isPackedQueueSize, isSplitQueueSize } from '@vdpalab/vring';
 import type { DirtyLog, RingArea, RingDeviceOptions, RingState, SplitRingAddresses, SplitRingAreas, Translate } from '@vdpalab/vring';
+import type { Watched } from '../sched/watches.ts';
 import { RingFinder, packedAreasOf } from './ring-finder.ts';
 
 const TWO_32 = 0x1_0000_0000;
@@ -48,6 +49,8 @@ export class VirtQueue {
   usedHi = 0;
   /** Work that serves the queue. */
   readonly work: AtomicWork;
+  /** The queue as something to look at while its driver is busy, instead of having to be told. */
+  readonly watched: Watched;
   /** Why the ring could not be opened. */
   fault = '';
   /** Whether the ring lies in memory of another process of the host, whose driver runs at the same time. */
@@ -70,6 +73,7 @@ export class VirtQueue {
     this.max = max;
     this.size = max;
     this.work = work;
+    this.watched = { work, due: () => this.due(), watched: false, until: 0 };
   }
 
   /** Where the queue is in its rings, or will start. */
@@ -152,6 +156,12 @@ export class VirtQueue {
     const log = settings.log();
     if (log !== null) this.markNotify(log, settings);
     return quiet;
+  }
+
+  /** Whether the driver has made chains available; where the mappings have changed nobody looks, and the next turn will. */
+  private due(): boolean {
+    const { ring, settings } = this;
+    return ring === null || (settings !== null && this.generation === settings.port.generation && ring.pending() > 0);
   }
 
   /** The device wrote its event structure, avail_event at the used ring's end, or the used ring's flags. */

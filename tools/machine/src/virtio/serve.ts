@@ -9,6 +9,8 @@ import type { Transmitter } from './transmit.ts';
 
 /** Longest chain of a command or request, in segments. */
 const CHAIN_SEGMENTS = 1024;
+/** How long a queue whose driver runs in another process is looked at after the last chain, before a kick is asked for. */
+const BUSY_NS = 200_000;
 
 /** The function, as far as its work needs to know it. */
 export interface ServedFunction {
@@ -16,6 +18,8 @@ export interface ServedFunction {
   /** Whether the driver is ready and nothing broke. */
   readonly running: () => boolean;
   readonly log: () => DirtyLog | null;
+  /** Look for more instead of being kicked. @returns false when that is not to be */
+  readonly watch: (queue: VirtQueue, ns: number) => boolean;
   /** The queue has more to do. */
   readonly again: (queue: VirtQueue) => undefined;
   /** The device cannot go on. */
@@ -49,6 +53,7 @@ export class QueueServer {
   /** Send what a transmit queue holds, as far as one turn goes. */
   transmit(queue: VirtQueue, ring: DeviceRing, transmitter: Transmitter): undefined {
     let done = 0;
+    transmitter.begin();
     while (done < TX_BUDGET) {
       const sent = ring.transmit(transmitter, TX_BUDGET - done);
       if (sent > 0) done += sent;
@@ -114,11 +119,12 @@ export class QueueServer {
     }
   }
 
-  /** End a turn: come back when chains are left, else ask for a kick; interrupt as the driver wishes. */
+  /** End a turn: come back when chains are left, else look for more or ask for a kick; interrupt as the driver wishes. */
   private finish(queue: VirtQueue, ring: DeviceRing, done: number): undefined {
     if (this.fn.running()) {
       const more = ring.pending() > 0;
-      const quiet = queue.askForKicks(!more);
+      const busy = more || (done > 0 && queue.foreign && this.fn.watch(queue, BUSY_NS));
+      const quiet = queue.askForKicks(!busy);
       if (more || !quiet) this.fn.again(queue);
     }
     if (done > 0) this.interrupts.used(queue, ring, done);

@@ -1,7 +1,7 @@
 /** Transmit queues: from chains in a ring to frames on the wire. */
 import { VIRTIO_NET_HDR_F_NEEDS_CSUM, VIRTIO_NET_HDR_GSO_NONE } from '@vdpalab/uapi';
 import { Copier } from '@vdpalab/vring';
-import type { FrameSink, Runs } from '@vdpalab/vring';
+import type { FrameSink, RingMemory, Runs } from '@vdpalab/vring';
 import type { NetPort } from '../net/port.ts';
 import type { NetCounters } from './counters.ts';
 
@@ -17,7 +17,9 @@ export interface TransmitPath {
   readonly port: () => NetPort | null;
   /** Bytes of the virtio-net header in front of each frame. */
   readonly headerSize: () => number;
-  /** Trace id of a frame's event, 0 when tracing is off. */
+  /** Whether events are traced. */
+  readonly traced: () => boolean;
+  /** Trace id of a frame's event. */
   readonly trace: (length: number) => number;
 }
 
@@ -29,12 +31,22 @@ export class Transmitter implements FrameSink {
   private readonly path: TransmitPath;
   private readonly counters: NetCounters;
   private readonly copier = new Copier();
+  private header = 0;
+  private port: NetPort | null = null;
+  private traced = false;
 
   /** @param mtu bytes */
   constructor(mtu: number, path: TransmitPath, counters: NetCounters) {
     this.longest = mtu + ETH_HEADER + VLAN_TAG;
     this.path = path;
     this.counters = counters;
+  }
+
+  /** A turn begins: what cannot change in it is asked for once. */
+  begin(): undefined {
+    this.header = this.path.headerSize();
+    this.port = this.path.port();
+    this.traced = this.path.traced();
   }
 
   /** Bytes read by DMA since the last call. */
@@ -46,8 +58,7 @@ export class Transmitter implements FrameSink {
 
   /** Send one frame, or drop it with a count. @returns false when it must wait: too many frames are in flight */
   frame(runs: Runs): boolean {
-    const { counters, path } = this;
-    const header = path.headerSize();
+    const { counters, header, port } = this;
     const length = runs.bytes - header;
     if (length < 0) {
       counters.txBadHeader++;
@@ -57,13 +68,11 @@ export class Transmitter implements FrameSink {
       counters.txBadLength++;
       return true;
     }
-    // No offload is offered, so none may be asked for.
-    if ((byteAt(runs, 0) & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0 || byteAt(runs, 1) !== VIRTIO_NET_HDR_GSO_NONE) {
+    if (asksForOffload(runs)) {
       counters.txBadHeader++;
       this.read += header;
       return true;
     }
-    const port = path.port();
     if (port === null) {
       counters.txNoLink++;
       this.read += header;
@@ -75,25 +84,44 @@ export class Transmitter implements FrameSink {
       counters.txWaits++;
       return false;
     }
-    let to = pool.offset(frame);
-    let skip = header;
+    const to = pool.offset(frame);
+    if (runs.count === 1) this.copier.copy(pool.memory, to, runs.memory[0]!, runs.offset[0]! + header, length);
+    else this.gather(runs, pool.memory, to);
+    this.read += header + length;
+    counters.txFrames++;
+    counters.txBytes += length;
+    if (this.traced) pool.cause[frame] = this.path.trace(length);
+    port.send(frame);
+    return true;
+  }
+
+  /** Copy what is behind the header, out of pieces. */
+  private gather(runs: Runs, memory: RingMemory, at: number): undefined {
+    let to = at;
+    let skip = this.header;
     for (let i = 0; i < runs.count; i++) {
       const size = runs.length[i]!;
       if (skip >= size) {
         skip -= size;
         continue;
       }
-      this.copier.copy(pool.memory, to, runs.memory[i]!, runs.offset[i]! + skip, size - skip);
+      this.copier.copy(memory, to, runs.memory[i]!, runs.offset[i]! + skip, size - skip);
       to += size - skip;
       skip = 0;
     }
-    this.read += header + length;
-    counters.txFrames++;
-    counters.txBytes += length;
-    pool.cause[frame] = path.trace(length);
-    port.send(frame);
-    return true;
   }
+}
+
+/** No offload is offered, so none may be asked for: the header's first bytes are flags and gso_type. */
+function asksForOffload(runs: Runs): boolean {
+  if (runs.length[0]! < 2) return offload(byteAt(runs, 0), byteAt(runs, 1));
+  const { u8 } = runs.memory[0]!;
+  const at = runs.offset[0]!;
+  return offload(u8[at]!, u8[at + 1]!);
+}
+
+function offload(flags: number, gsoType: number): boolean {
+  return (flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) !== 0 || gsoType !== VIRTIO_NET_HDR_GSO_NONE;
 }
 
 /** One of the first bytes of a frame in pieces. */

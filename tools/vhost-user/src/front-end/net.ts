@@ -250,6 +250,15 @@ export class FrontEndNet {
     return all;
   }
 
+  /** Wait for the first interrupt, which may come after what it is about was seen. */
+  async interrupted(): Promise<void> {
+    while (this.calls === 0) {
+      await new Promise<void>((resolve) => {
+        this.#waiting = resolve;
+      });
+    }
+  }
+
   /** Buffers of sent frames that have not come back. */
   get underWay(): number {
     let count = 0;

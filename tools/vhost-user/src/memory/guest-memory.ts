@@ -87,7 +87,7 @@ export class GuestMemory {
       closeSync(fd);
       throw error;
     }
-    const file = await HostFile.map(site, fd, offset, region.size);
+    const file = await HostFile.map(site, fd, offset, region.size, region.guest_phys_addr);
     this.#regions.push({ ...region, file, host_user_addr: file.va });
   }
 

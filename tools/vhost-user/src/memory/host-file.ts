@@ -9,6 +9,8 @@ import { refuse } from '../refuse.ts';
 import { MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE } from '@vdpalab/uapi';
 
 const PAGE_SIZE = 4096;
+/** Bytes of a large page of the IOMMU. */
+const LARGE_PAGE = 0x20_0000;
 /** Most bytes of one mapping: pieces of a large file then find room in one WebAssembly memory. */
 const PIECE = 0x8000_0000;
 
@@ -58,9 +60,10 @@ export class HostFile {
    * @param fd the file's from now on, also when it is refused
    * @param offset bytes, page-aligned
    * @param size bytes, whole pages
+   * @param iova where devices see it, page-aligned: an IOMMU can then use large pages
    * @throws EINVAL for what is not whole pages, or reaches past the file's end; what the host says about mapping
    */
-  static async map({ lab, p, how }: MemorySite, fd: number, offset: number, size: number): Promise<HostFile> {
+  static async map({ lab, p, how }: MemorySite, fd: number, offset: number, size: number, iova = 0): Promise<HostFile> {
     const pieces: Piece[] = [];
     const undo = (): void => {
       for (const piece of pieces.splice(0).reverse()) dropPiece(piece);
@@ -72,7 +75,7 @@ export class HostFile {
       if (offset % PAGE_SIZE !== 0) throw refuse('memory.offset', `offset ${offset} into the file is not page-aligned`);
       const file = fileShape(fd);
       if (offset + size > file.size) throw refuse('memory.end', `bytes ${offset} to ${offset + size} of a file of ${file.size}`);
-      for (let at = 0; at < size; at += PIECE) pieces.push(mapPiece(lab, how, fd, file.page, offset + at, Math.min(PIECE, size - at)));
+      for (let at = 0; at < size; at += PIECE) pieces.push(mapPiece(lab, how, fd, file.page, offset + at, Math.min(PIECE, size - at), (iova + at) % LARGE_PAGE));
       labFd = lab.symbol('anon_inode_getfd')(p.proc, '[host-memory]', memoryOps(pieces, undo), null, O_RDWR);
     } catch (error) {
       undo();
@@ -118,8 +121,11 @@ function dropPiece({ mapping, place }: Piece): void {
   place.free();
 }
 
-/** @param page bytes of one page of the file: larger than 4096 on hugetlbfs */
-function mapPiece(lab: Lab, how: MemorySite['how'], fd: number, page: number, offset: number, size: number): Piece {
+/**
+ * @param page bytes of one page of the file: larger than 4096 on hugetlbfs
+ * @param into bytes that its bus address is into a large page of the IOMMU
+ */
+function mapPiece(lab: Lab, how: MemorySite['how'], fd: number, page: number, offset: number, size: number, into: number): Piece {
   const skip = offset % page;
   const whole = Math.ceil((skip + size) / page) * page;
   const { foreign } = lab.hw;
@@ -128,8 +134,9 @@ function mapPiece(lab: Lab, how: MemorySite['how'], fd: number, page: number, of
     const place = foreign.around(mapping.buffer, whole);
     return { mapping, place, region: place.attach(), skip, size };
   }
-  const inside = (misfit: number): ForeignPlace => foreign.place(whole, page, misfit);
-  let place = inside(0);
+  const large = page < LARGE_PAGE;
+  const inside = (misfit: number): ForeignPlace => foreign.place(whole, large ? LARGE_PAGE : page, misfit);
+  let place = inside(large ? into : 0);
   const off = Number(addressOf(new Uint8Array(place.buffer, place.byteOffset, 1)) % BigInt(page));
   if (off !== 0) {
     place.free();
