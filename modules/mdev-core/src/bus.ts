@@ -2,6 +2,7 @@
 import { DriverTable, KernelError } from '@vdpalab/abi';
 import type { KernelSymbols, KModule } from '@vdpalab/abi';
 import type { BusType, Device, DeviceDriver } from '@vdpalab/driver-core';
+import { MDEV_CLASS_ID_VFIO } from '@vdpalab/uapi';
 import type { MdevBusDriver, MdevDevice, MdevDriver, MdevSymbols } from './header.ts';
 
 /** A driver of one of both surfaces; only one of 2016 has its name on the outside. */
@@ -23,8 +24,12 @@ export function createBus(k: DriversKernel, mdevOf: (dev: Device) => MdevDevice)
 
   const bus: BusType = {
     name: 'mdev',
-    // A driver of today gets its devices from its parent alone.
-    match: (dev, driver) => 'name' in drivers.of(driver) && mdevOf(dev).parent.ops !== null,
+    match(dev, driver) {
+      const drv = drivers.of(driver);
+      if (!('name' in drv)) return false; // one of today gets its devices from its parent alone
+      const { parent, class_id } = mdevOf(dev);
+      return parent.ops !== null && (drv.id_table ?? [MDEV_CLASS_ID_VFIO]).includes(class_id);
+    },
     async probe(dev) {
       const driver = dev.driver!; // a device that is probed has a driver
       const drv = drivers.of(driver);

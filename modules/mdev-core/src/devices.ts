@@ -2,6 +2,7 @@
 import { foldError, isKernelError, KernelError } from '@vdpalab/abi';
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { AttributeGroup, BusType, Device, DeviceDriver } from '@vdpalab/driver-core';
+import { MDEV_CLASS_ID_VFIO } from '@vdpalab/uapi';
 import type { MdevDevice, MdevDriver, MdevType } from './header.ts';
 import type { RegisteredParent } from './parents.ts';
 import { meansRemove } from './text.ts';
@@ -64,7 +65,9 @@ export function createDevices(k: DevicesKernel, bus: () => BusType, driverOf: (d
         if (counted) registered.available++;
       },
     });
-    const mdev: Mdev = { dev, uuid, type, parent, registered, driver_data: null, active: false, unlink: null };
+    const mdev: Mdev = {
+      dev, uuid, type, parent, registered, driver_data: null, class_id: MDEV_CLASS_ID_VFIO, device_ops: null, iommu_device: null, active: false, unlink: null,
+    };
     byUuid.set(uuid, mdev);
     byDevice.set(dev, mdev);
     return mdev;

@@ -4,12 +4,16 @@
  * Mirrors `include/linux/mdev.h` (Linux 6.1), and the same file as it was proposed in 2016 with
  * `Documentation/vfio-mediated-device.txt`. One engine serves both surfaces: {@link MdevDriver} and
  * {@link MdevSymbols.mdev_register_parent} are today's, {@link MdevBusDriver}, {@link ParentOps} and
- * {@link MdevSymbols.mdev_register_device} those of 2016.
+ * {@link MdevSymbols.mdev_register_device} those of 2016. On the latter stand the classes of an RFC of 2019, by which virtio and
+ * vhost drivers were to find devices of their own: {@link MdevBusDriver.id_table}, {@link VirtioMdevDeviceOps}.
  */
 import type { Atomic, KModule } from '@vdpalab/abi';
 import type { Attribute, AttributeGroup, Device, DeviceDriver } from '@vdpalab/driver-core';
 import type { Process } from '@vdpalab/fs';
 import type { VmArea } from '@vdpalab/mm';
+import type { VirtioMdevDeviceOps } from './virtio-mdev-ops.ts';
+
+export type { VirtioMdevCallback, VirtioMdevDeviceOps } from './virtio-mdev-ops.ts';
 
 /** Attributes as text; a named group makes a sub-directory. */
 export type TextGroup<T> = Pick<AttributeGroup<T>, 'name' | 'attrs'>;
@@ -43,6 +47,12 @@ export interface MdevDevice {
   readonly parent: MdevParent & { readonly dev: Device };
   /** `mdev_get_drvdata`, `mdev_set_drvdata`: the parent's own, apart from `dev_get_drvdata`, which a bus driver has. */
   driver_data: unknown;
+  /** `mdev_set_class`: which bus drivers may take it, MDEV_CLASS_ID_*; a device of VFIO's unless its parent says otherwise in `create`. */
+  class_id: number;
+  /** `mdev_set_virtio_ops`, `mdev_set_vhost_ops`: what drivers of these classes are given; null for a device of VFIO's. */
+  device_ops: VirtioMdevDeviceOps | null;
+  /** `mdev_set_iommu_device`: whose DMA its DMA is; null when it has its own, or none. */
+  iommu_device: Device | null;
 }
 
 /** `struct mdev_driver` of today: it belongs to a parent, and gets that parent's devices and no others. */
@@ -70,6 +80,8 @@ export interface MdevDriver {
 /** `struct mdev_driver` of 2016: a bus driver such as vfio_mdev, which takes the devices of every parent of 2016. */
 export interface MdevBusDriver {
   readonly name: string;
+  /** (2019) Classes of devices it takes, MDEV_CLASS_ID_*; VFIO's when absent. */
+  readonly id_table?: readonly number[];
   readonly probe: (dev: Device) => Promise<void>;
   readonly remove: (dev: Device) => Promise<void>;
   /** `struct device_driver`, as far as the caller fills it in. */
@@ -133,6 +145,20 @@ export interface MdevSymbols {
   mdev_from_dev: (dev: Device) => MdevDevice | null;
   mdev_get_drvdata: (mdev: MdevDevice) => unknown;
   mdev_set_drvdata: (mdev: MdevDevice, data: unknown) => Atomic;
+
+  /** Of 2019, from a parent's `create`: which bus drivers may take the device. @param id MDEV_CLASS_ID_* */
+  mdev_set_class: (mdev: MdevDevice, id: number) => Atomic;
+  /** Make it one of MDEV_CLASS_ID_VIRTIO. */
+  mdev_set_virtio_ops: (mdev: MdevDevice, ops: VirtioMdevDeviceOps) => Atomic;
+  /** @throws Error (a driver's mistake) for a device of another class */
+  mdev_get_virtio_ops: (mdev: MdevDevice) => VirtioMdevDeviceOps;
+  /** Make it one of MDEV_CLASS_ID_VHOST. */
+  mdev_set_vhost_ops: (mdev: MdevDevice, ops: VirtioMdevDeviceOps) => Atomic;
+  /** @throws Error (a driver's mistake) for a device of another class */
+  mdev_get_vhost_ops: (mdev: MdevDevice) => VirtioMdevDeviceOps;
+  /** Linux 5.1 to 5.16: the physical device does its DMA. */
+  mdev_set_iommu_device: (mdev: MdevDevice, iommu_device: Device | null) => Atomic;
+  mdev_get_iommu_device: (mdev: MdevDevice) => Device | null;
 }
 
 declare module '@vdpalab/abi' {

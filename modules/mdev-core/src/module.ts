@@ -1,6 +1,7 @@
 /** Mediated devices: the bus, the parents, their types in sysfs. Mirrors `drivers/vfio/mdev` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
 import { createBus } from './bus.ts';
+import { classSymbols } from './classes.ts';
 import { createDevices } from './devices.ts';
 import { createParents } from './parents.ts';
 
@@ -19,6 +20,7 @@ export default defineModule({
   exportsGpl: [
     'mdev_register_driver', 'mdev_unregister_driver', 'mdev_register_parent', 'mdev_unregister_parent', 'mdev_register_device',
     'mdev_unregister_device', 'mdev_from_dev', 'mdev_get_drvdata', 'mdev_set_drvdata',
+    'mdev_set_class', 'mdev_set_virtio_ops', 'mdev_get_virtio_ops', 'mdev_set_vhost_ops', 'mdev_get_vhost_ops', 'mdev_set_iommu_device', 'mdev_get_iommu_device',
   ],
 
   async module_init(k, { undo }) {
@@ -36,6 +38,7 @@ export default defineModule({
         mdev_from_dev: (dev) => devices.of(dev),
         mdev_get_drvdata: (mdev) => mdev.driver_data,
         mdev_set_drvdata: (mdev, data) => void (mdev.driver_data = data) as undefined,
+        ...classSymbols,
       },
       module_exit: () => undefined,
     };

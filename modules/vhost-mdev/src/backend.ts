@@ -1,6 +1,8 @@
 /** What is behind a device: the operations of a parent, whichever bus it met this driver on. */
 import type { Atomic } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
+import type { MdevDevice, MdevSymbols } from '@vdpalab/mdev-core';
+import { virtio_net_config } from '@vdpalab/uapi';
 import type { VdpaCallback, VdpaDevice, VdpaNotificationArea, VdpaSymbols } from '@vdpalab/vdpa-core';
 
 /** A parent's device. What is no promise is atomic; ring state is the available index. */
@@ -64,5 +66,38 @@ export function vdpaBackend(k: Pick<VdpaSymbols, 'vdpa_get_config' | 'vdpa_set_c
     set_vq_cb: (idx, cb) => config.set_vq_cb(vdpa, idx, cb),
     kick_vq: (idx) => config.kick_vq(vdpa, idx),
     get_vq_notification: (idx) => config.get_vq_notification?.(vdpa, idx) ?? null,
+  };
+}
+
+/**
+ * A mediated device of the class for vhost.
+ *
+ * @throws Error (the bus's mistake) for one of another class
+ */
+export function mdevBackend(k: Pick<MdevSymbols, 'mdev_get_vhost_ops' | 'mdev_get_iommu_device'>, mdev: MdevDevice): Backend {
+  const ops = k.mdev_get_vhost_ops(mdev);
+  return {
+    dev: mdev.dev,
+    dma_dev: k.mdev_get_iommu_device(mdev) ?? mdev.dev,
+    get_device_id: () => ops.get_device_id(mdev),
+    get_features: () => ops.get_features(mdev),
+    set_features: (features) => ops.set_features(mdev, features),
+    get_status: () => ops.get_status(mdev),
+    set_status: (status) => ops.set_status(mdev, status),
+    reset: () => ops.set_status(mdev, 0),
+    get_config_size: () => virtio_net_config.size, // no operation says it: only network devices are served
+    get_config: async (offset, len) => ops.get_config(mdev, offset, len),
+    set_config: (offset, bytes) => ops.set_config(mdev, offset, bytes),
+    set_config_cb: (cb) => ops.set_config_cb(mdev, cb),
+    get_vq_num_max: () => ops.get_vq_num_max(mdev),
+    set_vq_num: (idx, num) => ops.set_vq_num(mdev, idx, num),
+    set_vq_address: (idx, desc, driver, device) => ops.set_vq_address(mdev, idx, desc, driver, device),
+    set_vq_state: (idx, index) => ops.set_vq_state(mdev, idx, index),
+    get_vq_state: (idx) => ops.get_vq_state(mdev, idx),
+    set_vq_ready: (idx, ready) => ops.set_vq_ready(mdev, idx, ready),
+    get_vq_ready: (idx) => ops.get_vq_ready(mdev, idx),
+    set_vq_cb: (idx, cb) => ops.set_vq_cb(mdev, idx, cb),
+    kick_vq: (idx) => ops.kick_vq(mdev, idx),
+    get_vq_notification: () => null,
   };
 }

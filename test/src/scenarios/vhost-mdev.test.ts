@@ -1,9 +1,10 @@
 /** vDPA devices in the hands of processes over VFIO, as the first overview of the framework planned it. */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { isKernelError } from '@vdpalab/abi';
+import { isKernelError, KernelError } from '@vdpalab/abi';
 import { runTranscript } from '@vdpalab/cli';
 import { createLab, type Lab, type UserProcess } from '@vdpalab/lab';
+import type { VirtioMdevDeviceOps } from '@vdpalab/mdev-core';
 import { covers, coversTranscript } from '@vdpalab/testing';
 import {
   O_WRONLY, PROT_READ, PROT_WRITE, VFIO_GROUP_FLAGS_CONTAINER_SET, VFIO_GROUP_FLAGS_VIABLE, VFIO_TYPE1v2_IOMMU,
@@ -13,7 +14,7 @@ import {
 import { vdpaDevAdd, vdpaDevDel, VfioContainerFile, VfioGroupFile, VhostMdevDevice, VirtioUserNet } from '@vdpalab/user';
 import { describe, expect, it } from 'vitest';
 import {
-  bind, bindTo, boundTo, claimPf, drain, hexOf, modprobe, sessionFrames, startChain, startVhostMdevEnd, stopEnd, unbind, VHOST_MDEV_MODULES, World, worldConfig, type End,
+  bind, bindTo, boundTo, claimPf, drain, hexOf, modprobe, sessionFrames, startChain, startVhostMdevEnd, stopEnd, unbind, VHOST_MDEV_MODULES, virtioMdevOps, World, worldConfig, type End,
 } from '../support/index.ts';
 
 const scenario = fileURLToPath(new URL('../../scenarios/vhost-mdev.txt', import.meta.url));
@@ -80,7 +81,7 @@ it.each([1, 7, 42])('goes as written, seed %i', async (seed) => {
 
 describe('a network driver in a process, over vhost_mdev', () => {
   it('passes the frames of the main job bit for bit, on functions and on assignable interfaces', { timeout: 60_000 }, async () => {
-    covers('1.2.4', '1.9.3', '1.3.3');
+    covers('1.2.4', '1.9.3', '1.3.3', 'F18');
     const chain = await startChain();
     const frames = sessionFrames().filter((f) => f.length <= 1514);
     expect(hexOf(await chain.pass(frames))).toEqual(hexOf(frames));
@@ -240,6 +241,7 @@ describe('binding', () => {
 
 describe('what is busy', () => {
   it('is a queue outside of its time, a queue that is ready, and features that are settled', async () => {
+    covers('2.11.11', 'F18');
     const world = await functions(1);
     await world.lab.user(async (p) => {
       const d = await VhostMdevDevice.open(p, 'vdpa0');
@@ -275,6 +277,7 @@ describe('what is busy', () => {
   });
 
   it('is a device that is open: for a second opener, for rmmod, and for whoever unbinds it, who waits', async () => {
+    covers('2.11.11', 'F18');
     const world = await functions(1);
     const { lab } = world;
     const end = await startVhostMdevEnd(world, 'vdpa0');
@@ -302,6 +305,83 @@ describe('what is busy', () => {
     await lab.exitProcess(unbinder);
     await world.delDevice('vdpa0');
     expect(await world.close()).toEqual([]);
+  });
+});
+
+describe('a mediated device of the class for vhost', () => {
+  const TYPES = (bdf: string): string => `/sys/bus/pci/devices/${bdf}/mdev_supported_types`;
+
+  /** Functions whose driver makes mediated devices as an RFC of 2019 has it: what it was to be before there was a vDPA bus. */
+  async function mediated(more: (world: World) => Partial<VirtioMdevDeviceOps> = () => ({})): Promise<World> {
+    const world = await World.create({ modules: VHOST_MDEV_MODULES });
+    const { lab } = world;
+    await lab.user(async (p) => {
+      for (const n of [0, 1]) {
+        await vdpaDevAdd(p, `vdpa${n}`, `pci/${world.vf(n)}`);
+        await unbind(p, `vdpa${n}`, 'vhost_mdev');
+      }
+    });
+    await lab.kernel(async () => {
+      for (const n of [0, 1]) {
+        const vf = lab.symbol('all_devices')().find((dev) => dev.name === world.vf(n))!;
+        const opened = (): boolean => lab.symbol('vfio_leftovers')().some((line) => line.startsWith(`vfio device ${uuid(n)}: open 1`));
+        await lab.symbol('mdev_register_device')(vf, {
+          owner: vf.driver!.owner!,
+          supported_config: [{ name: 'vhost_mdev', attrs: ['device_api', 'available_instances'].map((name) => ({ name, mode: 0o444, show: async () => '1\n' })) }],
+          async create(_, mdev) {
+            lab.symbol('mdev_set_vhost_ops')(mdev, virtioMdevOps(world, `vdpa${n}`, more(world)));
+            lab.symbol('mdev_set_iommu_device')(mdev, vf);
+          },
+          async remove() {
+            if (opened()) throw new KernelError('EBUSY', 'test.remove', 'it is open');
+          },
+        });
+      }
+    });
+    return world;
+  }
+
+  async function taken(world: World): Promise<string[]> {
+    const { lab } = world;
+    await lab.kernel(async () => {
+      for (const n of [0, 1]) await lab.symbol('mdev_unregister_device')(lab.symbol('all_devices')().find((dev) => dev.name === world.vf(n))!);
+    });
+    for (const n of [0, 1]) await world.delDevice(`vdpa${n}`);
+    return await world.close();
+  }
+
+  it('is driven the same way: the function\'s group, its container, the frames of the main job', { timeout: 30_000 }, async () => {
+    covers('2.11.11', '1.2.4', '1.2.5');
+    const world = await mediated();
+    const { lab } = world;
+    await lab.user(async (p) => {
+      for (const n of [0, 1]) await p.writeFile(`${TYPES(world.vf(n))}/ifcvf-vhost_mdev/create`, uuid(n), O_WRONLY);
+      for (const n of [0, 1]) expect(await groupOf(p, 'mdev', uuid(n))).toBe(await groupOf(p, 'pci', world.vf(n)));
+      expect((await p.readlink(`/sys/bus/mdev/devices/${uuid(0)}/driver`)).split('/').at(-1)).toBe('vhost_mdev');
+    });
+    const ends = [await startVhostMdevEnd(world, uuid(0)), await startVhostMdevEnd(world, uuid(1))] as const;
+    const got: Uint8Array[] = [];
+    for (const frame of sessionFrames()) {
+      await lab.as(ends[0].process, () => ends[0].net.send(frame));
+      got.push(...await drain(world, ends[1]));
+    }
+    expect(hexOf(got)).toEqual(hexOf(sessionFrames()));
+    // Removed while it is open: its parent refuses.
+    expect(await lab.user((p) => outcome(() => p.writeFile(`/sys/bus/mdev/devices/${uuid(0)}/remove`, '1', O_WRONLY)))).toBe('EBUSY');
+    expect(await lab.as(ends[0].process, () => outcome(() => ends[0].net.file.session.add(uuid(0))))).toBe('EBUSY');
+    for (const end of ends) await stopEnd(world, end);
+    await lab.user((p) => p.writeFile(`/sys/bus/mdev/devices/${uuid(0)}/remove`, '1', O_WRONLY));
+    expect(await taken(world)).toEqual([]);
+  });
+
+  it('is not taken when its parent has other operations than those of version 1, or is no network device', async () => {
+    covers('2.11.11');
+    for (const [more, errno] of [[{ get_mdev_features: () => 3n }, 524], [{ get_device_id: () => 2 }, 524]] as const) {
+      const world = await mediated(() => more);
+      await world.lab.user((p) => p.writeFile(`${TYPES(world.vf(0))}/ifcvf-vhost_mdev/create`, uuid(0), O_WRONLY));
+      expect(world.dmesg().map(({ text }) => text)).toContain(`vhost_mdev: probe of ${uuid(0)} failed with error -${errno}`);
+      expect(await taken(world)).toEqual([]);
+    }
   });
 });
 

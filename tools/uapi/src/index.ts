@@ -23,6 +23,7 @@ export * from './interrupt.ts';
 export * from './ioctl.ts';
 export * from './iommu.ts';
 export * from './limits.ts';
+export * from './mdev.ts';
 export * from './mlx5/index.ts';
 export * from './mman.ts';
 export * from './netlink.ts';

@@ -24,6 +24,7 @@ import * as interrupt from './interrupt.ts';
 import * as ioctl from './ioctl.ts';
 import * as iommu from './iommu.ts';
 import * as limits from './limits.ts';
+import * as mdev from './mdev.ts';
 import * as mlx5 from './mlx5/index.ts';
 import * as mman from './mman.ts';
 import * as netlink from './netlink.ts';
@@ -143,6 +144,7 @@ export const OWN: readonly { readonly exports: Mirror['exports']; readonly reaso
   { exports: uaccess, reason: 'kernel-internal: include/linux/uaccess.h' },
   { exports: iommu, reason: 'kernel-internal: include/linux/iommu.h' },
   { exports: interrupt, reason: 'kernel-internal: include/linux/interrupt.h' },
+  { exports: mdev, reason: 'kernel-internal, an RFC of 2019: include/linux/{mdev,virtio_mdev_ops}.h' },
   { exports: mlx5, reason: 'kernel-internal: include/linux/mlx5' },
   { exports: vfio_cdev, reason: 'later Linux: linux/vfio.h' },
 ];

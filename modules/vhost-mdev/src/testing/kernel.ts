@@ -9,7 +9,7 @@ import type {} from '@vdpalab/vdpa-core';
 
 /** All that is needed, in the order of loading. */
 const MODULES = [
-  'sched', 'mm', 'fs', 'driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core', 'vhost', 'vfio', 'iommu-type1', 'vhost-mdev',
+  'sched', 'mm', 'fs', 'driver-core', 'iommu', 'netlink', 'vhost-iotlb', 'vdpa-core', 'vhost', 'vfio', 'mdev-core', 'iommu-type1', 'vhost-mdev',
 ] as const;
 
 /** A booted kernel, with a parent loaded. */

@@ -62,6 +62,7 @@ export const vhostRules = {
   'vhost_mdev.mmap.doorbell': ['The doorbell shares its page with something else, or the parent does not say where it is.', 'Ring it by an eventfd: VHOST_SET_VRING_KICK.', '-'],
   'vhost_mdev.mmap.size': ['A doorbell is the one page at the start of its region.', 'Map 4096 bytes at the offset that VFIO_DEVICE_GET_REGION_INFO says.', '-'],
   'vhost_mdev.probe.device-id': ['Only network devices are served.', 'Bind vhost_vdpa or virtio_vdpa.', '-'],
+  'vhost_mdev.probe.mdev-features': ['The parent has the operations of version 1 and no others.', 'Let get_mdev_features say VIRTIO_MDEV_F_VERSION_1.', '-'],
   'vhost_mdev.probe.translates': ['The parent translates addresses itself, so a container of the platform\'s IOMMU is of no use to it.', 'Bind vhost_vdpa, whose mappings go to the parent.', '-'],
   'vhost_mdev.region': ['Each queue has a region, and there are two.', 'Take one that VFIO_DEVICE_GET_INFO counts.', '-'],
   'vhost_mdev.region.range': ['A store stays inside its region.', 'Write at its start.', '-'],
