@@ -6,6 +6,7 @@
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
 import type { Process } from '@vdpalab/fs';
+import type { MdevDevice } from '@vdpalab/mdev-core';
 
 /** Layers, top to bottom. */
 export type LayerName = 'process' | 'subsystem' | 'bus-driver' | 'bus' | 'parent' | 'hardware';
@@ -57,8 +58,17 @@ class Picture {
 
 const ofBus = (devices: readonly Device[], bus: string): Device[] => devices.filter((d) => d.bus?.name === bus);
 
-/** What a function is: its PCI address, and whether it is virtual. */
+/** Buses whose devices are slices of the hardware they stand on, and what such a slice is called. */
+const SLICES: Readonly<Record<string, readonly [kind: string, title: string]>> = { mdev: ['adi', 'ADI'], auxiliary: ['sf', 'SF'] };
+
+/** What a device is: a slice of a function, or a function with its PCI address, virtual or not. */
 function hardware(picture: Picture, ask: Ask, dev: Device): string {
+  const [kind, title] = SLICES[dev.bus?.name ?? ''] ?? [];
+  if (kind !== undefined && dev.parent !== null) {
+    const slice = picture.node('hardware', kind, dev.name, `${title} ${dev.name}`);
+    picture.edge(slice, hardware(picture, ask, dev.parent), 'of');
+    return slice;
+  }
   const pdev = ask('pci_devices')?.().find((p) => p.dev === dev);
   if (pdev === undefined) return picture.node('hardware', 'device', dev.name);
   if (pdev.physfn === null) return picture.node('hardware', 'pf', dev.name, `PF ${dev.name}`);
@@ -94,13 +104,33 @@ function vhostFace(picture: Picture, processes: readonly Process[], vdpa: Device
   }
 }
 
-/** The VFIO device of a vDPA device, by its group's node, with the processes that have that open. */
-function vfioFace(picture: Picture, processes: readonly Process[], vdpa: Device, devices: readonly Device[], driver: string): void {
-  if (!devices.some((d) => d.parent === vdpa && d.class?.name === 'vfio-dev')) return;
-  const path = `/dev/vfio/${vdpa.iommu_group?.id}`;
+/** The VFIO device of a device, by its group's node, with the processes that have that open. */
+function vfioFace(picture: Picture, processes: readonly Process[], dev: Device, devices: readonly Device[], driver: string): void {
+  if (!devices.some((d) => d.parent === dev && d.class?.name === 'vfio-dev')) return;
+  const path = `/dev/vfio/${dev.iommu_group?.id}`;
   const vfio = picture.node('subsystem', 'vfio', path);
   picture.edge(vfio, driver);
   usedBy(picture, processes, path, vfio);
+}
+
+/** A mediated device on its vendor's driver. @returns what VFIO stands on: the bus driver, or the device where its vendor drives it */
+function mediated(picture: Picture, ask: Ask, { dev, uuid, parent }: MdevDevice): string {
+  const vendor = parent.mdev_driver?.driver.name ?? parent.ops?.owner.name ?? 'software';
+  const bus = picture.node('bus', 'mdev', uuid);
+  const below = picture.node('parent', 'parent', `${vendor}@${parent.dev.name}`, vendor);
+  picture.edge(bus, below);
+  picture.edge(below, hardware(picture, ask, parent.dev));
+  if (dev.driver === null || dev.driver.name === vendor) return bus;
+  const driver = picture.node('bus-driver', 'bus-driver', `${dev.driver.name}@${uuid}`, dev.driver.name);
+  picture.edge(driver, bus);
+  return driver;
+}
+
+/** A function that VFIO's own driver has. @returns the driver */
+function assigned(picture: Picture, ask: Ask, dev: Device): string {
+  const driver = picture.node('parent', 'parent', `${dev.driver?.name}@${dev.name}`, dev.driver?.name);
+  picture.edge(driver, hardware(picture, ask, dev));
+  return driver;
 }
 
 /** Read the layers off a kernel. Called inside a task. */
@@ -127,6 +157,11 @@ export function deviceLayers(ask: Ask): DeviceLayers {
     virtioFace(picture, ask, devices, vdev.dma_dev, driver);
     vhostFace(picture, processes, dev, devices, driver);
     vfioFace(picture, processes, dev, devices, driver);
+  }
+  for (const { parent: dev } of devices.filter((d) => d.class?.name === 'vfio-dev')) {
+    if (dev === null || dev.bus?.name === 'vdpa') continue; // drawn above
+    const mdev = ask('mdev_from_dev')?.(dev) ?? null;
+    vfioFace(picture, processes, dev, devices, mdev === null ? assigned(picture, ask, dev) : mediated(picture, ask, mdev));
   }
   return picture.done();
 }

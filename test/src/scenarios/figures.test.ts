@@ -1,0 +1,34 @@
+/** Pictures of the documents that began it all, drawn from live labs: what stands on what. */
+import { graphOf } from '@vdpalab/cli';
+import { describe, expect, it } from 'vitest';
+import { scenarioPath } from '../support/goes-as-written.ts';
+
+/** Edges of a picture after a scenario, as `upper -> lower`, by what the nodes are called; process ids left out. */
+async function edgesAfter(scenario: string, what: 'devices' | 'modules'): Promise<string[]> {
+  const { nodes, edges } = JSON.parse(await graphOf({ what, format: 'json', after: scenarioPath(scenario) })) as {
+    nodes: { id: string; label: string }[]; edges: { from: string; to: string; label?: string }[];
+  };
+  const name = new Map(nodes.map(({ id, label }) => [id, label.replace(/\[\d+\]$/, '')]));
+  return edges.map(({ from, to, label }) => `${name.get(from)} -> ${name.get(to)}${what === 'modules' ? `: ${label}` : ''}`).sort();
+}
+
+describe('the picture of vfio-mediated-device.txt', () => {
+  const scenario = 'figure-mediated-devices';
+
+  it('has users of VFIO over the bus driver, and that over every vendor\'s devices', async () => {
+    const path = (n: number, vendor: string): string[] => {
+      const uuid = `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}`;
+      return [`vfio-dev -> /dev/vfio/${n}`, `/dev/vfio/${n} -> vfio_mdev`, `vfio_mdev -> ${uuid}`, `${uuid} -> ${vendor}`, `${vendor} -> ${vendor}-0`];
+    };
+    expect(await edgesAfter(scenario, 'devices')).toEqual([...path(1, 'nvidia'), ...path(2, 'i915'), ...path(3, 'ccw_device')].sort());
+  });
+
+  it('has all of them register with the core, and nobody with anybody else\'s module', async () => {
+    const edges = await edgesAfter(scenario, 'modules');
+    const toCore = edges.filter((edge) => / -> mdev:/.test(edge));
+    expect(toCore.map((edge) => edge.split(' ')[0])).toEqual(['ccw_device', 'i915', 'nvidia', 'vfio_mdev']);
+    expect(toCore.filter((edge) => edge.includes('mdev_register_device')).map((edge) => edge.split(' ')[0])).toEqual(['ccw_device', 'i915', 'nvidia']);
+    expect(toCore.find((edge) => edge.startsWith('vfio_mdev'))).toContain('mdev_register_driver');
+    expect(edges.filter((edge) => /-> (nvidia|i915|ccw_device|vfio_mdev):/.test(edge))).toEqual([]);
+  });
+});
