@@ -1,6 +1,6 @@
 import { KernelError } from '@vdpalab/abi';
 import { O_RDONLY, O_WRONLY } from '@vdpalab/uapi';
-import { errnoOfSync } from '@vdpalab/testing';
+import { errnoOf, errnoOfSync } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import type { IommuKernel } from './testing/kernel.ts';
 import { bootIommu } from './testing/kernel.ts';
@@ -127,6 +127,36 @@ describe('the type of a group', () => {
     await kernel.device('b', 0x101, dev);
     expect(await echo(kernel, 'identity', `${GROUPS}/0/type`)).toBe('EINVAL');
     expect(kernel.dmesg()).toContain('iommu: Cannot change default domain: Group has more than one device');
+  });
+
+  it('is fixed where nothing translates, and where the device leaves meanwhile', async () => {
+    const kernel = await bootIommu();
+    const { k } = kernel;
+    const dev = await kernel.device('a', 0x100);
+    const plain = k.device_initialize({ name: 'b' });
+    await kernel.run(() => k.device_add(plain));
+    const group = k.iommu_group_alloc('driver-made');
+    expect(errnoOfSync(() => k.iommu_group_add_device(group, dev))).toBe('EEXIST'); // it is in one
+    k.iommu_group_add_device(group, plain);
+    expect(await echo(kernel, 'DMA', `${GROUPS}/${group.id}/type`)).toBe('EINVAL');
+    k.iommu_group_remove_device(plain);
+    await kernel.run(() => k.device_unregister(plain));
+
+    const written: string[] = [];
+    await kernel.run(async () => {
+      await k.device_lock(dev);
+      const proc = k.process_create('writer');
+      const fd = await k.ksys_open(proc, `${GROUPS}/0/type`, O_WRONLY);
+      const task = kernel.spawn('writer', async () => {
+        written.push(await errnoOf(() => k.ksys_write(proc, fd, Uint8Array.from('identity', (c) => c.charCodeAt(0)))));
+        await k.process_exit(proc);
+      });
+      while (task.wait === null) await k.cpu_relax();
+      k.iommu_release_device(dev);
+      k.device_unlock(dev);
+    });
+    await kernel.settle();
+    expect(written).toEqual(['EBUSY']);
   });
 
   it('stays while a driver is bound or a user has attached a domain', async () => {

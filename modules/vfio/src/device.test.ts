@@ -97,6 +97,16 @@ describe('a device', () => {
     });
   });
 
+  test('has a name shorter than a page, and only its backend once', () => withDevice({}, async ({ k, proc, vdev, group, at }) => {
+    proc.mm.write(at, new Uint8Array(4096).fill(0x78));
+    expect(await outcome(() => k.ksys_ioctl(proc, group, uapi.VFIO_GROUP_GET_DEVICE_FD, at))).toBe('EINVAL');
+    expect(await outcome(async () => k.vfio_register_iommu_driver(spapr))).toBe('EINVAL');
+    const stranger = k.device_initialize({ name: 'toy1' });
+    expect(await outcome(() => k.vfio_pin_user_pfns(stranger, [0], 1, 1, []))).toBe('EINVAL'); // not registered
+    k.put_device(stranger);
+    expect(vdev.open_count).toBe(1);
+  }));
+
   test('hears of its first open and its last close only', () => {
     covers('1.7.11');
     const calls: string[] = [];
@@ -206,6 +216,37 @@ describe('a device', () => {
   });
 });
 
+describe('a group', () => {
+  test('that goes while it is being opened says so, in some orders of events', async () => {
+    covers('2.12.3');
+    const answers = new Set<string>();
+    for (let seed = 1; seed <= 12; seed++) {
+      const kernel = await bootBuiltins(['sched', 'mm', 'fs', 'driver-core', 'iommu', 'vfio'], { seed });
+      const { k } = kernel;
+      const toy = await kernel.run(async () => {
+        const dev = k.device_initialize({ name: 'toy0' });
+        await k.device_add(dev);
+        const vdev = await k._vfio_alloc_device(dev, { name: 'toy' }, null);
+        await k.vfio_register_emulated_iommu_dev(vdev);
+        return { dev, vdev };
+      });
+      kernel.spawn('driver', async () => {
+        await k.vfio_unregister_group_dev(toy.vdev);
+        k.put_device(toy.vdev.device);
+        await k.device_unregister(toy.dev);
+      });
+      await kernel.user(async (proc) => {
+        const answer = await outcome(() => k.ksys_open(proc, '/dev/vfio/0', O_RDWR));
+        answers.add(typeof answer === 'string' ? answer : 'opened');
+      });
+      await kernel.settle();
+      expect(kernel.leftovers()).toEqual([]);
+    }
+    expect([...answers].filter((answer) => !['opened', 'ENODEV', 'ENOENT', 'ENXIO'].includes(answer))).toEqual([]);
+    expect(answers.has('ENODEV')).toBe(true);
+  });
+});
+
 describe('without an IOMMU', () => {
   test('a device is refused, unless the parameter allows what cannot be safe', async () => {
     covers('2.12.3');
@@ -233,7 +274,11 @@ describe('without an IOMMU', () => {
       await k.device_add(dev);
       const vdev = await k._vfio_alloc_device(dev, { name: 'toy' }, null);
       await k.vfio_register_group_dev(vdev);
-      return { dev, vdev };
+      const safe = k.device_initialize({ name: 'toy1' });
+      await k.device_add(safe);
+      const emulated = await k._vfio_alloc_device(safe, { name: 'toy' }, null);
+      await k.vfio_register_emulated_iommu_dev(emulated);
+      return { dev, vdev, safe, emulated };
     });
     expect(kernel.log.map(({ text }) => text)).toContainEqual(expect.stringContaining('toy0: Adding kernel taint for vfio-noiommu group on device'));
     await kernel.user(async (proc) => {
@@ -251,6 +296,9 @@ describe('without an IOMMU', () => {
       await k.ksys_ioctl(proc, group, uapi.VFIO_GROUP_SET_CONTAINER, at);
       expect(await outcome(() => k.ksys_ioctl(proc, container, uapi.VFIO_SET_IOMMU, uapi.VFIO_TYPE1v2_IOMMU))).toBe('ENODEV');
       await k.ksys_ioctl(proc, container, uapi.VFIO_SET_IOMMU, uapi.VFIO_NOIOMMU_IOMMU);
+      const other = await k.ksys_open(proc, '/dev/vfio/1', O_RDWR);
+      expect(await outcome(() => k.ksys_ioctl(proc, other, uapi.VFIO_GROUP_SET_CONTAINER, at))).toBe('EPERM'); // a group that something translates for
+      await k.ksys_close(proc, other);
       expect(await outcome(() => k.ksys_ioctl(proc, container, uapi.VFIO_IOMMU_MAP_DMA, at))).toBe('ENOTTY');
       proc.mm.write(at, Uint8Array.from([...'toy0\0'], (c) => c.charCodeAt(0)));
       const fd = await k.ksys_ioctl(proc, group, uapi.VFIO_GROUP_GET_DEVICE_FD, at);
@@ -258,9 +306,11 @@ describe('without an IOMMU', () => {
     });
     expect(kernel.log.map(({ text }) => text)).toContainEqual(expect.stringContaining('vfio-noiommu device opened by user (test:'));
     await kernel.run(async () => {
-      await k.vfio_unregister_group_dev(parts.vdev);
-      k.put_device(parts.vdev.device);
-      await k.device_unregister(parts.dev);
+      for (const [dev, vdev] of [[parts.dev, parts.vdev], [parts.safe, parts.emulated]] as const) {
+        await k.vfio_unregister_group_dev(vdev);
+        k.put_device(vdev.device);
+        await k.device_unregister(dev);
+      }
       await kernel.rmmod('vfio');
     });
     expect(kernel.leftovers()).toEqual([]);

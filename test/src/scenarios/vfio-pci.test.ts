@@ -99,10 +99,17 @@ describe('vfio-pci', () => {
       expect(await outcome(() => vfGroup.device(`${world.vf(0)} vf_token=${other}`))).toBe('EACCES');
       const vf = await vfGroup.device(`${world.vf(0)} vf_token=${token}`);
       await vf.close();
+      const reset = new Uint8Array(16);
+      reset.set(uapi.vfio_pci_hot_reset.encode({ argsz: 16, count: 1 }));
+      new DataView(reset.buffer).setInt32(12, pfGroup.fd, true);
+      expect(await outcome(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_PCI_HOT_RESET, reset))).toBe('EINVAL'); // the virtual function's group is missing
       // A new token by the feature.
       const bytes = new Uint8Array(24);
       bytes.set(uapi.vfio_device_feature.encode({ argsz: 24, flags: uapi.VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | uapi.VFIO_DEVICE_FEATURE_SET }));
       other.replaceAll('-', '').match(/../g)?.forEach((hex, i) => { bytes[8 + i] = Number.parseInt(hex, 16); });
+      bytes.set([23], 0); // argsz
+      expect(await outcome(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_FEATURE, bytes))).toBe('EINVAL');
+      bytes.set([24], 0);
       await scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_FEATURE, bytes);
       await (await vfGroup.device(`${world.vf(0)} vf_token=${other}`)).close();
       await scratch.free();
@@ -152,6 +159,8 @@ describe('vfio-pci', () => {
       await bindVfio(p, bdf);
       const { device, close } = await openVfio(p, bdf);
       const INTX = uapi.VFIO_PCI_INTX_IRQ_INDEX;
+      const head = await p.mmap(4096, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_PRIVATE | uapi.MAP_ANONYMOUS);
+      p.proc.mm.write(head, uapi.vfio_pci_hot_reset_info.encode({ argsz: 64 }));
       expect(await device.irqInfo(INTX)).toMatchObject({ count: 1, flags: 7 });
       const { VFIO_IRQ_SET_DATA_NONE: NONE, VFIO_IRQ_SET_DATA_BOOL: BOOL, VFIO_IRQ_SET_DATA_EVENTFD: EVENTFD, VFIO_IRQ_SET_ACTION_TRIGGER: TRIGGER, VFIO_IRQ_SET_ACTION_MASK: MASK, VFIO_IRQ_SET_ACTION_UNMASK: UNMASK } = uapi;
       const set = (flags: number, data?: Uint8Array, start = 0, count = 1): Promise<string> => outcome(() => device.setIrqs(INTX, start, count, flags, data));
@@ -162,6 +171,8 @@ describe('vfio-pci', () => {
       expect(await set(EVENTFD | TRIGGER, fd32(fd))).toBe('ok');
       expect(await p.readFile('/proc/interrupts')).toContain(`vfio-intx(${bdf})`);
       expect(await set(EVENTFD | MASK, fd32(fd))).toBe('ENOTTY');
+      expect([await set(NONE | TRIGGER, undefined, 1), await set(NONE | TRIGGER, undefined, 0, 2)]).toEqual(['EINVAL', 'EINVAL']); // one pin
+      expect(await outcome(() => p.ioctl(device.fd, uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, head))).toBe('ENODEV'); // nothing above it resets its bus
       const ready = async (): Promise<boolean> => ((await p.poll([{ fd, events: uapi.POLLIN }], 0))[0] ?? 0) !== 0;
       expect(await set(NONE | TRIGGER)).toBe('ok');
       expect(await ready()).toBe(true);
@@ -212,6 +223,48 @@ describe('vfio-pci', () => {
       await p.munmap(at, 4096);
       await close();
       await unbindVfio(p, bdf);
+    });
+    expect(await lab.close()).toEqual([]);
+  });
+
+  it('takes no bridge, has one kind of interrupt on at a time, and a thousand eventfds for registers at most', async () => {
+    const lab = await createLab({
+      config: {
+        ...worldConfig(), iommu: true,
+        pci: { root_ports: [{ at: '00:01.0', bus: 7 }], functions: [{ at: '07:00.0', model: 'virtio-net' }] },
+      },
+    });
+    const bdf = '0000:07:00.0';
+    await lab.user(async (p) => {
+      for (const name of ['vfio_pci', 'vfio_iommu_type1']) await modprobe(lab, p, name);
+      expect(await outcome(() => bindVfio(p, '0000:00:01.0'))).toBe('EINVAL');
+      await bindVfio(p, bdf);
+      const { device, close } = await openVfio(p, bdf);
+      const scratch = await Scratch.create(p);
+
+      const { VFIO_PCI_MSIX_IRQ_INDEX: MSIX, VFIO_PCI_INTX_IRQ_INDEX: INTX, VFIO_IRQ_SET_DATA_NONE: NONE, VFIO_IRQ_SET_ACTION_TRIGGER: TRIGGER } = uapi;
+      const event = p.eventfd();
+      expect((await device.irqInfo(INTX)).count).toBe(1);
+      await device.setTriggers(MSIX, [event]);
+      expect(await outcome(() => device.setTriggers(INTX, [event]))).toBe('EINVAL');
+      await device.disableIrqs(MSIX);
+      await device.setTriggers(INTX, [event]);
+      expect(await outcome(() => device.setTriggers(MSIX, [event]))).toBe('EINVAL');
+      expect(await outcome(() => device.setIrqs(INTX, 0, 0, NONE | TRIGGER))).toBe('ok');
+
+      let bar = 0;
+      while ((await device.regionInfo(bar)).flags !== 7) bar++; // mappable, and not the one with the interrupt table
+      const ioeventfd = (data: number): Promise<string> => outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_IOEVENTFD, uapi.vfio_device_ioeventfd.encode({
+        argsz: uapi.vfio_device_ioeventfd.size, flags: uapi.VFIO_DEVICE_IOEVENTFD_16, offset: BigInt(bar) << 40n, data: BigInt(data), fd: event,
+      })));
+      const answers = [];
+      for (let data = 0; data <= 1000; data++) answers.push(await ioeventfd(data));
+      expect([answers.slice(0, -1).every((answer) => answer === 'ok'), answers.at(-1)]).toEqual([true, 'ENOSPC']);
+      await scratch.free();
+      await close();
+      await p.close(event);
+      await unbindVfio(p, bdf);
+      await p.writeFile('/sys/bus/pci/devices/0000:00:01.0/driver_override', '\n', uapi.O_WRONLY);
     });
     expect(await lab.close()).toEqual([]);
   });
