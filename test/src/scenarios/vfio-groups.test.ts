@@ -1,7 +1,6 @@
 /** Groups that share a container: with hardware, with drivers that translate, and both. */
-import { isKernelError } from '@vdpalab/abi';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { dirtyBitmap, dirtyPages, VfioContainerFile, VfioGroupFile } from '@vdpalab/user';
 import type { VfioDevice, VfioDeviceOps } from '@vdpalab/vfio';
@@ -11,16 +10,6 @@ import { bindVfio, groupOf, openVfio, unbindVfio, vfioWorld, type World } from '
 
 const RW = uapi.VFIO_DMA_MAP_FLAG_READ | uapi.VFIO_DMA_MAP_FLAG_WRITE;
 const TOY: VfioDeviceOps = { name: 'toy', dma_unmap: async () => undefined };
-
-async function outcome(call: () => Promise<unknown>): Promise<string> {
-  try {
-    await call();
-    return 'ok';
-  } catch (error) {
-    if (isKernelError(error)) return error.errno;
-    throw error;
-  }
-}
 
 /** What a function reads by DMA. */
 function dma(lab: Lab, rid: number, at: number): number[] {
@@ -75,7 +64,7 @@ describe('a container', () => {
     await second.unsetContainer();
     expect(dma(lab, 0x703, 0x10000)).not.toEqual([7, 8]);
     await container.unmapDma(0x10000n, 0x1000n, uapi.VFIO_DMA_UNMAP_FLAG_VADDR);
-    expect(await outcome(() => second.setContainer(container.fd))).toBe('EBUSY'); // a user address is away
+    expect(await errnoOf(() => second.setContainer(container.fd))).toBe('EBUSY'); // a user address is away
     await second.close();
     await close();
     expect(p.proc.mm.locked_vm).toBe(0);
@@ -97,7 +86,7 @@ describe('a container', () => {
       await container.mapDma(BigInt(va), 0xfee0_0000n, 0x1000n, RW); // nothing translates: anything goes
       await lab.symbol('vfio_pin_pages')(vdev, 0x11000, 1, 3);
       expect(p.proc.mm.locked_vm).toBe(1);
-      expect(await outcome(() => group.setContainer(container.fd))).toBe('EINVAL'); // the interrupt window is mapped
+      expect(await errnoOf(() => group.setContainer(container.fd))).toBe('EINVAL'); // the interrupt window is mapped
       expect([p.proc.mm.locked_vm, await group.status()]).toEqual([1, uapi.VFIO_GROUP_FLAGS_VIABLE]);
       await container.unmapDma(0xfee0_0000n, 0x1000n);
       await group.setContainer(container.fd);
@@ -123,10 +112,10 @@ describe('a container', () => {
       const va = await memory(p, 1);
       await container.mapDma(BigInt(va), 0n, 0x1000n, RW);
       await container.mapDma(0x7000_0000_0000n, 0x1000n, 0x1000n, RW); // memory of nobody
-      expect(await outcome(() => group.setContainer(container.fd))).toBe('EFAULT');
+      expect(await errnoOf(() => group.setContainer(container.fd))).toBe('EFAULT');
       expect(p.proc.mm.locked_vm).toBe(0);
       await container.unmapDma(0x1000n, 0x1000n);
-      expect(await outcome(() => group.setContainer(container.fd))).toBe('ok');
+      expect(await errnoOf(() => group.setContainer(container.fd))).toBe('ok');
       for (const file of [group, toys, container]) await file.close();
     });
   }));
@@ -159,7 +148,7 @@ describe('a container', () => {
     let bar = 0;
     while (((await device.regionInfo(bar)).flags & uapi.VFIO_REGION_INFO_FLAG_MMAP) === 0) bar++;
     const at = await device.map(bar, 0, 4096, uapi.PROT_READ | uapi.PROT_WRITE);
-    expect(await outcome(() => container.mapDma(BigInt(at), 0x10000n, 0x1000n, RW))).toBe('ok');
+    expect(await errnoOf(() => container.mapDma(BigInt(at), 0x10000n, 0x1000n, RW))).toBe('ok');
     expect(p.proc.mm.locked_vm).toBe(0);
     expect(await container.unmapDma(0x10000n, 0x1000n)).toBe(0x1000n);
     await p.munmap(at, 4096);

@@ -1,22 +1,10 @@
 /** Every ioctl of VFIO with at least one refusal each, as a process meets them. */
-import { isKernelError } from '@vdpalab/abi';
 import type { UserProcess } from '@vdpalab/lab';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { Scratch, VfioContainerFile, VfioGroupFile } from '@vdpalab/user';
 import { describe, expect, it } from 'vitest';
 import { bindVfio, groupOf, openVfio, unbindVfio, vfioWorld, type OpenVfio, type World } from '../support/index.ts';
-
-/** What a call came to: `ok`, or its errno. */
-async function outcome(call: () => Promise<unknown>): Promise<string> {
-  try {
-    await call();
-    return 'ok';
-  } catch (error) {
-    if (isKernelError(error)) return error.errno;
-    throw error;
-  }
-}
 
 /** A world with function 0 bound, a task in it, and nothing left afterwards. */
 async function withVf(body: (p: UserProcess, bdf: string, world: World) => Promise<void>): Promise<void> {
@@ -49,20 +37,20 @@ describe('a container', () => {
     for (const extension of extensions) if ((await container.checkExtension(extension)) > 0) yes.push(extension);
     expect(yes).toEqual([uapi.VFIO_TYPE1_IOMMU, uapi.VFIO_TYPE1v2_IOMMU, uapi.VFIO_TYPE1_NESTING_IOMMU, uapi.VFIO_UNMAP_ALL]);
     for (const cmd of [uapi.VFIO_IOMMU_GET_INFO, uapi.VFIO_IOMMU_MAP_DMA, uapi.VFIO_IOMMU_UNMAP_DMA, uapi.VFIO_IOMMU_DIRTY_PAGES, 0x3b00]) {
-      expect(await outcome(() => p.ioctl(container.fd, cmd))).toBe('EINVAL');
+      expect(await errnoOf(() => p.ioctl(container.fd, cmd))).toBe('EINVAL');
     }
-    expect(await outcome(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('EINVAL'); // no group
+    expect(await errnoOf(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('EINVAL'); // no group
     const group = await VfioGroupFile.open(p, await groupOf(p, bdf));
     await group.setContainer(container.fd);
-    expect(await outcome(() => container.setIommu(uapi.VFIO_SPAPR_TCE_IOMMU))).toBe('ENODEV');
-    expect(await outcome(() => container.setIommu(uapi.VFIO_NOIOMMU_IOMMU))).toBe('ENODEV');
-    expect(await outcome(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('ok');
-    expect(await outcome(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('EINVAL');
+    expect(await errnoOf(() => container.setIommu(uapi.VFIO_SPAPR_TCE_IOMMU))).toBe('ENODEV');
+    expect(await errnoOf(() => container.setIommu(uapi.VFIO_NOIOMMU_IOMMU))).toBe('ENODEV');
+    expect(await errnoOf(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('ok');
+    expect(await errnoOf(() => container.setIommu(uapi.VFIO_TYPE1v2_IOMMU))).toBe('EINVAL');
     expect(await container.checkExtension(uapi.VFIO_UPDATE_VADDR)).toBe(1);
     expect(await container.checkExtension(uapi.VFIO_DMA_CC_IOMMU)).toBe(1);
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_ENABLE))).toBe('ENOTTY');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_ENABLE))).toBe('ENOTTY');
     await group.unsetContainer(); // with its last group goes the IOMMU
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO))).toBe('EINVAL');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO))).toBe('EINVAL');
     await group.close();
     await container.close();
   }));
@@ -97,12 +85,12 @@ describe('a container', () => {
       ['a new address that nobody took away', va, 0x10000n, 0x4000n, uapi.VFIO_DMA_MAP_FLAG_VADDR, 'EINVAL'],
     ];
     for (const [what, vaddr, iova, size, flags, expected] of table) {
-      expect([what, await outcome(() => container.mapDma(vaddr, iova, size, flags))]).toEqual([what, expected]);
+      expect([what, await errnoOf(() => container.mapDma(vaddr, iova, size, flags))]).toEqual([what, expected]);
     }
     expect(p.proc.mm.locked_vm).toBe(4 + 1 + 1);
     const short = uapi.vfio_iommu_type1_dma_map.encode({ argsz: 31, flags: RW, vaddr: va, iova: 0x40000n, size: 0x1000n });
-    expect(await outcome(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_MAP_DMA, short))).toBe('EINVAL');
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_MAP_DMA, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_MAP_DMA, short))).toBe('EINVAL');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_MAP_DMA, BAD))).toBe('EFAULT');
   }));
 
   it('unmaps whole mappings only, and says how much', () => withDevice(async (p, { container }) => {
@@ -111,7 +99,7 @@ describe('a container', () => {
     for (const at of [0x10000n, 0x12000n, 0x18000n]) await container.mapDma(va, at, 0x2000n, uapi.VFIO_DMA_MAP_FLAG_READ);
     const unmap = async (iova: bigint, size: bigint, flags = 0): Promise<string> => {
       let unmapped = 0n;
-      const result = await outcome(async () => {
+      const result = await errnoOf(async () => {
         unmapped = await container.unmapDma(iova, size, flags);
       });
       return result === 'ok' ? `0x${unmapped.toString(16)}` : result;
@@ -135,7 +123,7 @@ describe('a container', () => {
     await container.mapDma(va + 0x2000n, 0x18000n, 0x2000n, uapi.VFIO_DMA_MAP_FLAG_VADDR);
     expect(await unmap(0n, 0n, ALL)).toBe('0x2000');
     expect(p.proc.mm.locked_vm).toBe(0);
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_UNMAP_DMA, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_UNMAP_DMA, BAD))).toBe('EFAULT');
   }));
 
   it('of version 1 unmaps what a range begins, and nothing it only touches', () => withVf(async (p, bdf) => {
@@ -144,7 +132,7 @@ describe('a container', () => {
     await container.mapDma(va, 0x10000n, 0x4000n, uapi.VFIO_DMA_MAP_FLAG_READ);
     expect(await container.unmapDma(0x11000n, 0x1000n)).toBe(0n);
     expect(await container.unmapDma(0x10000n, 0x1000n)).toBe(0x4000n);
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES, 0))).toBe('EACCES');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES, 0))).toBe('EACCES');
     await close();
   }));
 
@@ -160,7 +148,7 @@ describe('a container', () => {
     await lab.as(user, async (p) => {
       const { container, close } = await openVfio(p, world.vf(0));
       const va = BigInt(await p.mmap(0x8000, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_PRIVATE | uapi.MAP_ANONYMOUS));
-      const map = (iova: bigint, size: bigint): Promise<string> => outcome(() => container.mapDma(va, iova, size, uapi.VFIO_DMA_MAP_FLAG_READ));
+      const map = (iova: bigint, size: bigint): Promise<string> => errnoOf(() => container.mapDma(va, iova, size, uapi.VFIO_DMA_MAP_FLAG_READ));
       expect([await map(0n, 0x2000n), await map(0x2000n, 0x2000n), await map(0x2000n, 0x1000n), await map(0x3000n, 0x1000n)]).toEqual(['ok', 'ENOMEM', 'ok', 'ENOMEM']);
       expect(user.proc.mm.locked_vm).toBe(3);
       await container.unmapDma(0n, 0x2000n);
@@ -179,7 +167,7 @@ describe('a container', () => {
     await p.writeFile('/sys/module/vfio_iommu_type1/parameters/dma_entry_limit', '2\n', uapi.O_WRONLY);
     const { container, close } = await openVfio(p, bdf);
     const va = BigInt(await p.mmap(0x1000, uapi.PROT_READ | uapi.PROT_WRITE, uapi.MAP_PRIVATE | uapi.MAP_ANONYMOUS));
-    const map = (iova: bigint): Promise<string> => outcome(() => container.mapDma(va, iova, 0x1000n, uapi.VFIO_DMA_MAP_FLAG_READ));
+    const map = (iova: bigint): Promise<string> => errnoOf(() => container.mapDma(va, iova, 0x1000n, uapi.VFIO_DMA_MAP_FLAG_READ));
     expect([await map(0n), await map(0x1000n), await map(0x2000n)]).toEqual(['ok', 'ok', 'ENOSPC']);
     await container.unmapDma(0n, 0x1000n);
     expect(await map(0x2000n)).toBe('ok');
@@ -212,8 +200,8 @@ describe('a container', () => {
     });
     const small = uapi.vfio_iommu_type1_info.encode({ argsz: 20 });
     expect(uapi.vfio_iommu_type1_info.decode(await scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, small))).toMatchObject({ cap_offset: 0, argsz: 24 + 32 + 16 + 16 + 32 });
-    expect(await outcome(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, uapi.vfio_iommu_type1_info.encode({ argsz: 15 })))).toBe('EINVAL');
-    expect(await outcome(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, uapi.vfio_iommu_type1_info.encode({ argsz: 15 })))).toBe('EINVAL');
+    expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, BAD))).toBe('EFAULT');
   }));
 
   it('tracks dirty pages: all of a mapping that a function can write, again and again', () => withDevice(async (p, { container }, scratch) => {
@@ -230,7 +218,7 @@ describe('a container', () => {
       const bytes = new Uint8Array(head + tail.length);
       bytes.set(uapi.vfio_iommu_type1_dirty_bitmap.encode({ argsz: bytes.length, flags }));
       bytes.set(tail, head);
-      return outcome(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES, bytes));
+      return errnoOf(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_DIRTY_PAGES, bytes));
     };
     const { VFIO_IOMMU_DIRTY_PAGES_FLAG_START: START, VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP: STOP, VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP: GET } = uapi;
     const bits = (): number[] => [...p.proc.mm.read(data, 8)];
@@ -252,7 +240,7 @@ describe('a container', () => {
     const withBits = new Uint8Array(uapi.vfio_iommu_type1_dma_unmap.size + uapi.vfio_bitmap.size);
     withBits.set(uapi.vfio_iommu_type1_dma_unmap.encode({ argsz: withBits.length, flags: uapi.VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP, iova: 0x20000n, size: 0x1000n }));
     withBits.set(uapi.vfio_bitmap.encode({ pgsize: 0x1000n, size: 8n, data: BigInt(data) }), uapi.vfio_iommu_type1_dma_unmap.size);
-    expect(await outcome(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_UNMAP_DMA, withBits))).toBe('ok');
+    expect(await errnoOf(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_UNMAP_DMA, withBits))).toBe('ok');
     expect(bits()).toEqual([1, 0, 0, 0, 0, 0, 0, 0]);
     expect([await dirty(STOP), await dirty(STOP)]).toEqual(['ok', 'ok']);
     expect(await dirty(GET, { iova: 0x10000n, size: 0x3000n })).toBe('EINVAL');
@@ -265,32 +253,32 @@ describe('a group', () => {
     const n = await groupOf(p, bdf);
     const group = await VfioGroupFile.open(p, n);
     const container = await VfioContainerFile.open(p);
-    expect(await outcome(() => VfioGroupFile.open(p, n))).toBe('EBUSY');
-    expect(await outcome(() => group.device(bdf))).toBe('EINVAL'); // no container
-    expect(await outcome(() => group.unsetContainer())).toBe('EINVAL');
-    expect(await outcome(() => group.setContainer(99))).toBe('EBADF');
-    expect(await outcome(() => group.setContainer(group.fd))).toBe('EINVAL');
-    expect(await outcome(() => p.ioctl(group.fd, uapi.VFIO_GROUP_SET_CONTAINER, BAD))).toBe('EFAULT');
-    expect(await outcome(() => p.ioctl(group.fd, uapi.VFIO_GROUP_GET_STATUS, BAD))).toBe('EFAULT');
-    expect(await outcome(() => p.ioctl(group.fd, uapi.VFIO_GET_API_VERSION))).toBe('ENOTTY');
+    expect(await errnoOf(() => VfioGroupFile.open(p, n))).toBe('EBUSY');
+    expect(await errnoOf(() => group.device(bdf))).toBe('EINVAL'); // no container
+    expect(await errnoOf(() => group.unsetContainer())).toBe('EINVAL');
+    expect(await errnoOf(() => group.setContainer(99))).toBe('EBADF');
+    expect(await errnoOf(() => group.setContainer(group.fd))).toBe('EINVAL');
+    expect(await errnoOf(() => p.ioctl(group.fd, uapi.VFIO_GROUP_SET_CONTAINER, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => p.ioctl(group.fd, uapi.VFIO_GROUP_GET_STATUS, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => p.ioctl(group.fd, uapi.VFIO_GET_API_VERSION))).toBe('ENOTTY');
     await group.setContainer(container.fd);
-    expect(await outcome(() => group.setContainer(container.fd))).toBe('EINVAL');
-    expect(await outcome(() => group.device(bdf))).toBe('EINVAL'); // no IOMMU
+    expect(await errnoOf(() => group.setContainer(container.fd))).toBe('EINVAL');
+    expect(await errnoOf(() => group.device(bdf))).toBe('EINVAL'); // no IOMMU
     await container.setIommu(uapi.VFIO_TYPE1v2_IOMMU);
-    expect(await outcome(() => group.device('0000:00:00.0'))).toBe('ENODEV');
-    expect(await outcome(() => group.device(`${bdf}x`))).toBe('ENODEV');
-    expect(await outcome(() => group.device(`${bdf} nonsense=1`))).toBe('EINVAL');
-    expect(await outcome(() => group.device(`${bdf} vf_token=2ab74924-c335-45f4-9b16-8569e5b08258`))).toBe('EINVAL'); // the PF is not VFIO's
-    expect(await outcome(() => p.ioctl(group.fd, uapi.VFIO_GROUP_GET_DEVICE_FD, BAD))).toBe('EFAULT');
+    expect(await errnoOf(() => group.device('0000:00:00.0'))).toBe('ENODEV');
+    expect(await errnoOf(() => group.device(`${bdf}x`))).toBe('ENODEV');
+    expect(await errnoOf(() => group.device(`${bdf} nonsense=1`))).toBe('EINVAL');
+    expect(await errnoOf(() => group.device(`${bdf} vf_token=2ab74924-c335-45f4-9b16-8569e5b08258`))).toBe('EINVAL'); // the PF is not VFIO's
+    expect(await errnoOf(() => p.ioctl(group.fd, uapi.VFIO_GROUP_GET_DEVICE_FD, BAD))).toBe('EFAULT');
     const device = await group.device(bdf);
     const second = await group.device(bdf);
-    expect(await outcome(() => group.unsetContainer())).toBe('EBUSY');
+    expect(await errnoOf(() => group.unsetContainer())).toBe('EBUSY');
     await group.close();
-    expect(await outcome(() => VfioGroupFile.open(p, n))).toBe('EBUSY'); // its devices hold it
+    expect(await errnoOf(() => VfioGroupFile.open(p, n))).toBe('EBUSY'); // its devices hold it
     await second.close();
     const at = await device.map(4, 0, 4096, uapi.PROT_READ);
     await device.close();
-    expect(await outcome(() => VfioGroupFile.open(p, n))).toBe('EBUSY'); // a mapping does
+    expect(await errnoOf(() => VfioGroupFile.open(p, n))).toBe('EBUSY'); // a mapping does
     await p.munmap(at, 4096);
     const again = await VfioGroupFile.open(p, n);
     await again.close();
@@ -306,7 +294,7 @@ describe('a group', () => {
       const { close } = await openVfio(p, bdf);
       // While user space owns the DMA no host driver may come.
       await p.writeFile(`/sys/bus/pci/devices/${bdf}/driver_override`, 'ifcvf\n', uapi.O_WRONLY);
-      expect(await outcome(() => p.writeFile('/sys/bus/pci/drivers/ifcvf/bind', `${bdf}\n`, uapi.O_WRONLY))).toBe('EBUSY');
+      expect(await errnoOf(() => p.writeFile('/sys/bus/pci/drivers/ifcvf/bind', `${bdf}\n`, uapi.O_WRONLY))).toBe('EBUSY');
       await close();
       await unbindVfio(p, bdf);
     });
@@ -329,10 +317,10 @@ describe('a group', () => {
     await lab.user((p) => unbindVfio(p, world.vf(0)));
     await lab.as(holder, async (p) => {
       expect((await p.readdir('/dev/vfio')).map(({ name }) => name)).toEqual(['vfio']);
-      expect(await outcome(() => open.group.status())).toBe('ENODEV');
-      expect(await outcome(() => open.group.setContainer(open.container.fd))).toBe('ENODEV');
-      expect(await outcome(() => open.group.device(world.vf(0)))).toBe('ENODEV');
-      expect(await outcome(() => open.container.iommuInfo())).toBe('EINVAL');
+      expect(await errnoOf(() => open.group.status())).toBe('ENODEV');
+      expect(await errnoOf(() => open.group.setContainer(open.container.fd))).toBe('ENODEV');
+      expect(await errnoOf(() => open.group.device(world.vf(0)))).toBe('ENODEV');
+      expect(await errnoOf(() => open.container.iommuInfo())).toBe('EINVAL');
       await open.group.close();
       await open.container.close();
     });
@@ -382,7 +370,7 @@ describe('a group', () => {
     expect(world.dmesg().map(({ text }) => text)).toContain(`vfio-pci ${world.vf(0)}: No device request channel registered, blocked until released by user`);
     expect(done).toEqual([]);
     await lab.as(holder, async () => {
-      expect(await outcome(() => open.device.reset())).toBe('EAGAIN'); // the remover has the device lock
+      expect(await errnoOf(() => open.device.reset())).toBe('EAGAIN'); // the remover has the device lock
       await open.close();
     });
     await lab.run();
@@ -427,21 +415,21 @@ describe('a device', () => {
     expect(msix[0]?.[1]).toBe(R | W | M | C);
     const bytes = await device.regionInfoBytes(msix[0]?.[0] as number);
     expect(uapi.vfio_info_cap_header.decode(bytes, uapi.vfio_region_info.decode(bytes).cap_offset)).toEqual({ id: uapi.VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, version: 1, next: 0 });
-    expect(await outcome(() => device.regionInfo(uapi.VFIO_PCI_VGA_REGION_INDEX))).toBe('EINVAL');
-    expect(await outcome(() => device.regionInfo(9))).toBe('EINVAL');
+    expect(await errnoOf(() => device.regionInfo(uapi.VFIO_PCI_VGA_REGION_INDEX))).toBe('EINVAL');
+    expect(await errnoOf(() => device.regionInfo(9))).toBe('EINVAL');
     const irqs = [];
     for (let index = 0; index < 5; index++) irqs.push((await device.irqInfo(index)).flags);
     expect(irqs).toEqual([7, 9, 9, 9, 9]);
-    expect(await outcome(() => device.irqInfo(5))).toBe('EINVAL');
+    expect(await errnoOf(() => device.irqInfo(5))).toBe('EINVAL');
     for (const [cmd, struct] of [
       [uapi.VFIO_DEVICE_GET_INFO, uapi.vfio_device_info], [uapi.VFIO_DEVICE_GET_REGION_INFO, uapi.vfio_region_info], [uapi.VFIO_DEVICE_GET_IRQ_INFO, uapi.vfio_irq_info],
       [uapi.VFIO_DEVICE_SET_IRQS, uapi.vfio_irq_set], [uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, uapi.vfio_pci_hot_reset_info],
       [uapi.VFIO_DEVICE_PCI_HOT_RESET, uapi.vfio_pci_hot_reset], [uapi.VFIO_DEVICE_IOEVENTFD, uapi.vfio_device_ioeventfd], [uapi.VFIO_DEVICE_FEATURE, uapi.vfio_device_feature],
     ] as const) {
-      expect([cmd, await outcome(() => scratch.ioctl(device.fd, cmd, new Uint8Array(struct.size)))]).toEqual([cmd, 'EINVAL']); // argsz 0
-      expect([cmd, await outcome(() => p.ioctl(device.fd, cmd, BAD))]).toEqual([cmd, 'EFAULT']);
+      expect([cmd, await errnoOf(() => scratch.ioctl(device.fd, cmd, new Uint8Array(struct.size)))]).toEqual([cmd, 'EINVAL']); // argsz 0
+      expect([cmd, await errnoOf(() => p.ioctl(device.fd, cmd, BAD))]).toEqual([cmd, 'EFAULT']);
     }
-    expect(await outcome(() => p.ioctl(device.fd, uapi.VFIO_GET_API_VERSION))).toBe('ENOTTY');
+    expect(await errnoOf(() => p.ioctl(device.fd, uapi.VFIO_GET_API_VERSION))).toBe('ENOTTY');
   }));
 
   it('takes eventfds for its vectors, all or none', () => withDevice(async (p, { device }, _, world) => {
@@ -449,7 +437,7 @@ describe('a device', () => {
     const MSIX = uapi.VFIO_PCI_MSIX_IRQ_INDEX;
     const { VFIO_IRQ_SET_DATA_NONE: NONE, VFIO_IRQ_SET_DATA_BOOL: BOOL, VFIO_IRQ_SET_DATA_EVENTFD: EVENTFD, VFIO_IRQ_SET_ACTION_TRIGGER: TRIGGER, VFIO_IRQ_SET_ACTION_MASK: MASK, VFIO_IRQ_SET_ACTION_UNMASK: UNMASK } = uapi;
     const { count } = await device.irqInfo(MSIX);
-    const set = (index: number, start: number, n: number, flags: number, data?: Uint8Array): Promise<string> => outcome(() => device.setIrqs(index, start, n, flags, data));
+    const set = (index: number, start: number, n: number, flags: number, data?: Uint8Array): Promise<string> => errnoOf(() => device.setIrqs(index, start, n, flags, data));
     expect(await set(MSIX, 0, 1, NONE | TRIGGER)).toBe('EINVAL'); // off
     expect(await set(MSIX, 0, 0, NONE | TRIGGER)).toBe('EINVAL');
     expect(await set(MSIX, 0, 1, NONE | MASK)).toBe('ENOTTY');
@@ -465,11 +453,11 @@ describe('a device', () => {
     expect(await set(uapi.VFIO_PCI_MSI_IRQ_INDEX, 0, 1, NONE | TRIGGER)).toBe('EINVAL'); // has none
     expect(await set(uapi.VFIO_PCI_INTX_IRQ_INDEX, 0, 1, NONE | TRIGGER)).toBe('EINVAL'); // a virtual function has no pin
     const fds = [p.eventfd(), p.eventfd()];
-    expect(await outcome(() => device.setTriggers(MSIX, [fds[0]!, 99]))).toBe('EBADF');
-    expect(await outcome(() => device.setTriggers(MSIX, [fds[0]!, device.fd]))).toBe('EINVAL');
+    expect(await errnoOf(() => device.setTriggers(MSIX, [fds[0]!, 99]))).toBe('EBADF');
+    expect(await errnoOf(() => device.setTriggers(MSIX, [fds[0]!, device.fd]))).toBe('EINVAL');
     const interrupts = (): Promise<string> => p.readFile('/proc/interrupts');
     expect(await interrupts()).not.toContain('vfio-msix'); // none stayed
-    expect(await outcome(() => device.setTriggers(MSIX, fds))).toBe('ok');
+    expect(await errnoOf(() => device.setTriggers(MSIX, fds))).toBe('ok');
     expect(await interrupts()).toMatch(new RegExp(`vfio-msix\\[0\\]\\(${world.vf(0)}\\)[\\s\\S]*vfio-msix\\[1\\]`));
     expect(await set(MSIX, 0, 2, BOOL | TRIGGER, Uint8Array.of(0, 1))).toBe('ok');
     expect(await p.poll(fds.map((fd) => ({ fd, events: uapi.POLLIN })), 0)).toEqual([0, uapi.POLLIN]);
@@ -481,8 +469,8 @@ describe('a device', () => {
     for (const index of [uapi.VFIO_PCI_ERR_IRQ_INDEX, uapi.VFIO_PCI_REQ_IRQ_INDEX]) {
       expect(await set(index, 0, 1, NONE | TRIGGER)).toBe('EINVAL'); // no eventfd yet
       expect(await set(index, 0, 1, NONE | MASK)).toBe('ENOTTY');
-      expect(await outcome(() => device.setTriggers(index, [99]))).toBe('EBADF');
-      expect(await outcome(() => device.setTriggers(index, [fds[0]!]))).toBe('ok');
+      expect(await errnoOf(() => device.setTriggers(index, [99]))).toBe('EBADF');
+      expect(await errnoOf(() => device.setTriggers(index, [fds[0]!]))).toBe('ok');
       expect(await set(index, 0, 1, NONE | TRIGGER)).toBe('ok');
       expect(await set(index, 0, 0, NONE | TRIGGER)).toBe('ok');
       expect(await set(index, 0, 1, BOOL | TRIGGER, Uint8Array.of(1))).toBe('ok');
@@ -493,12 +481,12 @@ describe('a device', () => {
   it('reads and writes its regions, its interrupt table and configuration space hidden where they are the kernel\'s', () => withDevice(async (p, { device }) => {
     const CONFIG = uapi.VFIO_PCI_CONFIG_REGION_INDEX;
     const size = Number((await device.regionInfo(CONFIG)).size);
-    expect(await outcome(() => device.read(CONFIG, size - 2, 4))).toBe('EFAULT');
-    expect(await outcome(() => device.write(CONFIG, size, Uint8Array.of(0)))).toBe('EFAULT');
-    expect(await outcome(() => device.read(5, 0, 4))).toBe('EINVAL'); // absent
-    expect(await outcome(() => device.read(6, 0, 4))).toBe('EINVAL');
-    expect(await outcome(() => device.write(6, 0, Uint8Array.of(0)))).toBe('EINVAL');
-    expect(await outcome(() => device.read(9, 0, 4))).toBe('EINVAL');
+    expect(await errnoOf(() => device.read(CONFIG, size - 2, 4))).toBe('EFAULT');
+    expect(await errnoOf(() => device.write(CONFIG, size, Uint8Array.of(0)))).toBe('EFAULT');
+    expect(await errnoOf(() => device.read(5, 0, 4))).toBe('EINVAL'); // absent
+    expect(await errnoOf(() => device.read(6, 0, 4))).toBe('EINVAL');
+    expect(await errnoOf(() => device.write(6, 0, Uint8Array.of(0)))).toBe('EINVAL');
+    expect(await errnoOf(() => device.read(9, 0, 4))).toBe('EINVAL');
     // BARs size as on hardware, though a virtual function's are wired to 0.
     for (let bar = 0; bar < 6; bar++) {
       const { size: bytes } = await device.regionInfo(bar);
@@ -536,12 +524,12 @@ describe('a device', () => {
     await device.store(CONFIG, express + uapi.PCI_EXP_DEVCTL, 2, control | uapi.PCI_EXP_DEVCTL_BCR_FLR);
     expect((await device.load(CONFIG, express + uapi.PCI_EXP_DEVCTL, 2)) & uapi.PCI_EXP_DEVCTL_BCR_FLR).toBe(0);
     // Mapping.
-    expect(await outcome(() => device.map(bar, 0, 4096, uapi.PROT_READ | uapi.PROT_WRITE))).toBe('ok');
-    expect(await outcome(() => device.map(5, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
-    expect(await outcome(() => device.map(CONFIG, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
-    expect(await outcome(() => device.map(9, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
-    expect(await outcome(() => device.map(bar, 0, 1 << 30, uapi.PROT_READ))).toBe('EINVAL');
-    expect(await outcome(() => p.mmap(4096, uapi.PROT_READ, uapi.MAP_PRIVATE, device.fd, bar * 2 ** 40))).toBe('EINVAL');
+    expect(await errnoOf(() => device.map(bar, 0, 4096, uapi.PROT_READ | uapi.PROT_WRITE))).toBe('ok');
+    expect(await errnoOf(() => device.map(5, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
+    expect(await errnoOf(() => device.map(CONFIG, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
+    expect(await errnoOf(() => device.map(9, 0, 4096, uapi.PROT_READ))).toBe('EINVAL');
+    expect(await errnoOf(() => device.map(bar, 0, 1 << 30, uapi.PROT_READ))).toBe('EINVAL');
+    expect(await errnoOf(() => p.mmap(4096, uapi.PROT_READ, uapi.MAP_PRIVATE, device.fd, bar * 2 ** 40))).toBe('EINVAL');
   }));
 
   it('answers features, resets and eventfds for registers, or says why not', () => withDevice(async (p, { device, group }, scratch, world) => {
@@ -550,7 +538,7 @@ describe('a device', () => {
     const feature = (flags: number, bytes = 0, argsz = 8 + bytes): Promise<string> => {
       const arg = new Uint8Array(8 + bytes);
       arg.set(uapi.vfio_device_feature.encode({ argsz, flags }));
-      return outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_FEATURE, arg));
+      return errnoOf(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_FEATURE, arg));
     };
     expect(await feature(0x80000)).toBe('EINVAL');
     expect(await feature(GET | SET)).toBe('EINVAL');
@@ -561,11 +549,11 @@ describe('a device', () => {
     expect(await feature(uapi.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | SET | PROBE)).toBe('ok');
     expect(await feature(uapi.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | SET)).toBe('ok');
     expect(await feature(uapi.VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | SET)).toBe('EINVAL');
-    expect(await outcome(() => device.load(4, 0, 4))).toBe('EIO');
+    expect(await errnoOf(() => device.load(4, 0, 4))).toBe('EIO');
     expect(await feature(uapi.VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | SET)).toBe('ok');
-    expect(await outcome(() => device.load(4, 0, 4))).toBe('ok');
+    expect(await errnoOf(() => device.load(4, 0, 4))).toBe('ok');
 
-    const info = (argsz: number): Promise<string> => outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, (() => {
+    const info = (argsz: number): Promise<string> => errnoOf(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, (() => {
       const bytes = new Uint8Array(256);
       bytes.set(uapi.vfio_pci_hot_reset_info.encode({ argsz }));
       return bytes;
@@ -575,14 +563,14 @@ describe('a device', () => {
     const reset = (count: number, fd: number, flags = 0): Promise<string> => {
       hot.set(uapi.vfio_pci_hot_reset.encode({ argsz: 16, count, flags }));
       new DataView(hot.buffer).setInt32(12, fd, true);
-      return outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_PCI_HOT_RESET, hot));
+      return errnoOf(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_PCI_HOT_RESET, hot));
     };
     expect([await reset(0, 0), await reset(99, 0), await reset(1, 99), await reset(1, device.fd), await reset(1, group.fd, 1)]).toEqual(['EINVAL', 'EINVAL', 'EBADF', 'EINVAL', 'EINVAL']);
     expect(await reset(1, group.fd)).toBe('EINVAL'); // the physical function is another's
-    expect(await outcome(() => device.reset())).toBe('ok');
+    expect(await errnoOf(() => device.reset())).toBe('ok');
 
     const fd = p.eventfd();
-    const event = (offset: bigint, size: number, eventfd: number, data = 0n): Promise<string> => outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_IOEVENTFD,
+    const event = (offset: bigint, size: number, eventfd: number, data = 0n): Promise<string> => errnoOf(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_IOEVENTFD,
       uapi.vfio_device_ioeventfd.encode({ argsz: uapi.vfio_device_ioeventfd.size, flags: size, offset, data, fd: eventfd })));
     expect(await event(4n << 40n, 3, fd)).toBe('EINVAL');
     expect(await event(4n << 40n, 2, -2)).toBe('EINVAL');

@@ -1,21 +1,10 @@
 /** What vfio-pci does beyond one virtual function: ids, physical functions and their tokens, pins, resets of a bus. */
-import { isKernelError } from '@vdpalab/abi';
 import { createLab, type UserProcess } from '@vdpalab/lab';
-import { covers } from '@vdpalab/testing';
+import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { Scratch, VfioContainerFile, VfioGroupFile } from '@vdpalab/user';
 import { describe, expect, it } from 'vitest';
 import { bindVfio, groupOf, modprobe, openVfio, unbindVfio, World, worldConfig } from '../support/index.ts';
-
-async function outcome(call: () => Promise<unknown>): Promise<string> {
-  try {
-    await call();
-    return 'ok';
-  } catch (error) {
-    if (isKernelError(error)) return error.errno;
-    throw error;
-  }
-}
 
 const driverOf = async (p: UserProcess, bdf: string): Promise<string | null> => {
   const entries = await p.readdir(`/sys/bus/pci/devices/${bdf}`);
@@ -45,10 +34,10 @@ describe('vfio-pci', () => {
     ]);
     await lab.user(async (p) => {
       expect(await driverOf(p, world.vf(0))).toBeNull(); // the subsystem is another
-      expect(await outcome(() => p.writeFile('/sys/bus/pci/drivers/vfio-pci/bind', `${world.vf(0)}\n`, uapi.O_WRONLY))).toBe('ENODEV');
+      expect(await errnoOf(() => p.writeFile('/sys/bus/pci/drivers/vfio-pci/bind', `${world.vf(0)}\n`, uapi.O_WRONLY))).toBe('ENODEV');
       await p.writeFile('/sys/bus/pci/drivers/vfio-pci/new_id', '1af4 1041\n', uapi.O_WRONLY);
       expect([await driverOf(p, world.vf(0)), await driverOf(p, world.vf(1))]).toEqual(['vfio-pci', 'vfio-pci']);
-      expect(await outcome(() => p.writeFile('/sys/bus/pci/drivers/vfio-pci/new_id', '1af4 1041\n', uapi.O_WRONLY))).toBe('EEXIST');
+      expect(await errnoOf(() => p.writeFile('/sys/bus/pci/drivers/vfio-pci/new_id', '1af4 1041\n', uapi.O_WRONLY))).toBe('EEXIST');
     });
     await lab.user((p) => p.delete_module('vfio_pci', 0)); // lets both go
     expect(await lab.user((p) => driverOf(p, world.vf(0)))).toBeNull();
@@ -59,9 +48,9 @@ describe('vfio-pci', () => {
     const world = await World.create({ vfs: 0, modules: ['pci_pf_stub', 'vfio_pci'] });
     const { lab } = world;
     await lab.user(async (p) => {
-      const numvfs = (n: number): Promise<string> => outcome(() => p.writeFile(`/sys/bus/pci/devices/${world.pf}/sriov_numvfs`, `${n}\n`, uapi.O_WRONLY));
+      const numvfs = (n: number): Promise<string> => errnoOf(() => p.writeFile(`/sys/bus/pci/devices/${world.pf}/sriov_numvfs`, `${n}\n`, uapi.O_WRONLY));
       expect(await numvfs(1)).toBe('ok');
-      expect(await outcome(() => bindVfio(p, world.pf))).toBe('EBUSY');
+      expect(await errnoOf(() => bindVfio(p, world.pf))).toBe('EBUSY');
       await p.writeFile(`/sys/bus/pci/devices/${world.pf}/driver_override`, 'pci-pf-stub\n', uapi.O_WRONLY);
       await p.writeFile('/sys/bus/pci/drivers_probe', `${world.pf}\n`, uapi.O_WRONLY);
       expect(await numvfs(0)).toBe('ok');
@@ -88,27 +77,27 @@ describe('vfio-pci', () => {
       await pfGroup.setContainer(container.fd);
       await container.setIommu(uapi.VFIO_TYPE1v2_IOMMU);
       const pf = await pfGroup.device(`${world.pf} vf_token=${token}`);
-      expect(await outcome(() => pfGroup.device(world.pf))).toBe('EACCES');
-      expect(await outcome(() => pfGroup.device(`${world.pf} vf_token=${other}`))).toBe('EACCES');
+      expect(await errnoOf(() => pfGroup.device(world.pf))).toBe('EACCES');
+      expect(await errnoOf(() => pfGroup.device(`${world.pf} vf_token=${other}`))).toBe('EACCES');
       await p.writeFile(`/sys/bus/pci/devices/${world.pf}/sriov_numvfs`, '1\n', uapi.O_WRONLY);
       await bindVfio(p, world.vf(0));
       const vfGroup = await VfioGroupFile.open(p, await groupOf(p, world.vf(0)));
       await vfGroup.setContainer(container.fd);
       const scratch = await Scratch.create(p);
-      expect(await outcome(() => vfGroup.device(world.vf(0)))).toBe('EACCES');
-      expect(await outcome(() => vfGroup.device(`${world.vf(0)} vf_token=${other}`))).toBe('EACCES');
+      expect(await errnoOf(() => vfGroup.device(world.vf(0)))).toBe('EACCES');
+      expect(await errnoOf(() => vfGroup.device(`${world.vf(0)} vf_token=${other}`))).toBe('EACCES');
       const vf = await vfGroup.device(`${world.vf(0)} vf_token=${token}`);
       await vf.close();
       const reset = new Uint8Array(16);
       reset.set(uapi.vfio_pci_hot_reset.encode({ argsz: 16, count: 1 }));
       new DataView(reset.buffer).setInt32(12, pfGroup.fd, true);
-      expect(await outcome(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_PCI_HOT_RESET, reset))).toBe('EINVAL'); // the virtual function's group is missing
+      expect(await errnoOf(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_PCI_HOT_RESET, reset))).toBe('EINVAL'); // the virtual function's group is missing
       // A new token by the feature.
       const bytes = new Uint8Array(24);
       bytes.set(uapi.vfio_device_feature.encode({ argsz: 24, flags: uapi.VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | uapi.VFIO_DEVICE_FEATURE_SET }));
       other.replaceAll('-', '').match(/../g)?.forEach((hex, i) => { bytes[8 + i] = Number.parseInt(hex, 16); });
       bytes.set([23], 0); // argsz
-      expect(await outcome(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_FEATURE, bytes))).toBe('EINVAL');
+      expect(await errnoOf(() => scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_FEATURE, bytes))).toBe('EINVAL');
       bytes.set([24], 0);
       await scratch.ioctl(pf.fd, uapi.VFIO_DEVICE_FEATURE, bytes);
       await (await vfGroup.device(`${world.vf(0)} vf_token=${other}`)).close();
@@ -163,7 +152,7 @@ describe('vfio-pci', () => {
       p.proc.mm.write(head, uapi.vfio_pci_hot_reset_info.encode({ argsz: 64 }));
       expect(await device.irqInfo(INTX)).toMatchObject({ count: 1, flags: 7 });
       const { VFIO_IRQ_SET_DATA_NONE: NONE, VFIO_IRQ_SET_DATA_BOOL: BOOL, VFIO_IRQ_SET_DATA_EVENTFD: EVENTFD, VFIO_IRQ_SET_ACTION_TRIGGER: TRIGGER, VFIO_IRQ_SET_ACTION_MASK: MASK, VFIO_IRQ_SET_ACTION_UNMASK: UNMASK } = uapi;
-      const set = (flags: number, data?: Uint8Array, start = 0, count = 1): Promise<string> => outcome(() => device.setIrqs(INTX, start, count, flags, data));
+      const set = (flags: number, data?: Uint8Array, start = 0, count = 1): Promise<string> => errnoOf(() => device.setIrqs(INTX, start, count, flags, data));
       const fd32 = (fd: number): Uint8Array => new Uint8Array(Int32Array.of(fd).buffer);
       expect([await set(NONE | MASK), await set(NONE | UNMASK), await set(NONE | TRIGGER)]).toEqual(['EINVAL', 'EINVAL', 'EINVAL']); // off
       expect(await set(EVENTFD | TRIGGER, fd32(99))).toBe('EBADF');
@@ -172,7 +161,7 @@ describe('vfio-pci', () => {
       expect(await p.readFile('/proc/interrupts')).toContain(`vfio-intx(${bdf})`);
       expect(await set(EVENTFD | MASK, fd32(fd))).toBe('ENOTTY');
       expect([await set(NONE | TRIGGER, undefined, 1), await set(NONE | TRIGGER, undefined, 0, 2)]).toEqual(['EINVAL', 'EINVAL']); // one pin
-      expect(await outcome(() => p.ioctl(device.fd, uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, head))).toBe('ENODEV'); // nothing above it resets its bus
+      expect(await errnoOf(() => p.ioctl(device.fd, uapi.VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, head))).toBe('ENODEV'); // nothing above it resets its bus
       const ready = async (): Promise<boolean> => ((await p.poll([{ fd, events: uapi.POLLIN }], 0))[0] ?? 0) !== 0;
       expect(await set(NONE | TRIGGER)).toBe('ok');
       expect(await ready()).toBe(true);
@@ -190,9 +179,9 @@ describe('vfio-pci', () => {
       await device.store(CONFIG, uapi.PCI_COMMAND, 2, uapi.PCI_COMMAND_MEMORY | uapi.PCI_COMMAND_IO);
       await device.disableIrqs(INTX);
       expect(await p.readFile('/proc/interrupts')).not.toContain('vfio-intx');
-      expect(await outcome(() => device.reset())).toBe('EINVAL'); // no function level reset
-      expect(await outcome(() => device.read(CONFIG, 0x100, 4))).toBe('EFAULT'); // 256 bytes
-      expect(await outcome(() => device.irqInfo(uapi.VFIO_PCI_ERR_IRQ_INDEX))).toBe('EINVAL'); // not PCI Express
+      expect(await errnoOf(() => device.reset())).toBe('EINVAL'); // no function level reset
+      expect(await errnoOf(() => device.read(CONFIG, 0x100, 4))).toBe('EFAULT'); // 256 bytes
+      expect(await errnoOf(() => device.irqInfo(uapi.VFIO_PCI_ERR_IRQ_INDEX))).toBe('EINVAL'); // not PCI Express
       await close();
       for (const one of [fd, unmask]) await p.close(one);
       await unbindVfio(p, bdf);
@@ -213,13 +202,13 @@ describe('vfio-pci', () => {
       while ((await device.regionInfo(bar)).flags !== 7) bar++; // mappable, and not the one with the interrupt table
       const at = await device.map(bar, 0, 4096, uapi.PROT_READ | uapi.PROT_WRITE);
       const CONFIG = uapi.VFIO_PCI_CONFIG_REGION_INDEX;
-      const load = (): Promise<string> => outcome(async () => p.proc.mm.load(at, 4));
+      const load = (): Promise<string> => errnoOf(async () => p.proc.mm.load(at, 4));
       await device.store(CONFIG, uapi.PCI_COMMAND, 2, uapi.PCI_COMMAND_MEMORY);
-      expect([await load(), await outcome(() => device.load(bar, 0, 4))]).toEqual(['ok', 'ok']);
+      expect([await load(), await errnoOf(() => device.load(bar, 0, 4))]).toEqual(['ok', 'ok']);
       await device.store(CONFIG, uapi.PCI_COMMAND, 2, 0);
-      expect([await load(), await outcome(() => device.load(bar, 0, 4))]).toEqual(['EFAULT', 'EIO']);
+      expect([await load(), await errnoOf(() => device.load(bar, 0, 4))]).toEqual(['EFAULT', 'EIO']);
       await device.store(CONFIG, uapi.PCI_COMMAND, 2, uapi.PCI_COMMAND_MEMORY);
-      expect([await load(), await outcome(() => device.load(bar, 0, 4))]).toEqual(['ok', 'ok']);
+      expect([await load(), await errnoOf(() => device.load(bar, 0, 4))]).toEqual(['ok', 'ok']);
       await p.munmap(at, 4096);
       await close();
       await unbindVfio(p, bdf);
@@ -237,7 +226,7 @@ describe('vfio-pci', () => {
     const bdf = '0000:07:00.0';
     await lab.user(async (p) => {
       for (const name of ['vfio_pci', 'vfio_iommu_type1']) await modprobe(lab, p, name);
-      expect(await outcome(() => bindVfio(p, '0000:00:01.0'))).toBe('EINVAL');
+      expect(await errnoOf(() => bindVfio(p, '0000:00:01.0'))).toBe('EINVAL');
       await bindVfio(p, bdf);
       const { device, close } = await openVfio(p, bdf);
       const scratch = await Scratch.create(p);
@@ -246,15 +235,15 @@ describe('vfio-pci', () => {
       const event = p.eventfd();
       expect((await device.irqInfo(INTX)).count).toBe(1);
       await device.setTriggers(MSIX, [event]);
-      expect(await outcome(() => device.setTriggers(INTX, [event]))).toBe('EINVAL');
+      expect(await errnoOf(() => device.setTriggers(INTX, [event]))).toBe('EINVAL');
       await device.disableIrqs(MSIX);
       await device.setTriggers(INTX, [event]);
-      expect(await outcome(() => device.setTriggers(MSIX, [event]))).toBe('EINVAL');
-      expect(await outcome(() => device.setIrqs(INTX, 0, 0, NONE | TRIGGER))).toBe('ok');
+      expect(await errnoOf(() => device.setTriggers(MSIX, [event]))).toBe('EINVAL');
+      expect(await errnoOf(() => device.setIrqs(INTX, 0, 0, NONE | TRIGGER))).toBe('ok');
 
       let bar = 0;
       while ((await device.regionInfo(bar)).flags !== 7) bar++; // mappable, and not the one with the interrupt table
-      const ioeventfd = (data: number): Promise<string> => outcome(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_IOEVENTFD, uapi.vfio_device_ioeventfd.encode({
+      const ioeventfd = (data: number): Promise<string> => errnoOf(() => scratch.ioctl(device.fd, uapi.VFIO_DEVICE_IOEVENTFD, uapi.vfio_device_ioeventfd.encode({
         argsz: uapi.vfio_device_ioeventfd.size, flags: uapi.VFIO_DEVICE_IOEVENTFD_16, offset: BigInt(bar) << 40n, data: BigInt(data), fd: event,
       })));
       const answers = [];
