@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { familyNames, installedTrap, letBegin, requireTrap, TrapSupervisor, trapWords } from '@vdpalab/launcher';
 import { labSystem, Session } from '@vdpalab/shell';
@@ -49,15 +50,17 @@ export async function start(lab: Lab, argv: readonly string[]): Promise<Running>
   const ended = new Promise<number | string>((resolve, reject) => {
     child.on('error', reject).on('close', (code, signal) => resolve(code ?? signal ?? -1));
   });
+  const processes = new HostProcesses(lab, (text) => void bugs.push(text));
   const channel = child.stdio[3] as Duplex; // a pipe, as asked for
   const installed = await installedTrap(channel);
-  const supervisor = installed === null ? null : TrapSupervisor.of(installed, { lab, families: familyNames, report: (text) => void bugs.push(text) });
+  const supervisor = installed === null ? null : TrapSupervisor.of(installed, { lab, processes, families: familyNames, report: (text) => void bugs.push(text) });
   letBegin(channel);
   const outcome = ended.then(async (status) => {
     if (supervisor !== null) {
       await supervisor.ended;
       await supervisor.close();
     }
+    await processes.close();
     if (bugs.length > 0) throw new Error(bugs.join('\n'));
     return { ...out, status };
   });

@@ -3,7 +3,7 @@ import { KernelError, isKernelError } from '@vdpalab/abi';
 import type { Atomic, KernelSymbols } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import type { Lab } from '@vdpalab/lab';
-import type { Client } from './clients.ts';
+import type { HostProcess } from './host-processes.ts';
 import type { FuseRequest } from './request.ts';
 
 /** Calls whose refusals the lab keeps, for `vdpalab explain`. */
@@ -42,7 +42,7 @@ export class Caller {
    *
    * @throws EINTR then; what the body throws
    */
-  async run<T>(request: FuseRequest, client: Client, body: (proc: Process) => Promise<T>): Promise<T> {
+  async run<T>(request: FuseRequest, client: HostProcess, body: (proc: Process) => Promise<T>): Promise<T> {
     return this.#lab.as(client.process, async ({ proc }) => {
       const { sched } = this.#lab.hw;
       const task = sched.current;

@@ -18,7 +18,7 @@ export function ioctl(fs: LabFs, request: FuseRequest, args: Arguments, reply: R
   const handle = fs.handles.get(args.u64(at.ioctl.fh));
   const cmd = args.u32(at.ioctl.cmd);
   const arg = args.u64(at.ioctl.arg);
-  const client = fs.clients.of(request);
+  const client = fs.processes.of(request);
   return fs.caller.run(request, client, async (proc) => {
     reply.ioctl(request.unique, await fs.k.ksys_ioctl(proc, handle.descriptor(client), cmd, arg), null);
   });
@@ -30,7 +30,7 @@ export function poll(fs: LabFs, request: FuseRequest, args: Arguments, reply: Re
   const kh = args.u64(at.poll.kh);
   const wantsWakeup = (args.u32(at.poll.flags) & FUSE_POLL_SCHEDULE_NOTIFY) !== 0;
   const events = args.u32(at.poll.events) | POLLERR | POLLHUP;
-  return fs.caller.run(request, fs.clients.of(request), async () => {
+  return fs.caller.run(request, fs.processes.of(request), async () => {
     const ready = handle.file.ops.poll?.(handle.file) ?? ALWAYS;
     if (wantsWakeup && (ready & events) === 0) watch(handle, kh, reply);
     reply.poll(request.unique, ready);

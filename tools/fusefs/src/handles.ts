@@ -2,7 +2,7 @@
 import type { KernelSymbols } from '@vdpalab/abi';
 import type { File, Node, Process } from '@vdpalab/fs';
 import { EBADF, O_APPEND, O_NONBLOCK } from '@vdpalab/uapi';
-import type { Client } from './clients.ts';
+import type { HostProcess } from './host-processes.ts';
 import { Refusal } from './errno.ts';
 
 /** Flags of an open file that fcntl(2) changes; the host's kernel sends them with each read and write. */
@@ -17,10 +17,10 @@ export class Handle {
   /** Takes the poll watcher out of its queue; `null` without one. */
   unwatch: (() => void) | null = null;
   readonly #k: Needs;
-  readonly #descriptors = new Map<Client, number>();
+  readonly #descriptors = new Map<HostProcess, number>();
 
   /** @param fd the descriptor its opener has; the handle takes a reference of its own */
-  constructor(k: Needs, opener: Client, fd: number, node: Node) {
+  constructor(k: Needs, opener: HostProcess, fd: number, node: Node) {
     this.#k = k;
     this.node = node;
     this.file = opener.process.proc.files.get(fd)!; // just opened
@@ -29,10 +29,10 @@ export class Handle {
   }
 
   /** Whether the client has opened or used it. */
-  readonly isUsedBy = (client: Client): boolean => this.#descriptors.has(client);
+  readonly isUsedBy = (client: HostProcess): boolean => this.#descriptors.has(client);
 
   /** The client's descriptor of the file. */
-  descriptor(client: Client): number {
+  descriptor(client: HostProcess): number {
     const known = this.#descriptors.get(client);
     if (known !== undefined) return known;
     const fd = this.#k.receive_fd(client.process.proc, this.file);

@@ -11,8 +11,7 @@ import { Attributes } from './attributes.ts';
 import type { DeviceNodes } from './attributes.ts';
 import { Caller, fsCalls } from './calls.ts';
 import type { FsCalls } from './calls.ts';
-import { Clients } from './clients.ts';
-import type { Client } from './clients.ts';
+import type { HostProcess, HostProcesses } from './host-processes.ts';
 import { Refusal } from './errno.ts';
 import { Handle, Numbered } from './handles.ts';
 import { nameHandlers } from './names.ts';
@@ -27,6 +26,8 @@ import type { FuseHandlers } from './session.ts';
 export interface LabFsOptions {
   /** As regular files when absent. */
   readonly devices?: DeviceNodes;
+  /** Who calls; not closed here. */
+  readonly processes: HostProcesses;
   /** Hears of faults. */
   readonly onBug: (text: string) => void;
 }
@@ -41,7 +42,7 @@ const LAST_CLOSE_MS = 5000;
 export class LabFs {
   readonly k: FsCalls;
   readonly nodes: NodeTable;
-  readonly clients: Clients;
+  readonly processes: HostProcesses;
   readonly caller: Caller;
   readonly handles = new Numbered<Handle>();
   /** Reads the tree for the host's kernel; owns no file. */
@@ -59,7 +60,8 @@ export class LabFs {
     this.#onBug = options.onBug;
     this.k = fsCalls(lab);
     this.nodes = new NodeTable(this.k.root_dir);
-    this.clients = new Clients(lab, options.onBug, (client, fd) => this.#usedFileOf(client, fd));
+    this.processes = options.processes;
+    this.processes.findFile = (client, fd) => this.#usedFileOf(client, fd);
     this.caller = new Caller(lab, this.k);
     this.#attributes = new Attributes(options.devices ?? 'file');
   }
@@ -81,7 +83,7 @@ export class LabFs {
       },
       [FUSE_GETATTR]: (request, _args, reply) => reply.attr(request.unique, this.attr(this.nodes.get(request.nodeid))) as undefined,
       [FUSE_READLINK]: (request, _args, reply) => {
-        const { proc } = this.clients.of(request).process;
+        const { proc } = this.processes.of(request).process;
         reply.text(request.unique, this.k.vfs_get_link(this.nodes.get(request.nodeid), proc));
       },
       [FUSE_STATFS]: (request, _args, reply) => reply.statfs(request.unique) as undefined,
@@ -105,7 +107,7 @@ export class LabFs {
       [FUSE_WRITE]: (request, args, reply) => this.#write(request, args, reply),
       [FUSE_FSYNC]: (request, args, reply) => {
         const handle = this.handles.get(args.u64(0));
-        const client = this.clients.of(request);
+        const client = this.processes.of(request);
         return this.#acknowledge(request, client, reply, (proc) => this.k.ksys_fsync(proc, handle.descriptor(client)));
       },
       [FUSE_RELEASE]: (request, args, reply) => this.#release(request, this.handles.take(args.u64(at.release.fh)), reply),
@@ -148,7 +150,6 @@ export class LabFs {
         new Promise<boolean>((resolve) => setTimeout(() => resolve(false), LAST_CLOSE_MS).unref()),
       ]);
       if (!ended) for (const { path } of this.#closing.values()) this.#onBug(`fuse: the last close of ${path} does not end`);
-      await this.clients.close();
       await this.#lab.exitProcess(this.door);
     } catch (error) {
       this.#onBug(`fuse: taking the mount down: ${error instanceof Error ? error.stack ?? error.message : String(error)}`);
@@ -161,7 +162,7 @@ export class LabFs {
    *
    * @param accepts which are looked at
    */
-  handleOf(client: Client, fd: number, accepts: (handle: Handle) => boolean = () => true): Handle | null {
+  handleOf(client: HostProcess, fd: number, accepts: (handle: Handle) => boolean = () => true): Handle | null {
     const { ino, path } = describe(client.tgid, fd);
     let found: Handle | null = null;
     for (const handle of this.handles.all()) {
@@ -172,17 +173,17 @@ export class LabFs {
   }
 
   /** Only what it has used: the number alone may mean another's. */
-  #usedFileOf(client: Client, fd: number): File | null {
+  #usedFileOf(client: HostProcess, fd: number): File | null {
     return this.handleOf(client, fd, (handle) => handle.isUsedBy(client))?.file ?? null;
   }
 
   /** Run something as a task of a client's process. */
-  as<T>(client: Client, body: (proc: Process) => Promise<T>): Promise<T> {
+  as<T>(client: HostProcess, body: (proc: Process) => Promise<T>): Promise<T> {
     return this.#lab.as(client.process, ({ proc }) => body(proc));
   }
 
   /** Run a call that gives nothing back. */
-  #acknowledge(request: FuseRequest, client: Client, reply: Replies, body: (proc: Process) => Promise<unknown>): Promise<void> {
+  #acknowledge(request: FuseRequest, client: HostProcess, reply: Replies, body: (proc: Process) => Promise<unknown>): Promise<void> {
     return this.caller.run(request, client, body).then(() => reply.error(request.unique, 0));
   }
 
@@ -198,7 +199,7 @@ export class LabFs {
   /** The lab's word on access counts: the host's kernel does not ask its own. @throws EACCES */
   #check(request: FuseRequest, node: Node, mask: number): void {
     if ((node.mode & mask * 0o111) === mask * 0o111) return; // everybody may, which is the rule
-    this.k.inode_permission(node, this.clients.of(request).process.proc, mask);
+    this.k.inode_permission(node, this.processes.of(request).process.proc, mask);
   }
 
   #readdir(request: FuseRequest, args: Arguments, reply: Replies): undefined {
@@ -217,7 +218,7 @@ export class LabFs {
 
   async #open(request: FuseRequest, flags: number, reply: Replies): Promise<void> {
     const node = this.nodes.get(request.nodeid);
-    const client = this.clients.of(request);
+    const client = this.processes.of(request);
     const before = this.#closing.get(node);
     if (before !== undefined) await before.ended;
     await this.caller.run(request, client, async (proc) => {
@@ -231,7 +232,7 @@ export class LabFs {
     const name = args.name(fuse_create_in.size);
     const flags = args.u32(at.create.flags) | O_CREAT;
     const mode = args.u32(at.create.mode);
-    const client = this.clients.of(request);
+    const client = this.processes.of(request);
     return this.caller.run(request, client, async (proc) => {
       const fd = await this.k.ksys_open(proc, this.path(dir, name), flags, mode);
       const node = this.child(dir, name);
@@ -249,7 +250,7 @@ export class LabFs {
     const handle = this.handles.get(args.u64(at.read.fh));
     const offset = args.u64(at.read.offset);
     const size = args.u32(at.read.size);
-    const client = this.clients.of(request);
+    const client = this.processes.of(request);
     handle.setFlags(args.u32(at.read.flags));
     return this.caller.run(request, client, async (proc) => {
       reply.bytes(request.unique, await this.k.ksys_pread(proc, handle.descriptor(client), size, offset));
@@ -260,7 +261,7 @@ export class LabFs {
     const handle = this.handles.get(args.u64(at.write.fh));
     const offset = args.u64(at.write.offset);
     const bytes = args.copy(fuse_write_in.size, args.u32(at.write.size));
-    const client = this.clients.of(request);
+    const client = this.processes.of(request);
     handle.setFlags(args.u32(at.write.flags));
     return this.caller.run(request, client, async (proc) => {
       reply.written(request.unique, await this.k.ksys_pwrite(proc, handle.descriptor(client), bytes, offset));

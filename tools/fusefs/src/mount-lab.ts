@@ -1,6 +1,7 @@
 /** A lab's tree on a directory of the host. */
 import type { Lab } from '@vdpalab/lab';
 import type { DeviceNodes } from './attributes.ts';
+import { HostProcesses } from './host-processes.ts';
 import { LabFs } from './lab-fs.ts';
 import { mountFuse } from './mount.ts';
 import type { Mounted, MountOptions } from './mount.ts';
@@ -21,15 +22,20 @@ export interface LabMountOptions extends Partial<MountOptions> {
  */
 export async function mountLab(lab: Lab, dir: string, options: LabMountOptions = {}): Promise<Mounted> {
   const onBug = options.onBug ?? ((text: string): void => void process.stderr.write(`${text}\n`));
-  const fs = await LabFs.create(lab, { onBug, ...(options.devices === undefined ? {} : { devices: options.devices }) });
+  const processes = new HostProcesses(lab, onBug);
+  const fs = await LabFs.create(lab, { processes, onBug, ...(options.devices === undefined ? {} : { devices: options.devices }) });
+  const close = async (): Promise<void> => {
+    await fs.close();
+    await processes.close();
+  };
   let mounted: Mounted;
   try {
     mounted = await mountFuse(dir, fs.handlers, { ...options, onBug });
   } catch (error) {
-    await fs.close();
+    await close();
     throw error;
   }
-  const closed = mounted.closed.then(() => fs.close());
+  const closed = mounted.closed.then(close);
   return {
     dir: mounted.dir,
     closed,

@@ -22,7 +22,7 @@ export function nameHandlers(fs: LabFs): FuseHandlers {
   /** Make a name, and answer with its node, which has to be of the type that was asked for. */
   function make(request: FuseRequest, name: string, type: number, reply: Replies, call: NameCall): Promise<void> {
     const dir = fs.directory(request.nodeid);
-    return fs.caller.run(request, fs.clients.of(request), async (proc) => {
+    return fs.caller.run(request, fs.processes.of(request), async (proc) => {
       await call(proc, fs.path(dir, name));
       const node = fs.child(dir, name);
       const attr = fs.attr(node);
@@ -32,7 +32,7 @@ export function nameHandlers(fs: LabFs): FuseHandlers {
 
   function remove(request: FuseRequest, args: Arguments, reply: Replies, call: NameCall): Promise<void> {
     const path = fs.path(fs.directory(request.nodeid), args.name(0));
-    return fs.caller.run(request, fs.clients.of(request), async (proc) => {
+    return fs.caller.run(request, fs.processes.of(request), async (proc) => {
       await call(proc, path);
       reply.error(request.unique, 0);
     });
@@ -41,7 +41,7 @@ export function nameHandlers(fs: LabFs): FuseHandlers {
   function rename(request: FuseRequest, newdir: number, [from, to]: [string, string], reply: Replies): Promise<void> {
     const source = fs.path(fs.directory(request.nodeid), from);
     const target = fs.path(fs.directory(newdir), to);
-    return fs.caller.run(request, fs.clients.of(request), async (proc) => {
+    return fs.caller.run(request, fs.processes.of(request), async (proc) => {
       await k.ksys_rename(proc, source, target);
       reply.error(request.unique, 0);
     });
@@ -95,7 +95,7 @@ function setattr(fs: LabFs, request: FuseRequest, args: Arguments, reply: Replie
   const gid = (valid & FATTR_GID) === 0 ? -1 : args.u32(field.gid);
   const size = args.u64(field.size);
   const mtime = (valid & FATTR_MTIME_NOW) === 0 ? args.u64(field.mtime) : null;
-  return fs.caller.run(request, fs.clients.of(request), async (proc) => {
+  return fs.caller.run(request, fs.processes.of(request), async (proc) => {
     if ((valid & FATTR_SIZE) !== 0) await truncate(fs, proc, node, path, size);
     if (uid >= 0 || gid >= 0) await k.ksys_chown(proc, path, uid, gid, false);
     if ((valid & FATTR_MODE) !== 0) await k.ksys_chmod(proc, path, mode & 0o7777);

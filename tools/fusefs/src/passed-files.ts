@@ -11,7 +11,7 @@ import {
 } from '@vdpalab/uapi';
 import { Handle } from './handles.ts';
 import type { LabFs } from './lab-fs.ts';
-import type { FuseRequest } from './request.ts';
+import type { HostProcess } from './host-processes.ts';
 import type { FuseHandlers } from './session.ts';
 
 /** Numbers of nodes that nobody else gives. */
@@ -38,14 +38,13 @@ export class PassedFiles {
   /**
    * Do an ioctl whose result is a descriptor.
    *
-   * @param caller whose call it is
+   * @param client whose call it is
    * @param arg a number, or an address of the caller's
    * @returns the new file's name in the mount's root; `null` when `fd` is no file of the mount
    * @throws KernelError what the ioctl throws
    */
-  async ioctl(caller: Pick<FuseRequest, 'pid' | 'uid' | 'gid'>, fd: number, cmd: number, arg: number): Promise<string | null> {
+  async ioctl(client: HostProcess, fd: number, cmd: number, arg: number): Promise<string | null> {
     const fs = this.#fs;
-    const client = fs.clients.of(caller);
     const file = fs.handleOf(client, fd);
     if (file === null) return null;
     const passed = await fs.as(client, async (proc): Promise<Passed> => {

@@ -1,6 +1,7 @@
 /** The control socket of a running lab. */
 import { createServer, type Server } from 'node:net';
 import { chmodSync } from 'node:fs';
+import type { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import type { AppletTable } from '@vdpalab/shell';
 import { Connection } from './connection.ts';
@@ -17,6 +18,7 @@ const DRAIN_MS = 2000;
 /** What the socket gives access to. */
 export interface Controlled {
   readonly lab: Lab;
+  readonly processes: HostProcesses;
   readonly applets: AppletTable;
   /** `null` where the lab's files are not mounted. */
   readonly pass: PassFile | null;
@@ -130,8 +132,8 @@ export class ControlServer {
 
   /** Answer the calls of a filter for as long as anybody has it. */
   #trap(connection: Connection, { pid, listener, families }: Request & { readonly op: 'trap' }): void {
-    const { lab, pass, findDevice, report } = this.#controlled;
-    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, families, pass, findDevice, report });
+    const { lab, processes, pass, findDevice, report } = this.#controlled;
+    const supervisor = TrapSupervisor.of({ pid, listener }, { lab, processes, families, pass, findDevice, report });
     this.#supervisors.add(supervisor);
     const gone = async (): Promise<void> => {
       await supervisor.ended;

@@ -1,4 +1,5 @@
 /** A lab that listens: boots, lets clients in, lives until it is told to end. */
+import { HostProcesses } from '@vdpalab/fusefs';
 import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { labSystem, provideUsermode, type AppletTable } from '@vdpalab/shell';
 import { claim } from './claim.ts';
@@ -41,7 +42,9 @@ export async function serveLab(options: ServeOptions): Promise<RunningLab> {
     const lab = await createLab({ ...options.lab, clock: 'paced' });
     provideUsermode(lab, labSystem(lab, (proc) => lab.processOf(proc)), { applets: options.applets });
     writePrograms(paths, options.shims);
-    return await listen(lab, options, paths, await worldOf(lab, paths, options.shared));
+    const bugs: string[] = [];
+    const processes = new HostProcesses(lab, (text) => void bugs.push(text));
+    return await listen(lab, options, paths, { processes, bugs, world: await worldOf(lab, paths, processes, options.shared) });
   } catch (error) {
     removeLabDir(paths);
     throw error;
@@ -49,29 +52,40 @@ export async function serveLab(options: ServeOptions): Promise<RunningLab> {
 }
 
 /** The lab as real programs see it; why not, where the host has not what that takes. */
-async function worldOf(lab: Lab, paths: LabPaths, shared: readonly string[] | undefined): Promise<World | string> {
+async function worldOf(lab: Lab, paths: LabPaths, processes: HostProcesses, shared: readonly string[] | undefined): Promise<World | string> {
   try {
-    return await openWorld(lab, paths, shared);
+    return await openWorld(lab, paths, processes, shared);
   } catch (error) {
     if (error instanceof LauncherError) return error.message;
+    await processes.close();
     await lab.close();
     throw error;
   }
 }
 
-async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: World | string): Promise<RunningLab> {
+/** What stands around a lab. */
+interface Surroundings {
+  readonly processes: HostProcesses;
+  /** Faults, told when the lab ends. */
+  readonly bugs: string[];
+  /** Or why there is none. */
+  readonly world: World | string;
+}
+
+async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, { processes, bugs, world }: Surroundings): Promise<RunningLab> {
   const started = Date.now();
   const closed = typeof world === 'string' ? world : null;
   let tellEnd: (left: readonly string[]) => void = () => {};
   const ended = new Promise<readonly string[]>((resolve) => {
     tellEnd = resolve;
   });
-  const bugs: string[] = [];
   let ending: Promise<readonly string[]> | null = null;
   const down = (): Promise<readonly string[]> => {
     ending ??= (async () => {
       const inside = typeof world === 'string' ? [] : await world.close();
-      return [...inside, ...(await control.drain()), ...(await lab.close()), ...bugs];
+      const served = await control.drain();
+      await processes.close();
+      return [...inside, ...served, ...(await lab.close()), ...bugs];
     })();
     return ending;
   };
@@ -81,7 +95,7 @@ async function listen(lab: Lab, options: ServeOptions, paths: LabPaths, world: W
     tellEnd(left);
   };
   const control = await ControlServer.listen(paths.socket, {
-    lab, applets: options.applets, pass: typeof world === 'string' ? null : world.pass, findDevice: typeof world === 'string' ? null : world.findDevice,
+    lab, processes, applets: options.applets, pass: typeof world === 'string' ? null : world.pass, findDevice: typeof world === 'string' ? null : world.findDevice,
     entrance: () => {
       if (typeof world === 'string') throw new LauncherError(world);
       return world.entrance;

@@ -2,7 +2,7 @@
 import { closeSync, openSync } from 'node:fs';
 import { release as hostRelease } from 'node:os';
 import { setTimeout as delay } from 'node:timers/promises';
-import { bestReader, deviceFlags, FuseSession, LabFs, PassedFiles, type ReaderKind } from '@vdpalab/fusefs';
+import { bestReader, deviceFlags, FuseSession, LabFs, PassedFiles, type HostProcesses, type ReaderKind } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { isKernelError } from '@vdpalab/abi';
 import { LauncherError } from './errors.ts';
@@ -55,15 +55,16 @@ export function sharedDirectories(lab: Lab, host = hostRelease()): SharedDirecto
 /**
  * Mount the lab in a new namespace.
  *
+ * @param processes of the host: who enters is one of them; not closed here
  * @param further top directories where the lab's names hide the host's, and new ones are the lab's
  * @throws LauncherError when the host has not what it takes
  */
-export async function openWorld(lab: Lab, paths: LabPaths, further: readonly string[] = []): Promise<World> {
+export async function openWorld(lab: Lab, paths: LabPaths, processes: HostProcesses, further: readonly string[] = []): Promise<World> {
   const bugs: string[] = [];
   const onBug = (text: string): void => void bugs.push(text);
   const reader = bestReader();
   const fuse = openFuse(reader);
-  const fs = await LabFs.create(lab, { onBug });
+  const fs = await LabFs.create(lab, { processes, onBug });
   const passed = new PassedFiles(fs);
   const own = further.map((path) => ({ path, isLabs: () => true, host: HOST_DIR, unlisted: true }));
   const session = new FuseSession(fuse, reader, passed.wrap(withHostNames(fs, [...sharedDirectories(lab), ...own])), { onBug });

@@ -1,10 +1,10 @@
 /** What answers each kind of calls. */
+import type { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import type { TrapRule } from '@vdpalab/libc';
 import type { CallFamily } from './call.ts';
 import { DescriptorCalls, descriptorRules, type PassFile } from './descriptor-calls.ts';
 import type { FamilyName } from './family-names.ts';
-import type { HostProcesses } from './host-process.ts';
 import { LogCalls, logRules } from './log-calls.ts';
 import { ModuleCalls, moduleRules } from './module-calls.ts';
 import { NetlinkCalls, netlinkRules } from './netlink-calls.ts';
@@ -29,7 +29,7 @@ const kinds = {
   netlink: { rules: netlinkRules, make: ({ lab, processes }) => new NetlinkCalls(lab, processes) },
   modules: { rules: moduleRules, make: ({ lab, processes }) => new ModuleCalls(lab, processes) },
   log: { rules: logRules, make: ({ lab, processes }) => new LogCalls(lab, processes) },
-  vfio: { rules: descriptorRules, make: ({ pass }) => new DescriptorCalls(pass) },
+  vfio: { rules: descriptorRules, make: ({ processes, pass }) => new DescriptorCalls(processes, pass) },
   devices: { rules: statRules, make: ({ findDevice }) => new StatCalls(findDevice) },
 } as const satisfies Readonly<Record<FamilyName, Kind>>;
 

@@ -1,10 +1,11 @@
 /** `syslog(2)`: the kernel log that `dmesg -S` reads, answered by the lab. */
+import type { HostProcesses } from '@vdpalab/fusefs';
 import { levelNames, type Lab } from '@vdpalab/lab';
 import type { TrapRule } from '@vdpalab/libc';
 import { CAP_SYS_ADMIN, CAP_SYSLOG, EINVAL, EPERM, __NR_syslog } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
+import { callerOf } from './caller.ts';
 import { CallError } from './call-error.ts';
-import type { HostProcesses } from './host-process.ts';
 
 // Types of `include/linux/syslog.h`.
 const SYSLOG_ACTION_CLOSE = 0;
@@ -30,7 +31,7 @@ export class LogCalls implements CallFamily {
   }
 
   async answer(call: TrappedCall): Promise<Answer> {
-    const { process: { proc } } = await this.#processes.of(call.tid);
+    const { process: { proc } } = await callerOf(call, this.#processes);
     const [type, len] = [call.int(0), call.int(2)];
     if (type !== SYSLOG_ACTION_READ_ALL && type !== SYSLOG_ACTION_SIZE_BUFFER && !proc.cred.caps.has(CAP_SYSLOG) && !proc.cred.caps.has(CAP_SYS_ADMIN)) {
       throw new CallError(EPERM, 'CAP_SYSLOG is missing');

@@ -1,11 +1,12 @@
 /** Loading and removing modules: what kmod's tools call, answered by the lab. */
 import { execFile } from 'node:child_process';
+import type { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { descriptorLink, type TrapRule } from '@vdpalab/libc';
 import { EBADF, EFBIG, EIO, ENOEXEC, ENOMEM, __NR_delete_module, __NR_finit_module, __NR_init_module } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
+import { callerOf } from './caller.ts';
 import { CallError } from './call-error.ts';
-import type { HostProcesses } from './host-process.ts';
 
 /** Largest module file taken, in bytes. */
 const IMAGE_MAX = 64 << 20;
@@ -30,7 +31,7 @@ export class ModuleCalls implements CallFamily {
   }
 
   async answer(call: TrappedCall): Promise<Answer> {
-    const { process } = await this.#processes.of(call.tid);
+    const { process } = await callerOf(call, this.#processes);
     switch (call.nr) {
       case __NR_finit_module: {
         const args = call.memory.string(call.raw(1), PARAMETERS_MAX);

@@ -1,5 +1,6 @@
 /** Netlink sockets: what iproute2 and its like call, answered by the lab. */
 import { readFileSync } from 'node:fs';
+import type { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { descriptorLink, type TrapRule } from '@vdpalab/libc';
 import {
@@ -7,8 +8,8 @@ import {
   __NR_bind, __NR_getsockname, __NR_ioctl, __NR_recvfrom, __NR_recvmsg, __NR_sendmsg, __NR_sendto, __NR_setsockopt, __NR_socket,
 } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
+import { callerOf } from './caller.ts';
 import { CallError } from './call-error.ts';
-import type { HostProcesses } from './host-process.ts';
 import { finishHeader, gather, readAddress, readMessageHeader, scatter, writeAddress } from './message-header.ts';
 import { LabSocket } from './netlink-socket.ts';
 import { isNonblocking, StandIn } from './stand-in.ts';
@@ -83,7 +84,7 @@ export class NetlinkCalls implements CallFamily {
 
   async #open(call: TrappedCall): Promise<Answer> {
     const type = call.int(1);
-    const owner = await this.#processes.of(call.tid);
+    const owner = await callerOf(call, this.#processes);
     const socket = await LabSocket.open(this.#lab, owner, type & 0xf, call.int(2), () => new StandIn((type & SOCK_NONBLOCK) !== 0));
     const { standIn } = socket;
     this.#sockets.set(standIn.link, socket);
@@ -133,7 +134,7 @@ export class NetlinkCalls implements CallFamily {
   }
 
   async #send(call: TrappedCall, socket: LabSocket, bytes: Uint8Array, address: Uint8Array | null): Promise<Answer> {
-    const sender = await this.#processes.of(call.tid);
+    const sender = await callerOf(call, this.#processes);
     return { value: await socket.send(sender.process, bytes, address) };
   }
 
@@ -161,7 +162,7 @@ export class NetlinkCalls implements CallFamily {
   /** @param put hands the message over; @returns bytes that found room */
   async #receive(call: TrappedCall, socket: LabSocket, flags: number, put: (bytes: Uint8Array, address: Uint8Array) => number): Promise<Answer> {
     const fd = call.int(0);
-    const { tgid } = await this.#processes.of(call.tid);
+    const { tgid } = await callerOf(call, this.#processes);
     const nonblock = (flags & MSG_DONTWAIT) !== 0 || isNonblocking(readFileSync(`/proc/${call.tid}/fdinfo/${fd}`, 'utf8'));
     const { bytes, address } = await socket.receive(flags, { tid: call.tid, tgid, fd, waits: () => call.waits() }, nonblock);
     const room = put(bytes, address);

@@ -1,11 +1,11 @@
 /** A netlink socket of the lab that a process of the host holds. */
 import type { Atomic } from '@vdpalab/abi';
 import type { File } from '@vdpalab/fs';
+import type { HostProcess } from '@vdpalab/fusefs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import { AF_NETLINK, EAGAIN, MSG_DONTWAIT, MSG_PEEK, MSG_TRUNC, POLLIN } from '@vdpalab/uapi';
 import { CallError } from './call-error.ts';
-import type { HostProcess } from './host-process.ts';
-import { isInterrupted } from './host-process.ts';
+import { isInterrupted } from './caller.ts';
 import type { StandIn } from './stand-in.ts';
 
 /** Linux's own: the call is made again, or fails with EINTR, as the signal's action says. */

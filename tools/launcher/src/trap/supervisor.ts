@@ -1,7 +1,7 @@
 /** Answers the trapped calls of a command and of all it starts. */
 import { close } from 'node:fs';
 import { isKernelError } from '@vdpalab/abi';
-import { settleMounts } from '@vdpalab/fusefs';
+import type { HostProcesses } from '@vdpalab/fusefs';
 import type { Lab } from '@vdpalab/lab';
 import { descriptorLink, HostError, SeccompListener, takeFd } from '@vdpalab/libc';
 import { EIO, ERRNO, type SeccompNotif } from '@vdpalab/uapi';
@@ -10,7 +10,6 @@ import { CallError } from './call-error.ts';
 import type { PassFile } from './descriptor-calls.ts';
 import { callFamilies } from './families.ts';
 import type { FamilyName } from './family-names.ts';
-import { HostProcesses } from './host-process.ts';
 import type { FindDevice } from './stat-calls.ts';
 import { TrapUnavailableError, type Installed } from './trap.ts';
 
@@ -20,6 +19,8 @@ const LISTENER = 'anon_inode:seccomp notify';
 /** What a supervisor is made from. */
 export interface SupervisorOptions {
   readonly lab: Lab;
+  /** Who calls. */
+  readonly processes: HostProcesses;
   readonly families: readonly FamilyName[];
   /** Absent where the lab's files are not mounted. */
   readonly pass?: PassFile | null;
@@ -60,11 +61,11 @@ export class TrapSupervisor {
   }
 
   /** @param listener its descriptor, owned from now on */
-  constructor(listener: number, { lab, families, pass = null, findDevice = null, report }: SupervisorOptions) {
+  constructor(listener: number, { lab, processes, families, pass = null, findDevice = null, report }: SupervisorOptions) {
     this.#listener = new SeccompListener(listener);
     this.#report = report;
-    this.#processes = new HostProcesses(lab);
-    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies({ lab, processes: this.#processes, pass, findDevice }, families));
+    this.#processes = processes;
+    ({ all: this.#families, byNumber: this.#byNumber } = callFamilies({ lab, processes, pass, findDevice }, families));
     this.ended = new Promise((resolve) => {
       this.#end = resolve;
     });
@@ -79,7 +80,6 @@ export class TrapSupervisor {
 
   async #handle(call: TrappedCall): Promise<void> {
     try {
-      await settleMounts(); // the caller may have closed a device just now
       this.#reply(call, await this.#answer(call));
     } catch (error) {
       if (error instanceof CallError) call.fail(error.errno);
@@ -110,8 +110,8 @@ export class TrapSupervisor {
   async close(): Promise<void> {
     this.#listener.close();
     for (const family of this.#families) await family.close();
-    await this.#processes.close();
     await Promise.all(this.#underWay);
+    this.#processes.sweep();
     this.#end();
   }
 }
