@@ -1,6 +1,7 @@
 /** Makes the driver core of one kernel: its directories and its state. */
 import type { DirNode } from '@vdpalab/fs';
 import { busProbeDevice } from './bus-device.ts';
+import { showProcessor } from './cpu.ts';
 import { DeferredProbes } from './deferred.ts';
 import { getDevice, putDevice } from './device.ts';
 import type { Kernel } from './kernel.ts';
@@ -19,6 +20,7 @@ export interface Booted {
 /** Make it. */
 export function bootCore(k: Kernel): Booted {
   const dirs = makeDirectories(k);
+  showProcessor(k, dirs.devices);
   const uevents = new Uevents(k);
   k.kernfs_create_file(dirs.kernel, 'uevent_seqnum', 0o444, { show: async () => `${uevents.seqnum}\n` });
   const deferred: DeferredProbes = new DeferredProbes(k, async (dev) => {
