@@ -9,6 +9,8 @@ import { withMutex } from './lock.ts';
 export const MLX5_ADEV_NAME = 'mlx5_core';
 
 interface Kind {
+  /** Linux's number. */
+  readonly idx: number;
   readonly suffix: string;
   readonly supported: (dev: CoreDev) => boolean;
   /** The driverinit parameter that has to be set; absent: none. */
@@ -19,11 +21,11 @@ const switchdev = (dev: CoreDev): boolean => dev.eswitch?.switchdev === true;
 
 /** In Linux's order. @see `mlx5_adev_devices` */
 const KINDS: readonly Kind[] = [
-  { suffix: 'eth', param: 'enable_eth', supported: ethSupported },
-  { suffix: 'eth-rep', supported: switchdev },
-  { suffix: 'rdma', param: 'enable_rdma', supported: rdmaSupported },
-  { suffix: 'rdma-rep', supported: switchdev },
-  { suffix: 'vnet', param: 'enable_vnet', supported: vnetSupported },
+  { idx: 0, suffix: 'eth', param: 'enable_eth', supported: ethSupported },
+  { idx: 1, suffix: 'eth-rep', supported: switchdev },
+  { idx: 2, suffix: 'rdma', param: 'enable_rdma', supported: rdmaSupported },
+  { idx: 3, suffix: 'rdma-rep', supported: switchdev },
+  { idx: 5, suffix: 'vnet', param: 'enable_vnet', supported: vnetSupported },
 ];
 
 /** @see `mlx5_eth_supported` */
@@ -44,9 +46,9 @@ export function vnetSupported(dev: CoreDev): boolean {
 /** The children of one device. Every method is under the lock that all devices share, as in Linux. */
 export class AdevTable {
   readonly #dev: CoreDev;
-  readonly #adevs: (AuxiliaryDevice | null)[] = KINDS.map(() => null);
-  /** `MLX5_PRIV_FLAGS_DETACH`: nothing is added until attached again. */
-  #detached = false;
+  readonly #adevs = new Map<Kind, AuxiliaryDevice>();
+  /** `MLX5_PRIV_FLAGS_DETACH`, `MLX5_PRIV_FLAGS_DISABLE_ALL_ADEV`: what is supported may change, and nothing is added. */
+  #closed = true;
 
   constructor(dev: CoreDev) {
     this.#dev = dev;
@@ -55,68 +57,65 @@ export class AdevTable {
   /** Add what is supported. What fails leaves none. @see `mlx5_register_device` */
   async register(): Promise<void> {
     await this.#locked(async () => {
+      this.#closed = false;
       try {
         await this.#add(() => true);
       } catch (error) {
+        this.#closed = true;
         await this.#remove(() => true);
         throw error;
       }
     });
   }
 
-  /** Remove all. @see `mlx5_unregister_device` */
-  async unregister(): Promise<void> {
-    await this.#locked(() => this.#remove(() => true));
-  }
-
   /** Add what is supported and enabled, after the device was loaded again. @see `mlx5_attach_device` */
   async attach(): Promise<void> {
     await this.#locked(async () => {
-      this.#detached = false;
+      this.#closed = false;
       await this.#add((kind) => this.#enabled(kind));
     });
   }
 
-  /** Remove all before it is unloaded. None of the drivers here suspends. @see `mlx5_detach_device` */
+  /** Remove all, before it is unloaded or for good. None of the drivers here suspends. @see `mlx5_detach_device`, `mlx5_unregister_device` */
   async detach(): Promise<void> {
     await this.#locked(async () => {
+      this.#closed = true;
       await this.#remove(() => true);
-      this.#detached = true;
     });
   }
 
   /** What is supported has changed. @see `mlx5_rescan_drivers` */
   async rescan(): Promise<void> {
     await this.#locked(async () => {
-      if (this.#detached) return;
+      if (this.#closed) return;
       await this.#remove((kind) => !this.#enabled(kind) || !kind.supported(this.#dev));
       await this.#add((kind) => this.#enabled(kind));
     });
   }
 
   async #add(wanted: (kind: Kind) => boolean): Promise<void> {
-    for (const [idx, kind] of KINDS.entries()) {
-      if (this.#adevs[idx] !== null || !kind.supported(this.#dev) || !wanted(kind)) continue;
+    for (const kind of KINDS) {
+      if (this.#adevs.has(kind) || !kind.supported(this.#dev) || !wanted(kind)) continue;
       try {
-        this.#adevs[idx] = await this.#create(kind, idx);
+        this.#adevs.set(kind, await this.#create(kind));
       } catch (error) {
-        if (isKernelError(error)) this.#dev.warn(`Device[${idx}] (${kind.suffix}) failed to load`);
+        if (isKernelError(error)) this.#dev.warn(`Device[${kind.idx}] (${kind.suffix}) failed to load`);
         throw error;
       }
     }
   }
 
   async #remove(which: (kind: Kind) => boolean): Promise<void> {
-    for (const [idx, kind] of [...KINDS.entries()].toReversed()) {
-      const adev = this.#adevs[idx] ?? null;
-      if (adev === null || !which(kind)) continue;
-      this.#adevs[idx] = null;
+    for (const kind of KINDS.toReversed()) {
+      const adev = this.#adevs.get(kind);
+      if (adev === undefined || !which(kind)) continue;
+      this.#adevs.delete(kind);
       await this.#dev.k.auxiliary_device_delete(adev);
       this.#dev.k.auxiliary_device_uninit(adev);
     }
   }
 
-  async #create({ suffix }: Kind, idx: number): Promise<AuxiliaryDevice> {
+  async #create({ idx, suffix }: Kind): Promise<AuxiliaryDevice> {
     const { k, device, adevIdx } = this.#dev;
     const container: Mlx5Adev = { mdev: this.#dev, idx };
     const adev = k.auxiliary_device_init({ parent: device, name: suffix, id: adevIdx, container, release: () => undefined });

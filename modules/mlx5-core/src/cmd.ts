@@ -1,5 +1,5 @@
 /** The command interface of a function. Mirrors `cmd.c` (Linux 6.1). */
-import { KernelError, UndoStack, withUndo } from '@vdpalab/abi';
+import { isKernelError, KernelError, UndoStack, withUndo } from '@vdpalab/abi';
 import type { Atomic } from '@vdpalab/abi';
 import type { WaitQueue } from '@vdpalab/sched';
 import {
@@ -21,6 +21,8 @@ const PAGE_SIZE = 4096;
 /** An entry of the queue while a command is in it. */
 interface Entry {
   done: boolean;
+  /** Given up: the device may still write to its memory, which is freed when the device says that it is done, or at the end. */
+  lost: (() => void) | null;
 }
 
 /** `struct mlx5_cmd`: up to 32 commands at once; they are polled for, or the device tells by an event. */
@@ -28,7 +30,7 @@ export class CommandInterface {
   readonly #dev: CoreDev;
   readonly #own: DmaPool;
   readonly #wait: WaitQueue;
-  /** By number; given up ones stay taken, for the device may still write to them. */
+  /** By number. */
   readonly #entries: (Entry | null)[] = [];
   #undo = new UndoStack();
   #queue: Uint8Array = new Uint8Array(0);
@@ -101,7 +103,13 @@ export class CommandInterface {
 
   /** Commands are done; atomic. @param vector a bit for each @see `mlx5_cmd_comp_handler` */
   complete(vector: number): Atomic {
-    for (const [n, entry] of this.#entries.entries()) if ((vector & (1 << n)) !== 0 && entry !== null) entry.done = true;
+    for (const [n, entry] of this.#entries.entries()) {
+      if ((vector & (1 << n)) === 0 || entry === null) continue;
+      entry.done = true;
+      if (entry.lost === null) continue;
+      this.#dev.err(`Command completion arrived after timeout (entry idx = ${n}).`);
+      entry.lost();
+    }
     return this.#dev.k.wake_up(this.#wait);
   }
 
@@ -120,30 +128,39 @@ export class CommandInterface {
     return out;
   }
 
+  /** Run a command that gives something up: what the firmware refuses is in the log, and nothing can be done about it. @returns null then */
+  async undo(input: Uint8Array, outlen: number): Promise<Uint8Array | null> {
+    try {
+      return await this.exec(input, outlen);
+    } catch (error) {
+      if (!isKernelError(error)) throw error;
+      return null;
+    }
+  }
+
   async #run(n: number, input: Uint8Array, outlen: number): Promise<Uint8Array> {
     const token = this.#nextToken();
     const messages: CmdMessage[] = [];
-    let lost = false;
+    const release = (): void => {
+      for (const message of messages) message.free();
+      this.#entries[n] = null;
+      this.#dev.k.wake_up(this.#wait);
+    };
     try {
-      const [from, to] = [input.length, outlen].map((len) => {
-        const message = new CmdMessage(this.pool, len, token);
-        messages.push(message);
-        return message;
-      }) as [CmdMessage, CmdMessage];
-      const entry = this.#queue.subarray(n * this.#stride, (n + 1) * this.#stride);
-      this.#fill(entry, from, to, input, token);
+      for (const len of [input.length, outlen]) messages.push(new CmdMessage(this.pool, len, token));
+      const [from, to] = messages as [CmdMessage, CmdMessage];
+      const bytes = this.#queue.subarray(n * this.#stride, (n + 1) * this.#stride);
+      this.#fill(bytes, from, to, input, token);
       this.#dev.writeIseg('cmd_dbell', 2 ** n);
-      lost = !await this.#finish(n, entry);
-      if (lost) throw this.#timeout(mlx5_cmd_in.get(input, 'opcode'));
-      const failed = deliveryStatus(mlx5_cmd_layout.get(entry, 'status_own') >>> 1);
-      if (failed !== null) throw new KernelError(failed[1], 'mlx5.cmd.delivery', `${commandName(mlx5_cmd_in.get(input, 'opcode'))}: ${failed[0]}`);
-      return to.read(entry.subarray(mlx5_cmd_layout.offsetof('out')));
-    } finally {
-      if (!lost) {
-        for (const message of messages) message.free();
-        this.#entries[n] = null;
-        this.#dev.k.wake_up(this.#wait);
+      if (!await this.#finish(n, bytes)) {
+        this.#entries[n]!.lost = release; // taken
+        throw this.#timeout(mlx5_cmd_in.get(input, 'opcode'));
       }
+      const failed = deliveryStatus(mlx5_cmd_layout.get(bytes, 'status_own') >>> 1);
+      if (failed !== null) throw new KernelError(failed[1], 'mlx5.cmd.delivery', `${commandName(mlx5_cmd_in.get(input, 'opcode'))}: ${failed[0]}`);
+      return to.read(bytes.subarray(mlx5_cmd_layout.offsetof('out')));
+    } finally {
+      if (this.#entries[n]?.lost === null) release();
     }
   }
 
@@ -201,7 +218,7 @@ export class CommandInterface {
     for (;;) {
       const n = this.#entries.indexOf(null);
       if (n >= 0) {
-        this.#entries[n] = { done: false };
+        this.#entries[n] = { done: false, lost: null };
         return n;
       }
       await this.#dev.k.wait_event(this.#wait, () => this.#entries.includes(null), 'an entry of the command queue');
@@ -210,7 +227,7 @@ export class CommandInterface {
 
   /** Change how commands end, with none under way. */
   async #switch(mode: 'polling' | 'events'): Promise<void> {
-    await this.#dev.k.wait_event(this.#wait, () => this.#entries.every((entry) => entry === null), 'commands of the device');
+    await this.#dev.k.wait_event(this.#wait, () => this.#entries.every((entry) => entry === null || entry.lost !== null), 'commands of the device');
     this.#mode = mode;
   }
 

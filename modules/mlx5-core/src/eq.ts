@@ -66,7 +66,7 @@ export class EventQueue {
       fillPages(mem, input, mlx5_create_eq_in.size);
       const eqn = mlx5_cmd_out.get(await dev.cmd.exec(input, mlx5_cmd_out.size), 'number');
       undo.push('queue', async () => {
-        await dev.cmd.exec(mlx5_cmd_in.make({ opcode: MLX5_CMD_OP_DESTROY_EQ, number: eqn }), mlx5_cmd_out.size);
+        await dev.cmd.undo(mlx5_cmd_in.make({ opcode: MLX5_CMD_OP_DESTROY_EQ, number: eqn }), mlx5_cmd_out.size);
       });
       const eq = new EventQueue(dev, param, ring, eqn, k.pci_irq_vector(pdev, irq.index), undo);
       const poll = (): Atomic => eq.poll();

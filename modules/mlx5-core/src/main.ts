@@ -4,7 +4,7 @@ import { MLX5_CMD_OP_DISABLE_HCA, MLX5_CMD_OP_ENABLE_HCA, MLX5_CMD_OP_INIT_HCA, 
 import type { CoreDev } from './core-dev.ts';
 import { Eswitch } from './eswitch.ts';
 import { firmwareVersion, queryBoardId, setIssi, waitFirmware } from './firmware.ts';
-import { functionCmd } from './function-cmd.ts';
+import { functionCmd, undoFunctionCmd } from './function-cmd.ts';
 import { registerParams } from './params.ts';
 import { SfManagement } from './sf-management.ts';
 
@@ -26,11 +26,10 @@ async function functionSetup(dev: CoreDev): Promise<void> {
     await step(dev, 'Failed initializing command interface, aborting', () => dev.cmd.start());
     dev.setup.push('command interface', () => dev.cmd.stop());
     await step(dev, 'enable hca failed', () => functionCmd(dev, MLX5_CMD_OP_ENABLE_HCA, 0));
-    dev.setup.push('enabled function', () => functionCmd(dev, MLX5_CMD_OP_DISABLE_HCA, 0));
+    dev.setup.push('enabled function', () => undoFunctionCmd(dev, MLX5_CMD_OP_DISABLE_HCA, 0));
     await step(dev, 'failed to set issi', () => setIssi(dev));
-    await step(dev, 'set_hca_cap failed', () => dev.caps.query(dev));
     await step(dev, 'init hca failed', () => functionCmd(dev, MLX5_CMD_OP_INIT_HCA, 0));
-    dev.setup.push('initialised function', () => functionCmd(dev, MLX5_CMD_OP_TEARDOWN_HCA, 0));
+    dev.setup.push('initialised function', () => undoFunctionCmd(dev, MLX5_CMD_OP_TEARDOWN_HCA, 0));
     await step(dev, 'query hca failed', () => dev.caps.query(dev));
     dev.health.start();
   });
@@ -103,7 +102,7 @@ export async function initOne(dev: CoreDev): Promise<void> {
 export async function uninitOne(dev: CoreDev): Promise<void> {
   dev.shared.devs.delete(dev);
   await locked(dev, async () => {
-    await dev.adevs.unregister();
+    await dev.adevs.detach();
     if (!dev.up) dev.warn('mlx5_uninit_one: interface is down, NOP');
     dev.up = false;
     await dev.loaded.run();

@@ -12,8 +12,8 @@ export interface SfFirmware {
   readonly allocSf: (fnId: number) => Promise<void>;
   readonly deallocSf: (fnId: number) => Promise<void>;
   readonly setSwFunctionId: (fnId: number, sfnum: number) => Promise<void>;
-  /** @returns MLX5_VHCA_STATE_* */
-  readonly vhcaState: (fnId: number) => Promise<number>;
+  /** @returns its state, MLX5_VHCA_STATE_*; null when the firmware refuses */
+  readonly queryVhcaState: (fnId: number) => Promise<{ readonly state: number } | null>;
 }
 
 type Kernel = Pick<SchedSymbols & DriverCoreSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock' | 'ida_init' | 'ida_alloc_max' | 'ida_free'>;
@@ -90,7 +90,7 @@ export class SfHwTable {
   /** Give a function back now, or when its driver has let it go. @see `mlx5_sf_hw_table_sf_deferred_free` */
   async deferredFree(id: number): Promise<void> {
     await withMutex(this.#k, this.#lock, async () => {
-      if (await this.#firmware.vhcaState(this.startFnId + id) === MLX5_VHCA_STATE_ALLOCATED) await this.#dealloc(id);
+      if ((await this.#firmware.queryVhcaState(this.startFnId + id))?.state === MLX5_VHCA_STATE_ALLOCATED) await this.#dealloc(id);
       else this.#sfs.get(id)!.pendingDelete = true; // it is taken: its port was there until now
     });
   }

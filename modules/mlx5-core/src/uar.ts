@@ -49,6 +49,6 @@ export class Uars {
   }
 
   async #dealloc(index: number): Promise<void> {
-    await this.#dev.cmd.exec(mlx5_cmd_in.make({ opcode: MLX5_CMD_OP_DEALLOC_UAR, number: index }), mlx5_cmd_out.size);
+    await this.#dev.cmd.undo(mlx5_cmd_in.make({ opcode: MLX5_CMD_OP_DEALLOC_UAR, number: index }), mlx5_cmd_out.size);
   }
 }

@@ -26,8 +26,8 @@ export class Firmware implements SfFirmware {
     this.#run(`sfnum ${sfnum}`, fnId);
   }
 
-  async vhcaState(fnId: number): Promise<number> {
-    return this.states.get(fnId) ?? MLX5_VHCA_STATE_INVALID;
+  async queryVhcaState(fnId: number): Promise<{ state: number }> {
+    return { state: this.states.get(fnId) ?? MLX5_VHCA_STATE_INVALID };
   }
 
   async enableHca(fnId: number): Promise<void> {
