@@ -29,7 +29,7 @@ function sfTableOf(devlink: Devlink): SfTable {
 /** `mlx5_devlink_ops` */
 export const devlinkOps: DevlinkOps = {
   eswitch_mode_get: async (devlink) => eswitchOf(devlink).modeGet(),
-  eswitch_mode_set: (devlink, mode) => eswitchOf(devlink).modeSet(mode),
+  eswitch_mode_set: async (devlink, mode) => eswitchOf(devlink).modeSet(mode),
   eswitch_inline_mode_get: async (devlink) => {
     eswitchOf(devlink);
     return DEVLINK_ESWITCH_INLINE_MODE_NONE;
@@ -39,11 +39,11 @@ export const devlinkOps: DevlinkOps = {
     return DEVLINK_ESWITCH_ENCAP_MODE_BASIC;
   },
   port_function_hw_addr_get: async (port) => eswitchOf(port.devlink).hwAddrGet(port),
-  port_function_hw_addr_set: (port, mac) => eswitchOf(port.devlink).hwAddrSet(port, mac),
-  port_new: (devlink, attrs) => portNew(core(devlink).sfs?.table ?? null, attrs, core(devlink).pdev.devfn & 7),
-  port_del: (devlink, index) => sfTableOf(devlink).del(index),
-  port_fn_state_get: (port) => sfTableOf(port.devlink).stateGet(port.index),
-  port_fn_state_set: (port, state) => sfTableOf(port.devlink).stateSet(port.index, state),
+  port_function_hw_addr_set: async (port, mac) => eswitchOf(port.devlink).hwAddrSet(port, mac),
+  port_new: async (devlink, attrs) => portNew(core(devlink).sfs?.table ?? null, attrs, core(devlink).pdev.devfn & 7),
+  port_del: async (devlink, index) => sfTableOf(devlink).del(index),
+  port_fn_state_get: async (port) => sfTableOf(port.devlink).stateGet(port.index),
+  port_fn_state_set: async (port, state) => sfTableOf(port.devlink).stateSet(port.index, state),
   async info_get(devlink, req) {
     const dev = core(devlink);
     const { k } = dev;

@@ -40,6 +40,10 @@ export class FunctionCommands implements SfFirmware, VhcaFirmware {
     return functionCmd(this.#dev, uapi.MLX5_CMD_OP_DISABLE_HCA, fnId);
   }
 
+  abandonHca(fnId: number): Promise<void> {
+    return undoFunctionCmd(this.#dev, uapi.MLX5_CMD_OP_DISABLE_HCA, fnId);
+  }
+
   async setSwFunctionId(fnId: number, sfnum: number): Promise<void> {
     await this.#modifyVhcaState({ function_id: fnId, select_sw_function_id: 1, sw_function_id: sfnum });
   }

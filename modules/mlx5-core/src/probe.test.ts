@@ -4,7 +4,7 @@ import { DEVLINK_ESWITCH_MODE_LEGACY } from '@vdpalab/uapi';
 import { describe, expect, it, vi } from 'vitest';
 import { CommandInterface } from './cmd.ts';
 import mlx5 from './module.ts';
-import { BDF, bootMlx5 } from './testing/bench.ts';
+import { BDF, bootMlx5, FIRST_PORT, PF } from './testing/bench.ts';
 
 /** Symbols whose calls can fail. */
 const FALLIBLE = [
@@ -24,19 +24,11 @@ describe('binding', () => {
       `mlx5_core ${BDF}: enabling device (0000 -> 0002)`, `mlx5_core ${BDF}: firmware version: 22.35.1012`, `mlx5_core ${BDF}: E-Switch: Total vports 6`,
     ]);
     expect(b.actions()).toEqual([`mlx5_async0@pci:${BDF}`, `mlx5_comp0@pci:${BDF}`]);
-    expect([b.auxiliary(), [...b.devlinks.keys()]]).toEqual([['mlx5_core.eth.0', 'mlx5_core.rdma.0'], [BDF]]);
+    expect(b.auxiliary()).toEqual(['mlx5_core.eth.0', 'mlx5_core.rdma.0']);
     expect([b.fn.vhca.stage, b.dev().boardId, b.dev().vhca_id]).toEqual(['initialised', 'MT_0000000359', 0]);
-    expect(await b.op(BDF, (ops, devlink) => ops.eswitch_mode_get!(devlink))).toBe(DEVLINK_ESWITCH_MODE_LEGACY);
+    expect(await b.devlink(PF, (tool) => tool.eswitchMode())).toBe(DEVLINK_ESWITCH_MODE_LEGACY);
     await b.run(() => b.rmmod('mlx5_core'));
-    expect([b.actions(), b.auxiliary(), b.devlinks.size, b.fn.vhca.stage, b.leftovers()]).toEqual([[], [], 0, 'disabled', []]);
-  });
-
-  it('goes without subfunctions where the device has none', async () => {
-    const b = await bootMlx5({ without: ['sf'] });
-    await b.switchdev();
-    await expect(b.portAdd(1)).rejects.toMatchObject({ errno: 'EOPNOTSUPP', extack: expect.stringContaining('SF ports are disabled') });
-    await b.run(() => b.rmmod('mlx5_core'));
-    expect(b.leftovers()).toEqual([]);
+    expect([b.actions(), b.auxiliary(), b.fn.vhca.stage, b.leftovers()]).toEqual([[], [], 'disabled', []]);
   });
 
   it('can be let go and taken again', async () => {
@@ -66,7 +58,7 @@ describe('a probe that fails leaves nothing', () => {
       await b.run(() => b.k.device_release_driver(pdev.dev));
       [calls, failAt] = [0, n];
       await b.run(async () => void await b.k.device_attach(pdev.dev));
-      expect([n, b.bound(), b.actions(), b.auxiliary(), b.devlinks.size, b.fn.vhca.stage]).toEqual([n, false, [], [], 0, 'disabled']);
+      expect([n, b.bound(), b.actions(), b.auxiliary(), b.fn.vhca.stage]).toEqual([n, false, [], [], 'disabled']);
       failAt = Infinity;
       await b.run(async () => void await b.k.device_attach(pdev.dev));
       expect([n, b.bound()]).toEqual([n, true]);
@@ -92,7 +84,7 @@ describe('a probe that fails leaves nothing', () => {
         [calls, failAt] = [0, n];
         await b.run(async () => void await b.k.device_attach(pdev.dev));
         said.push(...b.dmesg().filter((line) => /failed|Failed/.test(line) && line.startsWith('mlx5')).map((line) => line.replace(/^mlx5_core \S+: /, '')));
-        expect([n, b.bound(), b.actions(), b.auxiliary(), b.devlinks.size, b.fn.vhca.stage]).toEqual([n, false, [], [], 0, 'disabled']);
+        expect([n, b.bound(), b.actions(), b.auxiliary(), b.fn.vhca.stage]).toEqual([n, false, [], [], 'disabled']);
         [calls, failAt] = [0, Infinity];
         await b.run(async () => void await b.k.device_attach(pdev.dev));
         expect(b.bound()).toBe(true);
@@ -122,16 +114,13 @@ describe('a probe that fails leaves nothing', () => {
     try {
       for (let n = 0, all = 1; n < all; n++) {
         [calls, failAt] = [0, n];
-        const port = await b.portAdd(5);
-        await b.portState(port, 1);
-        expect([n, b.auxiliary().filter((name) => /\.(eth|rdma|vnet)\.1/.test(name)), [...b.devlinks.keys()]]).toEqual([n, [], [BDF]]);
-        await b.portDel(port);
-        expect(b.fn.subfunctions.slots[0]!.state).toBe(0);
+        expect(await b.subfunction(5)).toBe(FIRST_PORT);
+        expect([n, b.auxiliary(1), b.actions().length]).toEqual([n, ['mlx5_core.sf.1'], 2]);
+        expect([await b.portDel(FIRST_PORT), b.states()]).toEqual(['ok', [0]]);
         [calls, failAt] = [0, Infinity];
         await b.subfunction(5);
         all = calls;
-        await b.portDel(port);
-        expect([n, b.devlinks.size, b.fn.subfunctions.slots[0]!.state]).toEqual([n, 1, 0]);
+        expect([await b.portDel(FIRST_PORT), b.states(), b.auxiliary(1)]).toEqual(['ok', [0], []]);
       }
     } finally {
       spy.mockRestore();

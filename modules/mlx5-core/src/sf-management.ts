@@ -33,6 +33,7 @@ export class SfManagement {
       disableVport: (fnId) => eswitch.disableVport(fnId),
       enableHca: (fnId) => this.#commands.enableHca(fnId),
       disableHca: (fnId) => this.#commands.disableHca(fnId),
+      abandonHca: (fnId) => this.#commands.abandonHca(fnId),
     });
     this.devs = new SfDevTable(dev, this.#base, this.#max, caps.gen('log_min_sf_size'));
   }

@@ -25,6 +25,7 @@ async function tables(max = 2) {
     disableVport: async (fnId) => void ports.splice(ports.indexOf(fnId), 1),
     enableHca: (fnId) => firmware.enableHca(fnId),
     disableHca: (fnId) => firmware.disableHca(fnId),
+    abandonHca: (fnId) => firmware.disableHca(fnId),
   });
   table.enable();
   /** What the chain of events does when the firmware's state has changed. */

@@ -19,6 +19,8 @@ export interface SfManager {
   readonly disableVport: (fnId: number) => Promise<void>;
   readonly enableHca: (fnId: number) => Promise<void>;
   readonly disableHca: (fnId: number) => Promise<void>;
+  /** The same, whatever comes of it. */
+  readonly abandonHca: (fnId: number) => Promise<void>;
 }
 
 type Kernel = Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock' | 'init_completion' | 'complete' | 'wait_for_completion'>;
@@ -159,7 +161,7 @@ export class SfTable {
       this.#byFn.delete(sf.fnId);
       if (sf.hwState === MLX5_VHCA_STATE_ALLOCATED) return await this.#hw.free(sf.id);
       // Even an active one counts as driven: only the firmware's event tells that its driver is gone.
-      if (toDevlinkState(sf.hwState) === DEVLINK_PORT_FN_STATE_ACTIVE) await this.#manager.disableHca(sf.fnId);
+      if (toDevlinkState(sf.hwState) === DEVLINK_PORT_FN_STATE_ACTIVE) await this.#manager.abandonHca(sf.fnId);
       await this.#hw.deferredFree(sf.id);
     });
   }

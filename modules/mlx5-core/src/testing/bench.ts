@@ -1,16 +1,21 @@
-/** A ConnectX that mlx5_core takes, and what an administrator does to it, for the tests of this package. */
+/** A ConnectX that mlx5_core takes, and an administrator with devlink, for the tests of this package. */
 import type { LogLine } from '@vdpalab/abi';
-import type { Devlink, DevlinkOps } from '@vdpalab/devlink';
+import type { Devlink } from '@vdpalab/devlink';
+import type {} from '@vdpalab/fs';
 import { ConnectxFunction, createMachine, createPciHost } from '@vdpalab/machine';
 import type { ConnectxCapability, HwMachine } from '@vdpalab/machine';
-import { bootBuiltins } from '@vdpalab/testing';
-import type { BootedKernel } from '@vdpalab/testing';
-import { DEVLINK_ESWITCH_MODE_SWITCHDEV, DEVLINK_PORT_FLAVOUR_PCI_SF, DEVLINK_PORT_FN_STATE_ACTIVE, DEVLINK_RELOAD_ACTION_DRIVER_REINIT } from '@vdpalab/uapi';
+import { bootBuiltins, DevlinkTool } from '@vdpalab/testing';
+import type { BootedKernel, TestProcess, ToolCalls } from '@vdpalab/testing';
+import { DEVLINK_ESWITCH_MODE_SWITCHDEV, DEVLINK_PORT_FN_STATE_ACTIVE } from '@vdpalab/uapi';
 import type { CoreDev } from '../core-dev.ts';
 
 /** Where the function is. */
 export const BDF = '0000:08:00.0';
-/** Port of the subfunction that is made first. */
+/** Its devlink instance. */
+export const PF = `pci/${BDF}`;
+/** That of the subfunction which is made first. */
+export const SF = 'auxiliary/mlx5_core.sf.1';
+/** Its port. */
 export const FIRST_PORT = 0x8000;
 
 /** What differs from the usual device: 4 subfunctions, 16 vectors. */
@@ -28,27 +33,31 @@ export interface BenchOptions {
 export interface Bench extends BootedKernel {
   readonly hw: HwMachine;
   readonly fn: ConnectxFunction;
-  /** Devlink instances by device, as registered. */
-  readonly devlinks: ReadonlyMap<string, Devlink>;
-  /** The function of a devlink instance. */
-  readonly dev: (name?: string) => CoreDev;
-  /** Call an operation as devlink does, with the instance locked. */
-  readonly op: <T>(name: string, body: (ops: DevlinkOps, devlink: Devlink) => Promise<T>) => Promise<T>;
+  /** What devlink is asked of an instance. */
+  readonly devlink: <T>(handle: string, body: (tool: DevlinkTool<TestProcess>) => Promise<T>) => Promise<T>;
+  /** The same by a new process of the running task. */
+  readonly devlinkHere: <T>(handle: string, body: (tool: DevlinkTool<TestProcess>) => Promise<T>) => Promise<T>;
+  /** Switchdev mode. */
   readonly switchdev: () => Promise<void>;
-  /** Add the port of a subfunction. @returns its index */
-  readonly portAdd: (sfnum: number) => Promise<number>;
-  readonly portDel: (port: number) => Promise<void>;
+  /** Add the port of a subfunction. @returns its index, or the refusal */
+  readonly portAdd: (sfnum: number) => Promise<number | string>;
+  readonly portDel: (port: number) => Promise<string>;
   /** Set the state of a port's function, and let what follows happen. */
-  readonly portState: (port: number, state: number) => Promise<void>;
-  /** A subfunction that is driven. @returns its auxiliary device's name */
-  readonly subfunction: (sfnum: number) => Promise<string>;
-  readonly reload: (name: string) => Promise<void>;
-  /** Devices on the auxiliary bus, by name. */
-  readonly auxiliary: () => string[];
+  readonly portState: (port: number, state: number) => Promise<string>;
+  /** What a port shows. */
+  readonly port: (index: number) => Promise<{ hw_addr: string | null; state: number | null; opstate: number | null }>;
+  /** A subfunction that is driven. @returns its port */
+  readonly subfunction: (sfnum: number) => Promise<number>;
+  /** The function that a device on the bus is. */
+  readonly dev: (name?: string) => CoreDev;
+  /** Devices on the auxiliary bus, by name; of a function's index when one is given. */
+  readonly auxiliary: (idx?: number) => string[];
   readonly dmesg: () => string[];
   /** Handlers in /proc/interrupts. */
   readonly actions: () => readonly string[];
   readonly bound: () => boolean;
+  /** States of the firmware's functions. */
+  readonly states: () => number[];
 }
 
 /** Boot. */
@@ -66,22 +75,13 @@ export async function bootMlx5(options: BenchOptions = {}): Promise<Bench> {
   });
   const fn = system.functions.get('08:00.0');
   if (!(fn instanceof ConnectxFunction)) throw new Error('08:00.0 is no ConnectX');
-  const devlinks = new Map<string, Devlink>();
-  let ops: DevlinkOps = {};
+  const devs = new Map<string, CoreDev>();
   const observed = (symbol: string, value: (...args: never[]) => unknown): unknown => {
     const real = options.wrap === undefined ? value : options.wrap(symbol, value) as typeof value;
-    if (symbol === 'devlink_alloc_ns') {
-      return (...args: never[]) => {
-        ops = args[0] as DevlinkOps;
-        return real(...args);
-      };
-    }
-    if (symbol !== 'devlink_register' && symbol !== 'devlink_unregister') return real;
-    return async (...args: never[]) => {
-      const devlink = args[0] as Devlink;
-      await real(...args);
-      if (symbol === 'devlink_register') devlinks.set(devlink.dev.name, devlink);
-      else devlinks.delete(devlink.dev.name);
+    if (symbol !== 'devlink_register') return real;
+    return async (devlink: Devlink) => {
+      await real(devlink as never);
+      devs.set(devlink.dev.name, devlink.priv as CoreDev);
     };
   };
   const kernel = await bootBuiltins(['sched', 'mm', 'fs', 'driver-core', 'auxiliary', 'irq', 'iommu', 'pci', 'netlink', 'netdev', 'devlink'], {
@@ -92,40 +92,51 @@ export async function bootMlx5(options: BenchOptions = {}): Promise<Bench> {
     const { default: mlx5 } = await hw.sched.host(import('../module.ts'), 'import of mlx5_core');
     await kernel.insmod(mlx5);
   });
-  const op: Bench['op'] = async (name, body) => {
-    const devlink = devlinks.get(name);
-    if (devlink === undefined) throw new Error(`no devlink instance ${name}`);
-    return await kernel.run(async () => {
-      await k.devl_lock(devlink);
-      try {
-        return await body(ops, devlink);
-      } finally {
-        k.devl_unlock(devlink);
-      }
-    });
+  const using = async <T>(proc: TestProcess, handle: string, body: (tool: DevlinkTool<TestProcess>) => Promise<T>): Promise<T> => {
+    const tool = await DevlinkTool.open(k as unknown as ToolCalls<TestProcess>, proc, handle); // fs is among the modules
+    try {
+      return await body(tool);
+    } finally {
+      await tool.close();
+    }
   };
-  const portOf = (index: number): Parameters<NonNullable<DevlinkOps['port_fn_state_set']>>[0] => (
-    { devlink: devlinks.get(BDF)!, index, attrs: { flavour: DEVLINK_PORT_FLAVOUR_PCI_SF, pci_sf: { controller: 0, pf: 0, external: false, sf: 0 } }, priv: index });
+  const devlink: Bench['devlink'] = (handle, body) => kernel.user((proc) => using(proc, handle, body));
   const bench: Bench = {
-    ...kernel, hw, fn, devlinks, op,
-    dev: (name = BDF) => devlinks.get(name)!.priv as CoreDev,
-    switchdev: () => op(BDF, (o, devlink) => o.eswitch_mode_set!(devlink, DEVLINK_ESWITCH_MODE_SWITCHDEV)),
-    portAdd: (sfnum) => op(BDF, (o, devlink) => o.port_new!(devlink, { flavour: DEVLINK_PORT_FLAVOUR_PCI_SF, pfnum: 0, port_index: null, controller: null, sfnum })),
-    portDel: (port) => op(BDF, (o, devlink) => o.port_del!(devlink, port)),
-    portState: (port, state) => op(BDF, (o) => o.port_fn_state_set!(portOf(port), state)),
-    async subfunction(sfnum) {
-      const before = new Set(bench.auxiliary());
-      await bench.portState(await bench.portAdd(sfnum), DEVLINK_PORT_FN_STATE_ACTIVE);
-      return bench.auxiliary().find((name) => name.startsWith('mlx5_core.sf.') && !before.has(name))!;
+    ...kernel, hw, fn, devlink,
+    async devlinkHere(handle, body) {
+      const proc = k.process_create('devlink', {});
+      const task = k.current_task();
+      task.process = proc;
+      try {
+        return await using(proc, handle, body);
+      } finally {
+        task.process = null;
+        await k.process_exit(proc);
+      }
     },
-    reload: (name) => op(name, async (o, devlink) => {
-      await o.reload_down!(devlink, false, DEVLINK_RELOAD_ACTION_DRIVER_REINIT, 0);
-      await o.reload_up!(devlink, DEVLINK_RELOAD_ACTION_DRIVER_REINIT, 0);
-    }),
-    auxiliary: () => k.bus_devices(k.find_bus('auxiliary')!).map((dev) => dev.name),
+    async switchdev() {
+      const result = await devlink(PF, (tool) => tool.setEswitchMode(DEVLINK_ESWITCH_MODE_SWITCHDEV));
+      if (result !== 'ok') throw new Error(result);
+    },
+    portAdd: (sfnum) => devlink(PF, (tool) => tool.addSf(0, sfnum)),
+    portDel: (port) => devlink(PF, (tool) => tool.delPort(port)),
+    portState: (port, state) => devlink(PF, (tool) => tool.setFunction(port, { state })),
+    async port(index) {
+      const { hw_addr, state, opstate } = (await devlink(PF, (tool) => tool.ports())).find((port) => port.index === index)!;
+      return { hw_addr, state, opstate };
+    },
+    async subfunction(sfnum) {
+      const port = await bench.portAdd(sfnum);
+      if (typeof port === 'string') throw new Error(port);
+      await bench.portState(port, DEVLINK_PORT_FN_STATE_ACTIVE);
+      return port;
+    },
+    dev: (name = BDF) => devs.get(name)!,
+    auxiliary: (idx) => k.bus_devices(k.find_bus('auxiliary')!).map((dev) => dev.name).filter((name) => idx === undefined || name.endsWith(`.${idx}`)),
     dmesg: () => log.splice(0).map(({ text }) => text),
     actions: () => k.irq_info().flatMap((info) => [...info.actions]),
     bound: () => k.pci_devices().some((pdev) => pdev.dev.name === BDF && pdev.driver !== null),
+    states: () => fn.subfunctions.slots.map(({ state }) => state),
   };
   return bench;
 }
