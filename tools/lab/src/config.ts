@@ -69,7 +69,7 @@ const siov = z.strictObject({
 const connectx = z.strictObject({
   at: bdf,
   model: z.literal('connectx'),
-  subfunctions: z.int().min(0).max(64).default(16).describe('largest number of them'),
+  subfunctions: z.int().min(0).max(4096).default(16).describe('largest number of them'),
   vectors: z.int().min(4).max(256).default(64).describe('MSI-X vectors, of the function and its subfunctions together'),
   queue_pairs: z.int().min(1).max(8).default(4).describe('of a virtio network device on a function'),
   mtu: z.int().min(68).max(9978).default(9000).describe('largest MTU, bytes'),

@@ -3,7 +3,7 @@ export interface ConnectxFunctionConfig {
   /** `08:00.0` */
   readonly at: string;
   readonly model: 'connectx';
-  /** Largest number of subfunctions, 0 to 64. */
+  /** Largest number of subfunctions, 0 to 4096. */
   readonly subfunctions: number;
   /** MSI-X vectors, shared by the function and its subfunctions. */
   readonly vectors: number;
