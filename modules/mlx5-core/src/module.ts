@@ -17,12 +17,12 @@ export default defineModule({
 
   async module_init(k, { THIS_MODULE, undo }) {
     const shared = new Shared(k);
-    const sf = sfDriver(k, shared, THIS_MODULE);
-    await k.__auxiliary_driver_register(sf);
-    undo.push('driver mlx5_core.sf', () => k.auxiliary_driver_unregister(sf));
     const pci = pciDriver(k, shared, THIS_MODULE);
     await k.__pci_register_driver(pci);
     undo.push('driver mlx5_core', () => k.pci_unregister_driver(pci));
+    const sf = sfDriver(k, shared, THIS_MODULE);
+    await k.__auxiliary_driver_register(sf);
+    undo.push('driver mlx5_core.sf', () => k.auxiliary_driver_unregister(sf));
     return { ksymtab: symbols(shared), module_exit: () => undefined };
   },
 });

@@ -1,10 +1,10 @@
 /**
  * The benchmark of the whole: `npm run bench`, or `node test/dist/bench/main.js [--quick]`.
  *
- * Rings against C, frames over the chain against memcpy, the simulator against the chain, virtual functions and mediated
- * devices by number, the time to boot a lab. Prints a table and writes `out/bench.json`. Ratios are what counts: absolute
+ * Rings against C, frames over the chain against memcpy, the simulator against the chain, virtual functions, mediated
+ * devices and subfunctions by number, the time to boot a lab. Prints a table and writes `out/bench.json`. Ratios are what counts: absolute
  * figures are those of a shared machine. The exit status is 1 when 1,024 virtual functions take more than 20 times as long
- * as 64, or 10,000 mediated devices more than 15 times as long as 1,000.
+ * as 64, 10,000 mediated devices more than 15 times as long as 1,000, or 4,096 subfunctions more than 20 times as long as 256.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -14,6 +14,7 @@ import { createLab } from '@vdpalab/lab';
 import { MemcpyAnchor } from './anchor.ts';
 import { chainNs, pairNs, simulatorNs } from './frame-rate.ts';
 import { scaleMdevs, type MdevScale } from './mdev-scaling.ts';
+import { scaleSfs, type SfScale } from './sf-scaling.ts';
 import { scaleVfs, type VfScale } from './vf-scaling.ts';
 
 const ROOT = fileURLToPath(new URL('../../../', import.meta.url));
@@ -23,6 +24,8 @@ const RING_BENCH = join(ROOT, 'tools/vring/dist/bench/main.js');
 const SCALING_MAX = 20;
 /** t(10000) / t(1000) at most: 10 would be a straight line. */
 const MDEV_SCALING_MAX = 15;
+/** t(4096) / t(256) at most: 16 would be a straight line. */
+const SF_SCALING_MAX = 20;
 const LENGTHS = [64, 1500] as const;
 const SIZES = [1, 64, 1024] as const;
 
@@ -108,6 +111,17 @@ async function mdevScaling(): Promise<{ rows: MdevScale[]; ratio: number }> {
   return { rows: [...rows], ratio: many / few };
 }
 
+async function sfScaling(): Promise<{ rows: SfScale[]; ratio: number }> {
+  await scaleSfs(64); // compiled once, for all
+  const rows = [await scaleSfs(256), await scaleSfs(4096)] as const;
+  table('Subfunctions with their devices, ms', ['number', 'add', 'activate', 'deactivate', 'del', 'all', 'KiB each'], rows.map((r) => [
+    `${r.sfs}`, fixed(r.add), fixed(r.activate), fixed(r.deactivate), fixed(r.del), fixed(r.total), fixed(r.heap / r.sfs / 1024, 0),
+  ]));
+  const ratio = rows[1].total / rows[0].total;
+  console.log(`t(4096) / t(256) = ${fixed(ratio)}, at most ${SF_SCALING_MAX}`);
+  return { rows: [...rows], ratio };
+}
+
 async function main(): Promise<void> {
   const quick = process.argv.includes('--quick');
   mkdirSync(OUT, { recursive: true });
@@ -115,12 +129,13 @@ async function main(): Promise<void> {
   const frameRows = await frames();
   const scale = await scaling();
   const mdevs = await mdevScaling();
+  const sfs = await sfScaling();
   const labMs = await leastMs(quick ? 3 : 10, async () => {
     await (await createLab()).close();
   });
   console.log(`\ncreateLab and close: ${fixed(labMs)} ms`);
-  writeFileSync(join(OUT, 'bench.json'), `${JSON.stringify({ node: process.version, rings: ring, frames: frameRows, scaling: scale, mdevs, labMs }, null, 2)}\n`);
-  if (!(scale.ratio <= SCALING_MAX && mdevs.ratio <= MDEV_SCALING_MAX)) process.exitCode = 1;
+  writeFileSync(join(OUT, 'bench.json'), `${JSON.stringify({ node: process.version, rings: ring, frames: frameRows, scaling: scale, mdevs, sfs, labMs }, null, 2)}\n`);
+  if (!(scale.ratio <= SCALING_MAX && mdevs.ratio <= MDEV_SCALING_MAX && sfs.ratio <= SF_SCALING_MAX)) process.exitCode = 1;
 }
 
 await main();
