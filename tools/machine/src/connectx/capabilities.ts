@@ -26,7 +26,7 @@ function general({ chip: { config }, vhcaId, subfunctions }: Vhca): Uint8Array {
     log_max_eq: LOG_MAX.eq, max_num_eqs: (1 << LOG_MAX.eq) - 1, log_max_eq_sz: LOG_MAX_EQ_SIZE,
     log_max_mkey: LOG_MAX_MKEY, null_mkey: 1, log_max_klm_list_size: LOG_MAX_KLMS,
     vport_group_manager: manager, eswitch_manager: manager, nic_flow_table: 1, port_type: ETHERNET, num_ports: 1,
-    uar_4k: 1, log_pg_sz: LOG_PAGE, num_of_uars_per_page: 1,
+    uar_4k: 1, umem_uid_0: Number(config.without?.includes('umem-uid-0') !== true), log_pg_sz: LOG_PAGE, num_of_uars_per_page: 1,
     log_max_pd: LOG_MAX.pd, log_max_transport_domain: LOG_MAX.transportDomain,
     log_max_tir: LOG_MAX.tir, log_max_tis: LOG_MAX.tis, log_max_rqt: LOG_MAX.rqt, log_max_rqt_size: LOG_MAX.rqtSize,
     nic_vport_change_event: 1, log_max_l2_table: subfunctions === null ? 0 : LOG_MAX_L2_TABLE,

@@ -21,4 +21,4 @@ export interface ConnectxFunctionConfig {
 }
 
 /** Capabilities that can be left out. */
-export type ConnectxCapability = 'sf' | 'split' | 'virtio-1.0';
+export type ConnectxCapability = 'sf' | 'split' | 'umem-uid-0' | 'virtio-1.0';

@@ -1,6 +1,6 @@
 /** Commands about event and completion queues. */
 import {
-  MLX5_CMD_OP_CREATE_CQ, MLX5_CMD_OP_CREATE_EQ, MLX5_CMD_OP_DESTROY_CQ, MLX5_CMD_OP_DESTROY_EQ, mlx5_cmd_out, mlx5_create_cq_in,
+  MLX5_CMD_OP_CREATE_CQ, MLX5_CMD_OP_CREATE_EQ, MLX5_CMD_OP_DESTROY_CQ, MLX5_CMD_OP_DESTROY_EQ, mlx5_cmd_in, mlx5_cmd_out, mlx5_create_cq_in,
   mlx5_create_eq_in, mlx5_eqe,
 } from '@vdpalab/uapi';
 import { EventQueue } from '../event-queue.ts';
@@ -40,7 +40,13 @@ export const eventCommands: Commands = {
       mlx5_cmd_out.set(output, 'number', resources.cqs.add(() => eq));
     },
   },
-  [MLX5_CMD_OP_DESTROY_CQ]: free(({ cqs }) => cqs, (cq, { resources }) => {
-    if ([...resources.queues.values()].some(({ settings }) => settings.eventQueue === cq)) throw new Refusal('object.busy');
-  }),
+  [MLX5_CMD_OP_DESTROY_CQ]: {
+    input: HEAD, output: 8, needs: 'initialised',
+    run({ resources }, input) {
+      const number = mlx5_cmd_in.get(input, 'number');
+      const used = [...resources.queues.values()].some(({ settings }) => settings.eventQueue !== null && settings.event === number);
+      if (used) throw new Refusal('object.busy');
+      resources.cqs.remove(number);
+    },
+  },
 };

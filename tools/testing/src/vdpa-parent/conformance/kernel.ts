@@ -22,6 +22,7 @@ export interface SuiteOps {
   readonly get_vendor_id: (vdev: SuiteDevice) => number;
   readonly get_config_size: (vdev: SuiteDevice) => number;
   readonly get_config: (vdev: SuiteDevice, offset: number, len: number) => Uint8Array;
+  readonly get_vq_dma_dev?: (vdev: SuiteDevice, idx: number) => object;
   readonly get_iova_range?: (vdev: SuiteDevice) => { readonly first: bigint; readonly last: bigint };
 }
 
