@@ -94,7 +94,7 @@ class Hostile {
       case 'available': return this.#poke(avail(step.queue) + 4 + 2 * step.slot, Uint8Array.of(step.head, step.head >>> 8));
       case 'index': return this.#poke(avail(step.queue) + 2, Uint8Array.of(step.index, step.index >>> 8));
       case 'bytes': return this.#poke(step.at, step.bytes);
-      case 'kick': return await this.#call(() => this.#p.write(this.#kick, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0)));
+      case 'kick': return await this.#call(() => this.#p.eventfdWrite(this.#kick));
       case 'ioctl':
         this.#p.proc.mm.write(this.#scratch, step.bytes);
         return await this.#call(() => this.#p.ioctl(net.file.fd, step.cmd, step.arg === -1 ? this.#scratch : step.arg));

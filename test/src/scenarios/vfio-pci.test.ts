@@ -170,7 +170,7 @@ describe('vfio-pci', () => {
       expect(await set(EVENTFD | UNMASK, fd32(unmask))).toBe('ok');
       expect(await set(EVENTFD | UNMASK, fd32(unmask))).toBe('EBUSY');
       expect(await set(NONE | MASK)).toBe('ok');
-      await p.write(unmask, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+      await p.eventfdWrite(unmask);
       expect(await set(EVENTFD | UNMASK, fd32(-1))).toBe('ok');
       // The user's own mask in the command register.
       const CONFIG = uapi.VFIO_PCI_CONFIG_REGION_INDEX;

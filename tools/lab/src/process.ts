@@ -157,6 +157,11 @@ export class UserProcess {
     return this.#sys.ksys_eventfd(this.proc, initval, flags);
   }
 
+  /** Add one to an eventfd. */
+  async eventfdWrite(fd: number): Promise<void> {
+    await this.write(fd, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+  }
+
   pipe(): [number, number] {
     return this.#sys.ksys_pipe(this.proc);
   }

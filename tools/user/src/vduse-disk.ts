@@ -24,9 +24,6 @@ const STUCK: ReadonlySet<string> = new Set(['vring.head-range', 'vring.index-jum
 /** Virtual nanoseconds between two tries to interrupt a driver that is still starting. */
 const NAP_NS = 1000;
 
-/** One event, as an eventfd counts them. */
-const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
-
 const bit = (n: number): bigint => 1n << BigInt(n);
 const FEATURES = bit(VIRTIO_F_ACCESS_PLATFORM) | bit(VIRTIO_F_VERSION_1) | bit(VIRTIO_BLK_F_SEG_MAX) | bit(VIRTIO_BLK_F_BLK_SIZE) | bit(VIRTIO_BLK_F_FLUSH);
 
@@ -119,7 +116,7 @@ export class VduseDisk {
   /** Stop serving; whoever asks waits until somebody serves again. */
   async end(): Promise<void> {
     this.#ended = true;
-    await this.#p.write(this.#wake, ONE);
+    await this.#p.eventfdWrite(this.#wake);
   }
 
   /** Close and take the device away. @throws EBUSY while it is on the bus; it is closed then all the same */
@@ -168,7 +165,7 @@ export class VduseDisk {
       const kick = this.#p.eventfd();
       this.#queues.push({ index, at, ring, kick, owed: false });
       await this.file.setKickfd(index, kick);
-      await this.#p.write(kick, ONE); // what was made available before
+      await this.#p.eventfdWrite(kick); // what was made available before
     }
   }
 
@@ -231,7 +228,7 @@ export class VduseDisk {
       if (!isKernelError(error) || error.errno !== 'EINVAL') throw error;
       queue.owed = true;
       await this.#p.poll([], NAP_NS); // give way
-      await this.#p.write(queue.kick, ONE);
+      await this.#p.eventfdWrite(queue.kick);
     }
   }
 }

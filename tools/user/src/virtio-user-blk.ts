@@ -144,7 +144,7 @@ export class VirtioUserBlk {
     pieces.forEach(([at, len], n) => this.#segments.set([IOVA + at, 0, len], 3 * n));
     const readable = into || length === 0 ? 1 : 2;
     if (ring.add(this.#segments, 0, readable, pieces.length - readable, 0) !== 0) throw new Error('the ring refuses a request');
-    if (ring.kickPrepare()) await this.#p.write(kick, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+    if (ring.kickPrepare()) await this.#p.eventfdWrite(kick);
     while (ring.get() < 0) {
       if (!ring.enableCallbacks()) continue;
       await this.#p.poll([{ fd: call, events: POLLIN }], -1);

@@ -259,7 +259,7 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
     const { ring, kick, doorbell } = this.#queues[index];
     if (!ring.kickPrepare()) return;
     if (doorbell !== null) this.#p.proc.mm.store(doorbell, 2, index);
-    else await this.#p.write(kick, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+    else await this.#p.eventfdWrite(kick);
   }
 }
 

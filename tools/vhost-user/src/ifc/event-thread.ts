@@ -4,8 +4,6 @@ import type { Lab, UserProcess } from '@vdpalab/lab';
 import { POLLIN } from '@vdpalab/uapi';
 import { dying } from '../vhost/bridge.ts';
 
-const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
-
 /** An eventfd, and what is done when it was signalled. */
 export interface Awaited {
   readonly fd: number;
@@ -58,7 +56,7 @@ export class EventThread {
   /** End it, and wait until it has ended. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    await this.#p.write(this.#stopFd, ONE);
+    await this.#p.eventfdWrite(this.#stopFd);
     await this.#lab.hw.sched.join(this.#task);
     await this.#p.close(this.#stopFd);
   }

@@ -15,7 +15,6 @@ const COMMAND = 2048;
 const ANSWER = COMMAND + 64;
 /** Longest wait for an answer. */
 const PATIENCE_NS = 1_000_000_000;
-const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
 /** A control queue that is set up. */
 export class ControlQueue {
@@ -64,7 +63,7 @@ export class ControlQueue {
     const { ring, kick, call } = this.#queue;
     const segment = (at: number, length: number): readonly number[] => [(this.#iova + at) >>> 0, Math.floor((this.#iova + at) / 2 ** 32), length];
     ring.add(Uint32Array.from([...segment(COMMAND, command.length), ...segment(ANSWER, 1)]), 0, 1, 1, 0);
-    if (ring.kickPrepare()) await this.#p.write(kick, ONE);
+    if (ring.kickPrepare()) await this.#p.eventfdWrite(kick);
     const [ready = 0] = await this.#p.poll([{ fd: call, events: POLLIN }], PATIENCE_NS);
     if ((ready & POLLIN) !== 0) await this.#p.read(call, 8);
     const answer = ring.get() < 0 ? 'no answer' : `answer ${this.#page[ANSWER]}`;

@@ -24,8 +24,6 @@ import { bindAt } from './listen.ts';
 
 /** Bytes of memory that a bit of the log stands for. */
 const LOG_PAGE = 4096;
-/** What is written to an eventfd. */
-const ONE = Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0);
 
 /** What the library itself does, for any device. */
 const PROTOCOL_FEATURES = pf.bits(
@@ -235,7 +233,7 @@ export class RteVhost {
     if (ring === null || avail === null) return;
     const asked = !pf.has(this.rte_vhost_get_negotiated_features(vid), VIRTIO_RING_F_EVENT_IDX);
     if (asked && (this.p.proc.mm.load(avail, 2) & VRING_AVAIL_F_NO_INTERRUPT) !== 0) return;
-    await this.p.write(ring.callfd, ONE);
+    await this.p.eventfdWrite(ring.callfd);
   }
 
   /** Kicks and interrupts of a ring since they were last reset. */
