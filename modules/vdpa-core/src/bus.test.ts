@@ -27,7 +27,7 @@ async function setUp(boot: BootOptions = {}) {
 }
 
 test('a device without ops, with half a pair of map ops, or with user addresses and no map ops is not made', async () => {
-  covers('2.1.1', '2.1.2');
+  covers('2.1.1', '2.1.2', '1.3.5');
   const { kernel, k, ops, init } = await setUp();
   await kernel.run(async () => {
     const alloc = (more: Partial<VdpaDeviceInit>) => answerOf(async () => k.vdpa_put_device(await k.__vdpa_alloc_device(init(more))));
@@ -37,6 +37,12 @@ test('a device without ops, with half a pair of map ops, or with user addresses 
     expect(await alloc({ config: { ...noMap, dma_unmap: async () => undefined } })).toBe('EINVAL');
     expect(await alloc({ config: noMap, use_va: true })).toBe('EINVAL');
     expect([await alloc({ use_va: true }), await alloc({ config: noMap })]).toEqual([0, 0]);
+    // Who translates is what the operations say.
+    for (const [config, type] of [[ops, 'device'], [noMap, 'platform'], [{ ...noMap, dma_map: async () => undefined, dma_unmap: async () => undefined }, 'device']] as const) {
+      const vdev = await k.__vdpa_alloc_device(init({ config: { ...config, free: undefined as never } }));
+      expect(vdev.dma_type).toBe(type);
+      k.vdpa_put_device(vdev);
+    }
     // lowest free number
     const [a, b] = [await k.__vdpa_alloc_device(init()), await k.__vdpa_alloc_device(init({ name: 'named' }))];
     k.vdpa_put_device(a);

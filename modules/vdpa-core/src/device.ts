@@ -40,6 +40,10 @@ export class VdpaDeviceState implements VdpaDevice {
     this.priv = init.priv;
   }
 
+  get dma_type(): 'platform' | 'device' {
+    return this.config.set_map === undefined && this.config.dma_map === undefined ? 'platform' : 'device';
+  }
+
   get dma_dev(): Device {
     return this.#dmaDev ?? this.dev;
   }

@@ -123,6 +123,8 @@ export interface VdpaDevice {
   readonly dev: Device;
   /** Device that does the DMA. */
   readonly dma_dev: Device;
+  /** Who translates the addresses of its DMA: the platform's IOMMU, or the device, whose parent has map operations then. */
+  readonly dma_type: 'platform' | 'device';
   readonly config: VdpaConfigOps;
   readonly cf_lock: RwSemaphore;
   readonly index: number;

@@ -28,7 +28,7 @@ export default defineModule({
       owner: THIS_MODULE,
       model: 'vfio',
       async probe(vdpa) {
-        if (vdpa.config.set_map !== undefined || vdpa.config.dma_map !== undefined) {
+        if (vdpa.dma_type === 'device') {
           refuse('EOPNOTSUPP', 'probe.translates', `${vdpa.dev.name}: the parent translates addresses itself, and a container maps in the platform's IOMMU`);
         }
         k.vdpa_set_drvdata(vdpa, await VhostMdev.register(k, vdpaBackend(k, vdpa)));

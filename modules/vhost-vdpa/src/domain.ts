@@ -10,16 +10,13 @@ const U64_MAX = (1n << 64n) - 1n;
 export type DomainSymbols =
   Pick<IommuSymbols, 'device_iommu_capable' | 'iommu_domain_alloc' | 'iommu_domain_free' | 'iommu_attach_device' | 'iommu_detach_device'>;
 
-/** Whether the parent translates addresses itself. */
-export const translatesItself = (vdev: VdpaDevice): boolean => vdev.config.set_map !== undefined || vdev.config.dma_map !== undefined;
-
 /**
  * A domain of the platform IOMMU with the device attached; `null` for a parent that translates itself.
  *
  * @throws EFAULT for a DMA device on no bus; ENOTSUPP without a coherent IOMMU; what attaching throws
  */
 export function allocDomain(k: DomainSymbols, vdev: VdpaDevice): IommuDomain | null {
-  if (translatesItself(vdev)) return null;
+  if (vdev.dma_type === 'device') return null;
   const { dma_dev } = vdev;
   if (dma_dev.bus === null) throw new KernelError('EFAULT', 'vhost_vdpa.domain.bus', `${dma_dev.name}: the DMA device is on no bus`);
   if (!k.device_iommu_capable(dma_dev, 'IOMMU_CAP_CACHE_COHERENCY')) {

@@ -3,7 +3,6 @@ import { defineModule, KernelError, param } from '@vdpalab/abi';
 import type { FileOperations } from '@vdpalab/fs';
 import type { VdpaDevice, VdpaDriver } from '@vdpalab/vdpa-core';
 import { VhostVdpa } from './device.ts';
-import { translatesItself } from './domain.ts';
 import { mapDoorbell } from './doorbell.ts';
 import { ioctl } from './ioctl.ts';
 
@@ -53,7 +52,7 @@ export default defineModule({
       model: 'vhost',
 
       async probe(vdpa: VdpaDevice) {
-        if (!translatesItself(vdpa) && (vdpa.ngroups > 1 || vdpa.nas > 1)) {
+        if (vdpa.dma_type === 'platform' && (vdpa.ngroups > 1 || vdpa.nas > 1)) {
           throw new KernelError('EOPNOTSUPP', 'vhost_vdpa.probe.groups',
             `${vdpa.dev.name}: ${vdpa.ngroups} groups and ${vdpa.nas} address spaces, and the platform IOMMU translates for one`);
         }

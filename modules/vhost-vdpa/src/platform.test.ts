@@ -2,7 +2,7 @@
 import type { LogLine } from '@vdpalab/abi';
 import { createMachine } from '@vdpalab/machine';
 import { answerOf, anonymous, covers, VdpaTool, VhostFile } from '@vdpalab/testing';
-import type { FakeParentOptions } from '@vdpalab/testing';
+import type { BootOptions, FakeParentOptions } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { bootVhost } from './testing/kernel.ts';
@@ -11,12 +11,12 @@ const PLATFORM: FakeParentOptions = { mapping: 'platform', ngroups: 1, nas: 1, b
 const PAGE = 4096n;
 
 /** A kernel on a machine that has an IOMMU of 39 bits. */
-async function bootWithIommu(options: FakeParentOptions = PLATFORM) {
+async function bootWithIommu(options: FakeParentOptions = PLATFORM, wrap: BootOptions['wrap'] = (_, value) => value) {
   const lines: LogLine[] = [];
   const { machine } = createMachine({
     seed: 1, ramBytes: 16 << 20, iommu: true, iommuBits: 39, cmdline: '', release: '6.1.0', consoleSink: (line) => void lines.push(line),
   });
-  const kernel = await bootVhost(options, { machine });
+  const kernel = await bootVhost(options, { machine, wrap });
   lines.splice(0);
   return { ...kernel, lines };
 }
@@ -56,7 +56,7 @@ test('the file has a domain of its own while it is open: updates are mapped ther
 });
 
 test('mapping ops are optional: through them or through the platform a device reaches the same bytes, and nothing around them', async () => {
-  covers('1.1.19', '1.3.8');
+  covers('1.1.19', '1.3.5', '1.3.8');
   const reads: Record<string, string> = {};
   for (const mapping of ['platform', 'dma_map', 'set_map'] as const) {
     const kernel = await bootWithIommu({ ...PLATFORM, mapping });
@@ -89,6 +89,7 @@ test('mapping ops are optional: through them or through the platform a device re
       };
       const probes = [0x0f_ffff, 0x10_0000, 0x10_0fff, 0x10_1000, 0x10_2abc, 0x10_2fff, 0x10_3000, 0x1f_ffff, 0x20_0000, 0x20_0fff, 0x20_1000, 0x30_0000];
       reads[mapping] = probes.map(byte).join(' ');
+      expect(k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never).dma_type).toBe(mapping === 'platform' ? 'platform' : 'device'); // there is one
       expect(domain?.type ?? 'dma').not.toBe(mapping === 'platform' ? 'dma' : 'unmanaged'); // the platform's table is untouched else
     });
     expect(await kernel.gone()).toEqual([]);
@@ -139,6 +140,42 @@ test('a parent with a table of its own leaves the platform domain alone', async 
     await f.ioctl(uapi.VHOST_SET_OWNER);
     expect(await f.iotlb(uapi.VHOST_IOTLB_UPDATE, 0x1000n, PAGE, BigInt(await anonymous(k, proc, 4096)))).toBe(72);
     expect([device.maps.length, group?.domain === group?.default_domain, group?.domain?.mapped]).toEqual([1, true, 0]);
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('the IOMMU is asked about the DMA device, which is the one that is mapped for', async () => {
+  covers('1.9.7');
+  const asked: [string, string][] = [];
+  const ASK = { device_iommu_capable: 0, iommu_domain_alloc: 0, iommu_attach_device: 1, iommu_detach_device: 1 } as const;
+  const kernel = await bootWithIommu(PLATFORM, (symbol, value, importer) => (importer !== 'vhost_vdpa' || !(symbol in ASK) ? value : (...args: { name: string }[]) => {
+    asked.push([symbol, args[ASK[symbol as keyof typeof ASK]]?.name ?? '']);
+    return (value as (...args: unknown[]) => unknown)(...args);
+  }));
+  const { k } = kernel;
+  let name = '';
+  await kernel.withFile(async () => {
+    name = k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never).dma_dev.name; // there is one
+  });
+  expect(asked).toEqual(Object.keys(ASK).map((symbol) => [symbol, name]));
+  expect(name).not.toBe('vdpa0');
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('a device without a DMA device, which leaves translation to the platform, cannot be opened', async () => {
+  covers('1.9.7');
+  const kernel = await bootWithIommu();
+  const { k } = kernel;
+  await kernel.user(async (proc) => {
+    const tool = await VdpaTool.open(k, proc);
+    await tool.add('vdpa0', kernel.parent.handle);
+    const model = k.dev_to_vdpa(k.bus_devices(k.find_bus('vdpa') as never)[0] as never); // there is one
+    const vdev = await k.__vdpa_alloc_device({ parent: null, dma_dev: null, config: { ...model.config, free: () => undefined }, ngroups: 1, nas: 1, name: 'alone', priv: null });
+    await k.vdpa_register_device(vdev, 2);
+    expect(vdev.dev.driver?.name).toBe('vhost_vdpa');
+    expect(await answerOf(() => k.ksys_open(proc, '/dev/vhost-vdpa-1', uapi.O_RDWR))).toBe('ENOTSUPP');
+    await k.vdpa_unregister_device(vdev);
+    await tool.del('vdpa0');
   });
   expect(await kernel.gone()).toEqual([]);
 });

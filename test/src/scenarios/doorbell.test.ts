@@ -76,7 +76,7 @@ describe('a doorbell', () => {
     expect(result.got).toEqual(result.sent);
     expect(result.calls).toEqual([0, 0]);
     expect([...result.tasks].sort()).toEqual(['net-vdpa0', 'net-vdpa1']);
-    expect([...result.types].sort()).toEqual(['interrupt', 'irq_posted', 'kick', 'rx', 'tx', 'used']);
+    expect([...result.types].sort()).toEqual(['guest_interrupt', 'interrupt', 'irq_posted', 'kick', 'rx', 'tx', 'used']);
     expect(left).toEqual([]);
   });
 });

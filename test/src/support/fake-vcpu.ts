@@ -19,8 +19,10 @@ export class FakeVcpu {
     this.#world = world;
     this.#token = token;
     const { lab } = world;
+    const { trace } = lab.hw;
     const post = (): Atomic => {
       this.taken++;
+      if (trace.enabled) lab.hw.sched.cause = trace.emit('guest_interrupt', { taken: this.taken });
       return wakes ? lab.symbol('eventfd_signal')(token, 1) : undefined;
     };
     const route = (irq: number, on: boolean): void => {
