@@ -6,6 +6,8 @@ const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Directories that are the lab's alone. */
 const LABS_DIRECTORIES: readonly string[] = ['/sys', '/lib/modules', '/etc/modprobe.d', '/lib/modprobe.d'];
+/** In a directory of the lab: the programs run on the host's processors. */
+const PROCESSORS = '/sys/devices/system/cpu';
 
 /**
  * The script, for the keeper's bash: the lab's file system on `mnt`, then its directories over the host's.
@@ -30,6 +32,7 @@ point() {
   mkdir -p "$dir/points/$count$rest"
   mount -n -t overlay -o "lowerdir=$dir/points/$count:\${parent:-/}" vdpalab "\${parent:-/}"
 }
+[ ! -d ${PROCESSORS} ] || mount -n --rbind ${PROCESSORS} "$mnt${PROCESSORS}"
 ${LABS_DIRECTORIES.map((path) => `point ${path}; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
 ${shared.map((path) => `mount -n --rbind ${path} "$mnt${path}/${HOST_DIR}"; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
 set +e
