@@ -1,5 +1,5 @@
 /** The graph that packages declare and the graph that symbols link are two sources; they must say the same. */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createProjectGraphAsync } from '@nx/devkit';
 import { covers } from '@vdpalab/testing';
@@ -117,6 +117,16 @@ describe('the layers', () => {
     for (const driver of present) {
       expect(reaches(driver, (m) => parents.includes(m.info.name)), driver.info.name).toBe(false);
       for (const dep of [...driver.pkg.dependencies, ...driver.pkg.devDependencies]) expect(parents.map((p) => find(p)?.pkg.name)).not.toContain(dep);
+    }
+  });
+
+  test('have one suite for front-ends, which knows no parent', () => {
+    covers('1.9.2');
+    const suite = join(root, 'tools/testing/src/vdpa-parent/conformance');
+    const known = [...parents, 'vdpasim', 'n3000', 'siov'];
+    for (const file of readdirSync(suite)) {
+      const text = readFileSync(join(suite, file), 'utf8');
+      expect([file, known.filter((name) => text.includes(name)), /\bname [!=]==/.test(text)]).toEqual([file, [], false]);
     }
   });
 
