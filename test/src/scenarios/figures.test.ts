@@ -1,11 +1,16 @@
 /** Pictures of the documents that began it all, drawn from live labs: what stands on what. */
+import { readFileSync } from 'node:fs';
 import { graphOf } from '@vdpalab/cli';
 import { describe, expect, it } from 'vitest';
-import { scenarioPath } from '../support/goes-as-written.ts';
+import { goesAsWritten, scenarioPath } from '../support/goes-as-written.ts';
 
-/** Edges of a picture after a scenario, as `upper -> lower`, by what the nodes are called; process ids left out. */
-async function edgesAfter(scenario: string, what: 'devices' | 'modules'): Promise<string[]> {
-  const { nodes, edges } = JSON.parse(await graphOf({ what, format: 'json', after: scenarioPath(scenario) })) as {
+for (const name of ['figure-vdpa', 'figure-mediated-devices']) goesAsWritten(name);
+
+/** Edges of a picture of a scenario in front of its end, as `upper -> lower`, by what the nodes are called; process ids left out. */
+async function edgesIn(scenario: string, what: 'devices' | 'modules'): Promise<string[]> {
+  const after = scenarioPath(scenario);
+  const until = readFileSync(after, 'utf8').split('\n').findIndex((line) => line.startsWith('$ kill ')) + 1;
+  const { nodes, edges } = JSON.parse(await graphOf({ what, format: 'json', after, until })) as {
     nodes: { id: string; label: string }[]; edges: { from: string; to: string; label?: string }[];
   };
   const name = new Map(nodes.map(({ id, label }) => [id, label.replace(/\[\d+\]$/, '')]));
@@ -20,11 +25,11 @@ describe('the picture of vfio-mediated-device.txt', () => {
       const uuid = `83b8f4f2-509f-382f-3c1e-e6bfe0fa100${n}`;
       return [`vfio-dev -> /dev/vfio/${n}`, `/dev/vfio/${n} -> vfio_mdev`, `vfio_mdev -> ${uuid}`, `${uuid} -> ${vendor}`, `${vendor} -> ${vendor}-0`];
     };
-    expect(await edgesAfter(scenario, 'devices')).toEqual([...path(1, 'nvidia'), ...path(2, 'i915'), ...path(3, 'ccw_device')].sort());
+    expect(await edgesIn(scenario, 'devices')).toEqual([...path(1, 'nvidia'), ...path(2, 'i915'), ...path(3, 'ccw_device')].sort());
   });
 
   it('has all of them register with the core, and nobody with anybody else\'s module', async () => {
-    const edges = await edgesAfter(scenario, 'modules');
+    const edges = await edgesIn(scenario, 'modules');
     const toCore = edges.filter((edge) => / -> mdev:/.test(edge));
     expect(toCore.map((edge) => edge.split(' ')[0])).toEqual(['ccw_device', 'i915', 'nvidia', 'vfio_mdev']);
     expect(toCore.filter((edge) => edge.includes('mdev_register_device')).map((edge) => edge.split(' ')[0])).toEqual(['ccw_device', 'i915', 'nvidia']);
@@ -36,7 +41,7 @@ describe('the picture of vfio-mediated-device.txt', () => {
 describe('the overview of the vDPA framework', () => {
   it('has VFIO, vhost and virtio over their bus drivers, those over the bus, and that over drivers of every kind of hardware', async () => {
     const adi = 'ADI 83b8f4f2-509f-382f-3c1e-e6bfe0fa1001';
-    expect(await edgesAfter('figure-vdpa', 'devices')).toEqual([
+    expect(await edgesIn('figure-vdpa', 'devices')).toEqual([
       // A process over VFIO, the dedicated bus driver, the driver of the mediated device, and its interface.
       'vhost-net -> /dev/vfio/8', '/dev/vfio/8 -> vhost_mdev', 'vhost_mdev -> vdpa2', 'vdpa2 -> siov_adi_vdpa', `siov_adi_vdpa -> ${adi}`, `${adi} -> PF 0000:08:00.0`,
       // A process over vhost, and a virtual function.
@@ -47,7 +52,7 @@ describe('the overview of the vDPA framework', () => {
   });
 
   it('has bus drivers and parents that need the bus, and not each other', async () => {
-    const edges = await edgesAfter('figure-vdpa', 'modules');
+    const edges = await edgesIn('figure-vdpa', 'modules');
     const onBus = edges.filter((edge) => / -> vdpa:/.test(edge)).map((edge) => edge.split(' ')[0]);
     expect(onBus.sort()).toEqual(['ifcvf', 'siov_adi', 'vhost_mdev', 'vhost_vdpa', 'virtio_vdpa']);
     expect(edges.filter((edge) => /-> (ifcvf|siov_adi|vhost_mdev|vhost_vdpa|virtio_vdpa):/.test(edge))).toEqual([]);
