@@ -1,5 +1,5 @@
 import type { Device } from '@vdpalab/driver-core';
-import { covers } from '@vdpalab/testing';
+
 import type { DevlinkTool, TestProcess } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import fc from 'fast-check';
@@ -29,7 +29,6 @@ async function ends(b: Bench): Promise<void> {
 
 describe('subfunctions go', () => {
   it('in order: inactive, then the port', async () => {
-    covers('2.10.23');
     const b = await stage();
     expect([await b.portState(FIRST_PORT, INACTIVE), b.auxiliary(1)]).toEqual(['ok', []]);
     expect([await b.portDel(FIRST_PORT), await b.portDel(FIRST_PORT + 1)]).toEqual(['ok', 'ok']);

@@ -12,9 +12,10 @@ import type { Scene } from './walk.ts';
 export const config: LabConfigInput = {
   memory: '64M',
   pci: {
-    root_ports: [{ at: '00:01.0', bus: 7 }],
+    root_ports: [{ at: '00:01.0', bus: 7 }, { at: '00:02.0', bus: 8 }],
     functions: [
       { at: '07:00.0', model: 'n3000', link: 'sw0', mac: '52:54:00:00:00:09', queue_size: 64, sriov: { total: 2 } },
+      { at: '08:00.0', model: 'connectx', subfunctions: 1, vectors: 8, link: 'sw0' },
       { at: '00:03.0', model: 'virtio-net', link: 'sw0' },
       { at: '00:04.0', model: 'virtio-blk' },
     ],
