@@ -24,6 +24,8 @@ export interface SkBuff {
   readonly len: number;
   /** Bytes free in the pages in front of the first frag: room for a header. */
   readonly headroom: number;
+  /** Transmit queue it goes to, chosen before the driver gets it: frames of one flow take the same. */
+  readonly queue_mapping: number;
 }
 
 /** `struct net_device_ops` */
@@ -37,6 +39,15 @@ export interface NetDeviceOps {
   /** `get_link_ksettings` of ethtool's: Mbit/s, -1 where nobody knows. */
   readonly get_link_ksettings?: (dev: NetDevice) => { readonly speed: number; readonly duplex: 'half' | 'full' | 'unknown' };
   readonly ndo_change_mtu?: (dev: NetDevice, mtu: number) => Promise<void>;
+  /** IFF_PROMISC or IFF_ALLMULTI changed, or it came up. */
+  readonly ndo_set_rx_mode?: (dev: NetDevice) => Promise<void>;
+  /** Let frames of a VLAN in; absent: all come in. */
+  readonly ndo_vlan_rx_add_vid?: (dev: NetDevice, vid: number) => Promise<void>;
+  readonly ndo_vlan_rx_kill_vid?: (dev: NetDevice, vid: number) => Promise<void>;
+  /** `get_channels` of ethtool's: queue pairs there are, and in use. */
+  readonly get_channels?: (dev: NetDevice) => { readonly max_combined: number; readonly combined_count: number };
+  /** @param combined_count 1 to the most there are. @throws EINVAL */
+  readonly set_channels?: (dev: NetDevice, combined_count: number) => Promise<void>;
   /** Configure a VF from its PF: `ip link set PF vf N mac ADDR`. @throws EINVAL */
   readonly ndo_set_vf_mac?: (dev: NetDevice, vf: number, addr: Uint8Array) => Promise<void>;
   /** @param vlan 0 for none. @throws EINVAL */
@@ -95,6 +106,9 @@ export interface NetDevice {
   readonly stats: NetStats;
   readonly carrier: boolean;
   readonly queue_stopped: boolean;
+  /** Transmit and receive queues there are, and of them in use. */
+  readonly num_queues: number;
+  readonly real_num_queues: number;
   readonly priv: unknown;
   readonly netdev_ops: NetDeviceOps;
 }
@@ -109,10 +123,24 @@ export interface NapiStruct {
 export interface NetdevSymbols {
   /** @param pattern `eth%d`; @param priv the driver's own */
   alloc_etherdev: (pattern: string, ops: NetDeviceOps, parent: Device | null, priv: unknown) => NetDevice;
+  /** As {@link alloc_etherdev}, with several transmit and as many receive queues; all are in use until `netif_set_real_num_queues`. */
+  alloc_etherdev_mqs: (pattern: string, ops: NetDeviceOps, parent: Device | null, priv: unknown, queues: number) => NetDevice;
   free_netdev: (dev: NetDevice) => Atomic;
   register_netdev: (dev: NetDevice) => Promise<void>;
+  /** The rtnl lock is held. */
+  register_netdevice: (dev: NetDevice) => Promise<void>;
   /** Closes it first. */
   unregister_netdev: (dev: NetDevice) => Promise<void>;
+  /** `netif_set_real_num_tx_queues` and its twin for receiving: how many are in use. @throws EINVAL */
+  netif_set_real_num_queues: (dev: NetDevice, queues: number) => Atomic;
+  /** The lock over all interfaces: of who changes one. */
+  rtnl_lock: () => Promise<void>;
+  rtnl_unlock: () => Atomic;
+  /** Let frames of a VLAN in, once for each caller; the rtnl lock is held. */
+  vlan_vid_add: (dev: NetDevice, vid: number) => Promise<void>;
+  vlan_vid_del: (dev: NetDevice, vid: number) => Promise<void>;
+  /** Tell those around that the interface is where it is now. */
+  netdev_notify_peers: (dev: NetDevice) => Atomic;
   /** Interfaces of drivers: all but the loopback device. */
   netdevs: () => readonly NetDevice[];
   dev_get_by_name: (name: string) => NetDevice | null;

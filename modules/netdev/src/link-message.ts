@@ -46,13 +46,13 @@ export function linkPayload(dev: NetDev, change: number, extMask: number, attrs:
   attrs.putU32(uapi.IFLA_GROUP, dev.group);
   attrs.putU32(uapi.IFLA_PROMISCUITY, (dev.flags & uapi.IFF_PROMISC) === 0 ? 0 : 1);
   attrs.putU32(uapi.IFLA_ALLMULTI, (dev.flags & uapi.IFF_ALLMULTI) === 0 ? 0 : 1);
-  attrs.putU32(uapi.IFLA_NUM_TX_QUEUES, 1);
+  attrs.putU32(uapi.IFLA_NUM_TX_QUEUES, dev.num_queues);
   attrs.putU32(uapi.IFLA_GSO_MAX_SEGS, GSO_MAX_SEGS);
   attrs.putU32(uapi.IFLA_GSO_MAX_SIZE, GSO_MAX_SIZE);
   attrs.putU32(uapi.IFLA_GRO_MAX_SIZE, GSO_MAX_SIZE);
   attrs.putU32(uapi.IFLA_TSO_MAX_SIZE, dev.tso_max_size);
   attrs.putU32(uapi.IFLA_TSO_MAX_SEGS, GSO_MAX_SEGS);
-  attrs.putU32(uapi.IFLA_NUM_RX_QUEUES, 1);
+  attrs.putU32(uapi.IFLA_NUM_RX_QUEUES, dev.num_queues);
   attrs.putU8(uapi.IFLA_CARRIER, dev.carrier ? 1 : 0);
   attrs.putString(uapi.IFLA_QDISC, isRunning(dev) ? dev.qdisc_name : 'noop');
   if (dev.ifalias !== '') attrs.putString(uapi.IFLA_IFALIAS, dev.ifalias);

@@ -33,6 +33,7 @@ export async function openDevice(world: NetWorld, dev: NetDev): Promise<void> {
   if (dev.reg_state !== 'registered') throw new KernelError('ENODEV', 'netdev.open.gone', `${dev.name}: not registered`);
   await dev.netdev_ops.ndo_open(dev);
   dev.flags |= IFF_UP;
+  await dev.netdev_ops.ndo_set_rx_mode?.(dev);
   world.sockets.notify(dev, 'up');
   world.notify(dev, IFF_UP | IFF_RUNNING);
 }
@@ -109,6 +110,7 @@ export function changeName(world: NetWorld, dev: NetDev, wanted: string): undefi
 export async function changeFlags(world: NetWorld, dev: NetDev, flags: number): Promise<void> {
   const before = dev.flags;
   dev.flags = (dev.flags & ~SETTABLE) | (flags & SETTABLE);
+  if (isRunning(dev) && ((before ^ dev.flags) & (IFF_PROMISC | IFF_ALLMULTI)) !== 0) await dev.netdev_ops.ndo_set_rx_mode?.(dev);
   if (((before ^ flags) & IFF_UP) !== 0) {
     if ((flags & IFF_UP) !== 0) await openDevice(world, dev);
     else await closeDevice(world, dev);
@@ -118,4 +120,23 @@ export async function changeFlags(world: NetWorld, dev: NetDev, flags: number): 
   }
   const changed = (before ^ dev.flags) & ~IFF_UP;
   if (changed !== 0) world.notify(dev, changed);
+}
+
+/** Let frames of a VLAN in; the driver hears of it the first time. @see net/8021q/vlan_core.c `vlan_vid_add` */
+export async function addVid(dev: NetDev, vid: number): Promise<void> {
+  const users = dev.vids.get(vid) ?? 0;
+  if (users === 0) await dev.netdev_ops.ndo_vlan_rx_add_vid?.(dev, vid);
+  dev.vids.set(vid, users + 1);
+}
+
+/** The other way round; the driver hears of it the last time. @see net/8021q/vlan_core.c `vlan_vid_del` */
+export async function delVid(dev: NetDev, vid: number): Promise<void> {
+  const users = dev.vids.get(vid);
+  if (users === undefined) return;
+  if (users > 1) {
+    dev.vids.set(vid, users - 1);
+    return;
+  }
+  dev.vids.delete(vid);
+  await dev.netdev_ops.ndo_vlan_rx_kill_vid?.(dev, vid);
 }

@@ -10,7 +10,8 @@ export default defineModule({
   builtin: true,
   imports,
   exports: [
-    'alloc_etherdev', 'free_netdev', 'register_netdev', 'unregister_netdev', 'dev_get_by_name', 'dev_get_by_index',
+    'alloc_etherdev', 'alloc_etherdev_mqs', 'free_netdev', 'register_netdev', 'register_netdevice', 'netif_set_real_num_queues', 'rtnl_lock', 'rtnl_unlock',
+    'vlan_vid_add', 'vlan_vid_del', 'netdev_notify_peers', 'unregister_netdev', 'dev_get_by_name', 'dev_get_by_index',
     'dev_open', 'dev_close', 'dev_set_mtu', 'dev_set_mac_address', 'eth_hw_addr_set', 'eth_hw_addr_random',
     'netif_carrier_on', 'netif_carrier_off', 'netif_stop_queue', 'netif_start_queue', 'netif_wake_queue',
     'alloc_skb', 'build_skb', 'kfree_skb', 'skb_copy_bits', 'skb_store_bits', 'netif_receive_skb', 'dev_queue_xmit',

@@ -54,6 +54,10 @@ export class NetDev implements NetDevice {
   readonly netdev_ops: NetDeviceOps;
   carrier = true;
   queue_stopped = false;
+  readonly num_queues: number;
+  real_num_queues: number;
+  /** VLANs whose frames are let in, and for how many. */
+  readonly vids = new Map<number, number>();
   /** IF_OPER_* */
   operstate: number = IF_OPER_UNKNOWN;
   carrier_up_count = 0;
@@ -65,8 +69,11 @@ export class NetDev implements NetDevice {
   /** What waits for the transmit queue; set with the device. */
   qdisc!: Qdisc;
 
-  constructor(name: string, ops: NetDeviceOps, priv: unknown) {
+  constructor(name: string, ops: NetDeviceOps, priv: unknown, queues: number) {
     this.name = name;
+    this.num_queues = queues;
+    this.real_num_queues = queues;
+    if (queues > 1) this.qdisc_name = 'mq';
     this.netdev_ops = ops;
     this.priv = priv;
   }

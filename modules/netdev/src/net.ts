@@ -4,7 +4,7 @@ import { packetFamily } from './af-packet.ts';
 import { createCarrier } from './carrier.ts';
 import type { NetDevice, NetdevSymbols } from './header.ts';
 import type { Kernel } from './kernel.ts';
-import { closeDevice, openDevice, setMacAddress, setMtu } from './link.ts';
+import { addVid, closeDevice, delVid, openDevice, setMacAddress, setMtu } from './link.ts';
 import { registerLoopback } from './loopback.ts';
 import { createNapi } from './napi.ts';
 import { logName, NetDev } from './net-device.ts';
@@ -56,6 +56,11 @@ export async function createNet(k: Kernel): Promise<NetdevSymbols> {
     dev_close: (dev) => withRtnl(world, () => closeDevice(world, own(dev))),
     dev_set_mtu: (dev, mtu) => withRtnl(world, () => setMtu(world, own(dev), mtu)),
     dev_set_mac_address: (dev, addr) => withRtnl(world, () => setMacAddress(world, own(dev), addr)),
+    rtnl_lock: () => k.mutex_lock(world.rtnl),
+    rtnl_unlock: () => k.mutex_unlock(world.rtnl),
+    vlan_vid_add: (dev, vid) => addVid(own(dev), vid),
+    vlan_vid_del: (dev, vid) => delVid(own(dev), vid),
+    netdev_notify_peers: (dev) => world.notify(own(dev), 0),
     netif_stop_queue: (dev) => {
       own(dev).queue_stopped = true;
     },

@@ -4,6 +4,7 @@ import type { AtomicWork, Scheduler } from '@vdpalab/abi';
 import { ETH_HLEN, ETH_P_8021Q, IFF_UP } from '@vdpalab/uapi';
 import type { NetDev } from './net-device.ts';
 import type { Skb, Skbs } from './skb.ts';
+import { pickQueue } from './tx-queue.ts';
 
 const VLAN_HLEN = 4;
 /** Frames one turn sends: `dev_tx_weight`. */
@@ -94,6 +95,7 @@ export class Qdisc {
     const { dev, deps } = this;
     if (!skb.tapped) deps.tap(skb, dev);
     skb.tapped = true;
+    skb.queue_mapping = pickQueue(dev, skb, deps.skbs);
     // Off the list first: the driver may free it before it answers.
     this.advance();
     if (dev.netdev_ops.ndo_start_xmit(skb, dev) === 'NETDEV_TX_OK') return true;

@@ -8,12 +8,13 @@ import { closeDevice } from './link.ts';
 import { chooseName, isValidName } from './names.ts';
 import { NET_ADDR_PERM, NET_ADDR_RANDOM, NetDev } from './net-device.ts';
 import { Qdisc } from './qdisc.ts';
-import { createQueues } from './queues.ts';
+import { QueueDirectories } from './queues.ts';
 import { withRtnl } from './table.ts';
 import type { NetWorld } from './table.ts';
 
 type RegisterSymbols = Pick<NetdevSymbols,
-  'alloc_etherdev' | 'free_netdev' | 'register_netdev' | 'unregister_netdev' | 'eth_hw_addr_set' | 'eth_hw_addr_random'>;
+  'alloc_etherdev' | 'alloc_etherdev_mqs' | 'free_netdev' | 'register_netdev' | 'register_netdevice' | 'unregister_netdev' | 'netif_set_real_num_queues'
+  | 'eth_hw_addr_set' | 'eth_hw_addr_random'>;
 
 /** Make the symbols. @param own the device behind a handle */
 export function createRegister(
@@ -22,7 +23,7 @@ export function createRegister(
   const { k, devices, skbs, sockets } = world;
   const { sched } = k.machine;
   const alive = new Set<NetDev>();
-  const removeQueues = new Map<NetDev, () => undefined>();
+  const queueDirs = new Map<NetDev, QueueDirectories>();
   const qdiscDeps = { sched, skbs, tap: sockets.outgoing.bind(sockets) };
 
   /** What fails leaves the device as it was. @see `register_netdevice` */
@@ -39,7 +40,7 @@ export function createRegister(
     try {
       await k.device_add(dev.dev);
       try {
-        removeQueues.set(dev, createQueues(k, dev));
+        queueDirs.set(dev, new QueueDirectories(k, dev));
       } catch (error) {
         await k.device_del(dev.dev);
         throw error;
@@ -60,24 +61,28 @@ export function createRegister(
     devices.remove(dev);
     sockets.notify(dev, 'unregister');
     world.notify(dev, 0xffff_ffff, true);
-    removeQueues.get(dev)?.();
-    removeQueues.delete(dev);
+    queueDirs.get(dev)?.remove();
+    queueDirs.delete(dev);
     await k.device_del(dev.dev);
     dev.reg_state = 'uninitialized';
     if (devices.list().length === 1) skbs.drain(); // the loopback device is left
   }
 
+  const alloc: RegisterSymbols['alloc_etherdev_mqs'] = (pattern, ops, parent, priv, queues) => {
+    if (!isValidName(pattern)) throw new KernelError('EINVAL', 'netdev.name.invalid', `${JSON.stringify(pattern)} is no interface name`);
+    if (queues < 1) throw new Error(`${pattern}: an interface of ${queues} queues`);
+    const dev = new NetDev(pattern, ops, priv, queues);
+    dev.qdisc = new Qdisc(dev, qdiscDeps);
+    dev.dev = k.device_initialize({ name: pattern, parent, class: world.cls });
+    alive.add(dev);
+    world.byDevice.set(dev.dev, dev);
+    return dev;
+  };
+
   return {
     leftovers: () => [...alive],
-    alloc_etherdev(pattern, ops, parent, priv) {
-      if (!isValidName(pattern)) throw new KernelError('EINVAL', 'netdev.name.invalid', `${JSON.stringify(pattern)} is no interface name`);
-      const dev = new NetDev(pattern, ops, priv);
-      dev.qdisc = new Qdisc(dev, qdiscDeps);
-      dev.dev = k.device_initialize({ name: pattern, parent, class: world.cls });
-      alive.add(dev);
-      world.byDevice.set(dev.dev, dev);
-      return dev;
-    },
+    alloc_etherdev: (pattern, ops, parent, priv) => alloc(pattern, ops, parent, priv, 1),
+    alloc_etherdev_mqs: alloc,
     free_netdev(handle) {
       const dev = own(handle);
       if (dev.reg_state !== 'uninitialized') throw new Error(`${dev.name}: freed while ${dev.reg_state}`);
@@ -86,6 +91,13 @@ export function createRegister(
       return k.put_device(dev.dev);
     },
     register_netdev: (handle) => withRtnl(world, () => register(own(handle))),
+    register_netdevice: (handle) => register(own(handle)),
+    netif_set_real_num_queues(handle, queues): Atomic {
+      const dev = own(handle);
+      if (queues < 1 || queues > dev.num_queues) throw new KernelError('EINVAL', 'netdev.queues.count', `${dev.name}: ${queues} queues, 1 to ${dev.num_queues}`);
+      dev.real_num_queues = queues;
+      return queueDirs.get(dev)?.update();
+    },
     unregister_netdev: (handle) => withRtnl(world, () => unregister(own(handle))),
     eth_hw_addr_set(handle, addr): Atomic {
       own(handle).dev_addr = addr.slice(0, ETH_ALEN);

@@ -19,6 +19,7 @@ export class Skb implements SkBuff {
   users = 1;
   /** Socket that sent it, which does not hear itself. */
   sender: unknown = null;
+  queue_mapping = 0;
   /** Packet sockets have heard it leave. */
   tapped = false;
 

@@ -4,10 +4,8 @@ import type { Atomic } from '@vdpalab/abi';
 import type { DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { MmSymbols, PageRun } from '@vdpalab/mm';
 import type { SchedSymbols } from '@vdpalab/sched';
-import {
-  ERRNO, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_ERR, VIRTIO_NET_OK, virtio_net_ctrl_hdr,
-} from '@vdpalab/uapi';
-import type { VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
+import { ERRNO, VIRTIO_NET_ERR, VIRTIO_NET_OK, virtio_net_ctrl_hdr } from '@vdpalab/uapi';
+import type { Sg, VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
 
 /** What commands take. */
 export type ControlSymbols =
@@ -33,34 +31,39 @@ export class ControlQueue {
     this.#page = k.alloc_pages(1);
   }
 
-  /** @param mac six bytes @returns whether the device took it */
-  setMac(mac: Uint8Array): Promise<boolean> {
-    return this.#send(VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, mac);
-  }
-
-  destroy(): Atomic {
-    return this.#k.free_pages(this.#page);
-  }
-
-  /** @returns whether the device says that it did it; waits for the answer of a device that is there */
-  async #send(kind: number, cmd: number, data: Uint8Array): Promise<boolean> {
+  /**
+   * Send one command and wait for the answer of a device that is there.
+   *
+   * @param kind VIRTIO_NET_CTRL_*
+   * @param data pieces the device reads behind the header
+   * @returns whether the device says that it did it
+   */
+  async send(kind: number, cmd: number, ...data: readonly Uint8Array[]): Promise<boolean> {
     const k = this.#k;
     const { pa } = this.#page;
-    const header = virtio_net_ctrl_hdr.size;
-    const ackAt = header + data.length;
-    const bytes = k.phys_view(pa, ackAt + ACK_SIZE);
-    bytes.set(virtio_net_ctrl_hdr.encode({ class: kind, cmd }));
-    bytes.set(data, header);
-    bytes[ackAt] = VIRTIO_NET_ERR; // unless the device says otherwise
+    const pieces = [virtio_net_ctrl_hdr.encode({ class: kind, cmd }), ...data];
+    const out: Sg[] = [];
+    let end = 0;
+    for (const piece of pieces) {
+      out.push({ pa: pa + end, len: piece.length });
+      end += piece.length;
+    }
+    const bytes = k.phys_view(pa, end + ACK_SIZE);
+    for (const [i, { pa: at }] of out.entries()) bytes.set(pieces[i]!, at - pa);
+    bytes[end] = VIRTIO_NET_ERR; // unless the device says otherwise
     try {
-      k.virtqueue_add_sgs(this.#vq, [{ pa, len: header }, { pa: pa + header, len: data.length }], [{ pa: pa + ackAt, len: ACK_SIZE }], this);
+      k.virtqueue_add_sgs(this.#vq, out, [{ pa: pa + end, len: ACK_SIZE }], this);
     } catch (error) {
       if (!isKernelError(error)) throw error;
       k.dev_warn(this.#vdev.dev, `Failed to add sgs for command vq: ${-ERRNO[error.errno]}`);
       return false;
     }
-    if (!k.virtqueue_kick(this.#vq)) return bytes[ackAt] === VIRTIO_NET_OK;
+    if (!k.virtqueue_kick(this.#vq)) return bytes[end] === VIRTIO_NET_OK;
     while (k.virtqueue_get_buf(this.#vq) === null && !k.virtqueue_is_broken(this.#vq)) await k.cpu_relax();
-    return bytes[ackAt] === VIRTIO_NET_OK;
+    return bytes[end] === VIRTIO_NET_OK;
+  }
+
+  destroy(): Atomic {
+    return this.#k.free_pages(this.#page);
   }
 }

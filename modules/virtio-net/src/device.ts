@@ -1,34 +1,31 @@
 /** One network interface over a virtio device. Mirrors `drivers/net/virtio_net.c` (Linux 6.1). */
-import { KernelError, UndoStack } from '@vdpalab/abi';
-import type { Atomic, TimerHandle } from '@vdpalab/abi';
+import { isKernelError, KernelError, UndoStack } from '@vdpalab/abi';
+import type { Atomic } from '@vdpalab/abi';
 import type { DriverCoreSymbols } from '@vdpalab/driver-core';
-import type { NapiStruct, NetDevice, NetdevSymbols } from '@vdpalab/netdev';
-import type { SchedSymbols, Work } from '@vdpalab/sched';
+import type { NetDevice, NetdevSymbols } from '@vdpalab/netdev';
+import type { Work } from '@vdpalab/sched';
 import {
-  ETH_ALEN, ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC,
-  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_LINK_UP, virtio_net_config,
+  ETH_MAX_MTU, ETH_MIN_MTU, VIRTIO_F_VERSION_1, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX, VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN, VIRTIO_NET_F_CTRL_VQ,
+  VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_S_ANNOUNCE,
+  VIRTIO_NET_S_LINK_UP, virtio_net_config,
 } from '@vdpalab/uapi';
-import type { VirtioSymbols } from '@vdpalab/virtio';
-import type { VirtioDevice, VirtioRingSymbols, Virtqueue } from '@vdpalab/virtio-ring';
-import { headerLength, ReceiveBuffers, type ReceiveSymbols } from './buffers.ts';
+import type { VirtioSymbols, VqRequest } from '@vdpalab/virtio';
+import type { VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
+import { headerLength } from './buffers.ts';
+import { Commands, type CommandSymbols } from './commands.ts';
 import { ControlQueue, type ControlSymbols } from './control.ts';
-import { Transmitter, type TransmitSymbols } from './transmit.ts';
+import { QueuePair, type PairSymbols } from './queue-pair.ts';
 
 /** What the driver takes of the kernel. */
 export type VirtioNetSymbols =
-  & ReceiveSymbols & TransmitSymbols & ControlSymbols
+  & PairSymbols & ControlSymbols & CommandSymbols
   & Pick<VirtioSymbols, 'virtio_has_feature' | 'virtio_find_vqs' | 'virtio_del_vqs' | 'virtio_reset_device' | 'virtio_device_ready'>
-  & Pick<VirtioRingSymbols, 'virtqueue_disable_cb' | 'virtqueue_enable_cb_prepare' | 'virtqueue_poll' | 'virtqueue_detach_unused_buf'>
-  & Pick<NetdevSymbols, 'alloc_etherdev' | 'free_netdev' | 'register_netdev' | 'unregister_netdev' | 'eth_hw_addr_set' | 'eth_hw_addr_random'
-    | 'netif_carrier_on' | 'netif_carrier_off' | 'netif_napi_add' | 'netif_napi_del' | 'napi_enable' | 'napi_disable' | 'napi_schedule'
-    | 'napi_complete_done'>
-  & Pick<SchedSymbols, 'INIT_WORK' | 'queue_work' | 'cancel_work_sync' | 'system_wq' | 'mod_timer'>
+  & Pick<NetdevSymbols, 'alloc_etherdev_mqs' | 'free_netdev' | 'register_netdevice' | 'unregister_netdev' | 'netif_set_real_num_queues' | 'rtnl_lock'
+    | 'rtnl_unlock' | 'netdev_notify_peers' | 'eth_hw_addr_set' | 'eth_hw_addr_random' | 'netif_carrier_on' | 'netif_carrier_off'>
   & Pick<DriverCoreSymbols, 'dev_err'>;
 
-/** Frames one turn of a poll takes. */
-const NAPI_POLL_WEIGHT = 64;
-/** Pause before filling the receive ring again when memory was short, ns. */
-const REFILL_DELAY_NS = 500_000_000;
+/** Processors there are: as many pairs are used at first, where the device has them. */
+const ONLINE_CPUS = 1;
 const config = virtio_net_config.offsets;
 
 /** `struct virtnet_info` */
@@ -37,24 +34,16 @@ export class VirtnetInfo {
   readonly #vdev: VirtioDevice;
   readonly #held = new UndoStack();
   #netdev!: NetDevice;
-  #rxq!: Virtqueue;
-  #txq!: Virtqueue;
-  #rx!: ReceiveBuffers;
-  #tx!: Transmitter;
-  /** `null` when the device takes no commands. */
-  #control: ControlQueue | null = null;
-  #rxNapi!: NapiStruct;
-  #txNapi!: NapiStruct;
-  #open = false;
+  #pairs: readonly QueuePair[] = [];
+  /** Pairs the device receives on. */
+  #used = 1;
+  #commands!: Commands;
   readonly #configWork: Work;
-  readonly #refillWork: Work;
-  #refillTimer: TimerHandle | null = null;
 
   constructor(k: VirtioNetSymbols, vdev: VirtioDevice) {
     this.#k = k;
     this.#vdev = vdev;
-    this.#configWork = k.INIT_WORK(`virtio-net config ${vdev.dev.name}`, () => this.#updateCarrier());
-    this.#refillWork = k.INIT_WORK(`virtio-net refill ${vdev.dev.name}`, async () => this.#refill());
+    this.#configWork = k.INIT_WORK(`virtio-net config ${vdev.dev.name}`, () => this.#readStatus());
   }
 
   /** `virtnet_probe`; what fails leaves nothing behind. */
@@ -81,22 +70,46 @@ export class VirtnetInfo {
 
   async #setUp(): Promise<void> {
     const k = this.#k;
-    this.#netdev = k.alloc_etherdev('eth%d', {
-      ndo_open: () => this.#start(),
+    const pairs = await this.#pairsOffered();
+    this.#netdev = k.alloc_etherdev_mqs('eth%d', {
+      ndo_open: async () => this.#pairs.forEach((pair) => pair.start()), // those not in use, too: they may be at any time
       ndo_stop: () => this.#stop(),
-      ndo_start_xmit: (skb, dev) => this.#tx.send(skb, dev),
+      ndo_start_xmit: (skb) => this.#pairs[skb.queue_mapping]!.send(skb),
       get_link_ksettings: () => ({ speed: -1, duplex: 'unknown' }),
-      ndo_set_mac_address: (_, addr) => this.#setMac(addr),
-    }, this.#vdev.dev, this);
+      ndo_set_mac_address: async (dev, addr) => {
+        await this.#commands.setMac(addr);
+        k.eth_hw_addr_set(dev, addr);
+      },
+      ndo_set_rx_mode: () => this.#commands.setRxMode(),
+      ndo_vlan_rx_add_vid: (_, vid) => this.#commands.addVid(vid),
+      ndo_vlan_rx_kill_vid: (_, vid) => this.#commands.killVid(vid),
+      get_channels: () => ({ max_combined: pairs, combined_count: this.#used }),
+      set_channels: (_, count) => this.#setChannels(count),
+    }, this.#vdev.dev, this, pairs);
     this.#held.push('netdev', () => k.free_netdev(this.#netdev));
     await this.#readConfig();
     this.#held.push('config work', async () => void (await k.cancel_work_sync(this.#configWork)));
-    await this.#findQueues();
-    await k.register_netdev(this.#netdev);
-    this.#held.push('registered netdev', () => k.unregister_netdev(this.#netdev));
-    await k.virtio_device_ready(this.#vdev);
+    await this.#findQueues(pairs);
+    this.#used = Math.min(pairs, ONLINE_CPUS);
+    k.netif_set_real_num_queues(this.#netdev, this.#used);
+    await this.#locked(async () => {
+      await k.register_netdevice(this.#netdev);
+      this.#held.push('registered netdev', () => k.unregister_netdev(this.#netdev));
+      await k.virtio_device_ready(this.#vdev);
+      await this.#commands.setPairs(this.#used).catch((error: unknown) => {
+        if (!isKernelError(error)) throw error; // the device stays at one pair, and it is in the log
+      });
+    });
     k.netif_carrier_off(this.#netdev); // so that the state is known even when the carrier is found on
-    await this.#updateCarrier();
+    await this.#readStatus();
+  }
+
+  /** Pairs the device has: one, unless it says more and takes commands. */
+  async #pairsOffered(): Promise<number> {
+    const k = this.#k;
+    if (!k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_MQ) || !k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_CTRL_VQ)) return 1;
+    const pairs = await this.#config16(config.max_virtqueue_pairs);
+    return pairs < VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MIN || pairs > VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX ? 1 : pairs;
   }
 
   async #readConfig(): Promise<void> {
@@ -117,126 +130,76 @@ export class VirtnetInfo {
     }
   }
 
-  async #findQueues(): Promise<void> {
+  /** `virtnet_find_vqs`: receive and transmit queues in turn, then the one for commands. */
+  async #findQueues(pairs: number): Promise<void> {
     const k = this.#k;
     const commands = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_CTRL_VQ);
-    const [rxq, txq, cvq] = await k.virtio_find_vqs(this.#vdev, [
-      { name: 'input.0', callback: (vq) => this.#interrupt(vq, this.#rxNapi) },
-      { name: 'output.0', callback: (vq) => this.#interrupt(vq, this.#txNapi) },
-      ...(commands ? [{ name: 'control', callback: null }] : []),
-    ]);
-    if (rxq === null || rxq === undefined || txq === null || txq === undefined) throw new Error(`${this.#vdev.dev.name}: queues were skipped`);
-    this.#held.push('queues', () => this.#dropQueues());
-    if (cvq !== null && cvq !== undefined) {
-      const control = new ControlQueue(k, this.#vdev, cvq);
-      this.#held.push('control', () => control.destroy());
-      this.#control = control;
+    const requests: VqRequest[] = [];
+    for (let n = 0; n < pairs; n++) {
+      requests.push({ name: `input.${n}`, callback: () => this.#pairs[n]?.rxInterrupt() }, { name: `output.${n}`, callback: () => this.#pairs[n]?.txInterrupt() });
     }
-    this.#rxq = rxq;
-    this.#txq = txq;
+    if (commands) requests.push({ name: 'control', callback: null });
+    const found = await k.virtio_find_vqs(this.#vdev, requests);
+    this.#held.push('queues', () => k.virtio_del_vqs(this.#vdev));
+    const queue = (n: number): Virtqueue => {
+      const vq = found[n];
+      if (vq === null || vq === undefined) throw new Error(`${this.#vdev.dev.name}: queues were skipped`);
+      return vq;
+    };
+    const control = commands ? new ControlQueue(k, this.#vdev, queue(2 * pairs)) : null;
+    if (control !== null) this.#held.push('control', () => control.destroy());
+    this.#commands = new Commands(k, this.#vdev, this.#netdev, control);
     const mergeable = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_MRG_RXBUF);
     const header = headerLength(mergeable || k.virtio_has_feature(this.#vdev, VIRTIO_F_VERSION_1));
-    this.#rx = new ReceiveBuffers(k, rxq, this.#netdev, mergeable, header);
-    this.#tx = new Transmitter(k, txq, header);
-    this.#held.push('transmit header', () => this.#tx.destroy());
-    this.#rxNapi = k.netif_napi_add(this.#netdev, 'rx', NAPI_POLL_WEIGHT, (budget) => this.#pollRx(budget));
-    this.#txNapi = k.netif_napi_add(this.#netdev, 'tx', NAPI_POLL_WEIGHT, () => this.#pollTx());
-    this.#held.push('napi', () => {
-      k.netif_napi_del(this.#rxNapi);
-      k.netif_napi_del(this.#txNapi);
-    });
+    const made: QueuePair[] = [];
+    this.#pairs = made;
+    for (let n = 0; n < pairs; n++) {
+      const pair = new QueuePair(k, this.#netdev, { rxq: queue(2 * n), txq: queue(2 * n + 1), mergeable, header });
+      made.push(pair);
+      this.#held.push(`pair ${n}`, () => pair.destroy());
+    }
     this.#held.push('device', () => this.#resetAndDrain());
   }
 
   /** Stop the device, then take back what it still had. */
   async #resetAndDrain(): Promise<void> {
-    const k = this.#k;
-    await k.virtio_reset_device(this.#vdev);
-    for (let t = k.virtqueue_detach_unused_buf(this.#rxq); t !== undefined; t = k.virtqueue_detach_unused_buf(this.#rxq)) this.#rx.free(t);
-    for (let t = k.virtqueue_detach_unused_buf(this.#txq); t !== undefined; t = k.virtqueue_detach_unused_buf(this.#txq)) this.#tx.free(t);
-  }
-
-  async #dropQueues(): Promise<void> {
-    await this.#k.virtio_del_vqs(this.#vdev);
-  }
-
-  /** `virtnet_set_mac_address`: a device of before virtio 1.0 that takes no command has its address written into the configuration. */
-  async #setMac(addr: Uint8Array): Promise<void> {
-    const k = this.#k;
-    const vdev = this.#vdev;
-    if (this.#control !== null && k.virtio_has_feature(vdev, VIRTIO_NET_F_CTRL_MAC_ADDR)) {
-      if (!(await this.#control.setMac(addr))) {
-        k.dev_warn(vdev.dev, 'Failed to set mac address by vq command.');
-        throw new KernelError('EINVAL', 'virtio_net.mac.command', `${vdev.dev.name}: the device refused ${[...addr].map((byte) => byte.toString(16)).join(':')}`);
-      }
-    } else if (k.virtio_has_feature(vdev, VIRTIO_NET_F_MAC) && !k.virtio_has_feature(vdev, VIRTIO_F_VERSION_1)) {
-      for (let i = 0; i < ETH_ALEN; i++) await vdev.config.set(vdev, config.mac + i, addr.subarray(i, i + 1));
-    }
-    k.eth_hw_addr_set(this.#netdev, addr);
-  }
-
-  async #start(): Promise<void> {
-    const k = this.#k;
-    this.#open = true;
-    if (!this.#rx.fill()) k.queue_work(k.system_wq, this.#refillWork);
-    for (const napi of [this.#rxNapi, this.#txNapi]) {
-      k.napi_enable(napi);
-      k.napi_schedule(napi); // what was used before interrupts were listened to
-    }
+    await this.#k.virtio_reset_device(this.#vdev);
+    for (const pair of this.#pairs) pair.drain();
   }
 
   async #stop(): Promise<void> {
-    this.#open = false;
-    await this.#k.cancel_work_sync(this.#refillWork);
-    this.#refillTimer?.cancel();
-    await this.#k.napi_disable(this.#rxNapi);
-    await this.#k.napi_disable(this.#txNapi);
+    for (const pair of this.#pairs) await pair.stop();
   }
 
-  #interrupt(vq: Virtqueue, napi: NapiStruct): Atomic {
-    if (this.#k.napi_schedule(napi)) this.#k.virtqueue_disable_cb(vq);
-    return undefined;
-  }
-
-  #pollRx(budget: number): number {
-    const k = this.#k;
-    const received = this.#rx.receive(budget);
-    if (this.#rxq.num_free > Math.min(budget, this.#rxq.num_max) / 2 && !this.#rx.fill()) k.queue_work(k.system_wq, this.#refillWork);
-    if (received < budget) this.#complete(this.#rxq, this.#rxNapi, received);
-    return received;
-  }
-
-  #pollTx(): number {
-    this.#tx.reclaim();
-    if (this.#netdev.queue_stopped && this.#tx.hasRoom) this.#k.netif_wake_queue(this.#netdev);
-    this.#complete(this.#txq, this.#txNapi, 0);
-    return 0;
-  }
-
-  /** Interrupts on again, unless something was used in between. */
-  #complete(vq: Virtqueue, napi: NapiStruct, work: number): void {
-    const k = this.#k;
-    const mark = k.virtqueue_enable_cb_prepare(vq);
-    if (k.napi_complete_done(napi, work)) {
-      if (k.virtqueue_poll(vq, mark)) this.#interrupt(vq, napi);
-    } else {
-      k.virtqueue_disable_cb(vq);
+  /** `virtnet_set_channels`. @throws EINVAL */
+  async #setChannels(count: number): Promise<void> {
+    if (count < 1 || count > this.#pairs.length) {
+      throw new KernelError('EINVAL', 'virtio_net.channels.count', `${this.#vdev.dev.name}: ${count} queue pairs, 1 to ${this.#pairs.length}`);
     }
+    await this.#commands.setPairs(count);
+    this.#used = count;
+    this.#k.netif_set_real_num_queues(this.#netdev, count);
   }
 
-  /** Fill the receive ring, now or, when memory is short, later. */
-  #refill(): undefined {
-    if (!this.#open || this.#rx.fill()) return;
-    this.#refillTimer = this.#k.mod_timer('virtio-net refill', REFILL_DELAY_NS, (): undefined => {
-      this.#k.queue_work(this.#k.system_wq, this.#refillWork);
-    });
-  }
-
-  async #updateCarrier(): Promise<void> {
+  /** `virtnet_config_changed_work` */
+  async #readStatus(): Promise<void> {
     const k = this.#k;
-    const up = !k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_STATUS) || ((await this.#config16(config.status)) & VIRTIO_NET_S_LINK_UP) !== 0;
-    if (up) k.netif_carrier_on(this.#netdev);
+    const status = k.virtio_has_feature(this.#vdev, VIRTIO_NET_F_STATUS) ? await this.#config16(config.status) : VIRTIO_NET_S_LINK_UP;
+    if ((status & VIRTIO_NET_S_ANNOUNCE) !== 0) {
+      k.netdev_notify_peers(this.#netdev);
+      await this.#locked(() => this.#commands.ackAnnounce());
+    }
+    if ((status & VIRTIO_NET_S_LINK_UP) !== 0) k.netif_carrier_on(this.#netdev);
     else k.netif_carrier_off(this.#netdev);
+  }
+
+  async #locked(body: () => Promise<void>): Promise<void> {
+    await this.#k.rtnl_lock();
+    try {
+      await body();
+    } finally {
+      this.#k.rtnl_unlock();
+    }
   }
 
   async #config16(offset: number): Promise<number> {

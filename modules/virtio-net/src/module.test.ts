@@ -43,7 +43,7 @@ describe('what the device offers', () => {
     covers('2.7.15');
     expect(virtioNet.alias).toEqual(['virtio:d00000001v*']);
     const b = await bootNet([VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MQ, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE]);
-    expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16) | bit(17));
+    expect(b.vdev.features & 0xffff_ffffn).toBe(bit(3) | bit(5) | bit(15) | bit(16) | bit(17) | bit(21) | bit(22));
     expect(b.status).toBe(15);
     expect([
       uapi.VIRTIO_NET_F_MTU, uapi.VIRTIO_NET_F_MAC, uapi.VIRTIO_NET_F_MRG_RXBUF, uapi.VIRTIO_NET_F_STATUS, uapi.VIRTIO_NET_F_CTRL_VQ,

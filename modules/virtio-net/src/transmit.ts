@@ -21,6 +21,8 @@ export class Transmitter {
   /** A header that asks for nothing, for frames without room for one of their own. */
   readonly #header: PageRun;
   readonly #headerLength: number;
+  /** It has stopped the interface's queue, and is the one to wake it. */
+  #stopped = false;
 
   /** @param headerLength bytes in front of every frame */
   constructor(k: TransmitSymbols, vq: Virtqueue, headerLength: number) {
@@ -43,7 +45,7 @@ export class Transmitter {
     } catch (error) {
       if (!isKernelError(error)) throw error;
       if (error.errno === 'ENOSPC' && !this.hasRoom) {
-        this.#k.netif_stop_queue(dev);
+        this.#stop(dev);
         return 'NETDEV_TX_BUSY';
       }
       dev.stats.tx_errors++;
@@ -68,6 +70,14 @@ export class Transmitter {
     return freed;
   }
 
+  /** Frames go on when there is room again. */
+  wake(dev: NetDevice): void {
+    this.reclaim();
+    if (!this.#stopped || !this.hasRoom) return;
+    this.#stopped = false;
+    this.#k.netif_wake_queue(dev);
+  }
+
   /** Give back a frame that came out of a stopped ring. */
   free(token: unknown): Atomic {
     return this.#k.kfree_skb(token as SkBuff);
@@ -79,12 +89,15 @@ export class Transmitter {
 
   /** The queue stops before it overflows; an interrupt, or what was sent meanwhile, starts it again. */
   #stopUntilRoom(dev: NetDevice): void {
-    this.#k.netif_stop_queue(dev);
+    this.#stop(dev);
     if (this.#k.virtqueue_enable_cb_delayed(this.#vq)) return;
-    this.reclaim();
-    if (!this.hasRoom) return;
-    this.#k.netif_wake_queue(dev);
-    this.#k.virtqueue_disable_cb(this.#vq);
+    this.wake(dev);
+    if (!this.#stopped) this.#k.virtqueue_disable_cb(this.#vq);
+  }
+
+  #stop(dev: NetDevice): void {
+    this.#stopped = true;
+    this.#k.netif_stop_queue(dev);
   }
 
   #pieces(skb: SkBuff): Sg[] {

@@ -43,7 +43,7 @@ export interface Bench extends BootedKernel {
 }
 
 /** @param features beyond VERSION_1, by bit */
-export async function bootNet(features: readonly number[], config: Partial<{ mac: number[]; status: number; mtu: number }> = {}, num = 16): Promise<Bench> {
+export async function bootNet(features: readonly number[], config: Partial<{ mac: number[]; status: number; pairs: number; mtu: number }> = {}, num = 16): Promise<Bench> {
   const log: string[] = [];
   const hw = createMachine({ seed: 1, ramBytes: 32 << 20, iommu: false, cmdline: '', release: '6.1.0', consoleSink: ({ text }) => void log.push(text) });
   const kernel = await bootBuiltins(
@@ -53,6 +53,7 @@ export async function bootNet(features: readonly number[], config: Partial<{ mac
   const space = new Uint8Array(24);
   space.set(config.mac ?? [2, 0, 0, 0, 0, 1], 0);
   new DataView(space.buffer).setUint16(6, config.status ?? 1, true);
+  new DataView(space.buffer).setUint16(8, config.pairs ?? 0, true);
   new DataView(space.buffer).setUint16(10, config.mtu ?? 1500, true);
   const queues: { vq: Virtqueue; ring: SplitDevice }[] = [];
   const port = hw.dmaPort(8);
@@ -106,7 +107,7 @@ export async function bootNet(features: readonly number[], config: Partial<{ mac
   };
   const bench: Omit<Bench, 'vdev' | 'dev'> = {
     ...kernel, config: space, status: 0, kicks: [0, 0], ack: 0, commands: [], dmesg: () => log,
-    breakControl: () => k.__virtqueue_break(queues[2]!.vq),
+    breakControl: () => k.__virtqueue_break(queues.at(-1)!.vq),
     take(queue) {
       const { ring } = queues[queue]!;
       if (ring.pop(batch) !== 1) return null;

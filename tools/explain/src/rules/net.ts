@@ -22,6 +22,7 @@ export const netRules = {
   'netdev.name.units': ['All numbers of the pattern are taken.', 'Take another pattern.', 'net/core/dev.c __dev_alloc_name'],
   'netdev.name.up': ['An interface is renamed while it is down.', '`ip link set NAME down` first.', 'net/core/dev.c dev_change_name'],
   'netdev.open.gone': ['The interface is not registered any more.', 'Take one that `ip link` lists.', 'net/core/dev.c __dev_open'],
+  'netdev.queues.count': ['An interface uses one queue at least, and no more than it has.', 'Take a number in between.', 'net/core/dev.c netif_set_real_num_tx_queues'],
   'netdev.settings.absent': ['The driver knows no speed or duplex.', 'Leave the file.', 'net/core/net-sysfs.c speed_show'],
   'netdev.sysfs.cap': ['Files of an interface are written with CAP_NET_ADMIN.', 'Do it as root.', 'net/core/net-sysfs.c netdev_store'],
   'netdev.sysfs.down': ['carrier, speed and duplex are read while the interface is up.', '`ip link set NAME up` first.', 'net/core/net-sysfs.c carrier_show'],

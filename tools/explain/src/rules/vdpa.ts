@@ -62,5 +62,7 @@ export const vdpaRules = {
   'n3000_pf.vf.mac': ['A virtual function\'s address is unicast, or zero to take it back.', 'Take one with an even first byte.', 'drivers/net/ethernet/intel/ice/ice_sriov.c ice_set_vf_mac'],
   'n3000_pf.vf.number': ['The function has fewer virtual ones.', 'Name one below sriov_numvfs.', 'drivers/net/ethernet/intel/ice/ice_vf_lib.c ice_get_vf_by_id'],
   'virtio_net.mac.command': ['The device refused the command that sets its address.', 'Give the address where the device is made: `vdpa dev add ... mac`.', 'drivers/net/virtio_net.c virtnet_set_mac_address'],
+  'virtio_net.channels.count': ['The device has fewer queue pairs, and at least one is used.', 'Take a number up to the most there are.', 'drivers/net/virtio_net.c virtnet_set_channels'],
+  'virtio_net.pairs.command': ['The device refused the command that sets its number of queue pairs.', 'Take a number that it has.', 'drivers/net/virtio_net.c _virtnet_set_queues'],
   'virtio_net.validate.control': ['A feature that needs a control queue is offered without VIRTIO_NET_F_CTRL_VQ.', 'Offer VIRTIO_NET_F_CTRL_VQ too.', 'drivers/net/virtio_net.c virtnet_validate_features'],
 } as const satisfies RuleRows;
