@@ -95,7 +95,7 @@ describe('virtio_net over a virtual function', () => {
 
   it('leaves nothing when its probe fails, at whichever step', async () => {
     covers('1.4.5');
-    const fallible = ['alloc_etherdev', 'virtio_find_vqs', 'alloc_pages', 'register_netdev', 'virtio_device_ready'];
+    const fallible = ['alloc_etherdev_mqs', 'virtio_find_vqs', 'alloc_pages', 'register_netdevice', 'virtio_device_ready'];
     const seen: string[] = [];
     for (let n = 1; ; n++) {
       let left = 0;

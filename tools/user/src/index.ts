@@ -2,6 +2,7 @@
 export * from './genl.ts';
 export * from './netlink-socket.ts';
 export * from './scratch.ts';
+export * from './user-control.ts';
 export * from './vdpa.ts';
 export * from './vhosttest/vhosttest.ts';
 export * from './user-queue.ts';

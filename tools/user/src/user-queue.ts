@@ -28,7 +28,7 @@ export interface UserQueueInit {
   readonly mapped: boolean;
 }
 
-/** Tell a device of a queue and enable it. @throws KernelError the errno of the ioctl that failed */
+/** Tell a device of a queue; whoever made it enables it. @throws KernelError the errno of the ioctl that failed */
 export async function setUpQueue(p: UserProcess, file: UserVirtioDevice, memory: RingMemory, q: UserQueueInit): Promise<UserQueue> {
   const areas = splitRingIn(memory, q.offset, q.num);
   const ring = new SplitDriver(areas, { eventIdx: q.eventIdx });
@@ -40,7 +40,6 @@ export async function setUpQueue(p: UserProcess, file: UserVirtioDevice, memory:
   await file.setVringAddr(q.index, iova(areas.desc.offset), iova(areas.avail.offset), iova(areas.used.offset));
   await file.setVringKick(q.index, kick);
   await file.setVringCall(q.index, call);
-  await file.setVringEnable(q.index, true);
   return { ring, kick, call, doorbell: q.mapped ? await file.mapDoorbell(q.index) : null };
 }
 

@@ -3,7 +3,8 @@ import type { UserProcess } from '@vdpalab/lab';
 import {
   MAP_SHARED, O_RDWR, PROT_WRITE, VHOST_GET_BACKEND_FEATURES, VHOST_IOTLB_BATCH_BEGIN, VHOST_IOTLB_BATCH_END, VHOST_IOTLB_INVALIDATE,
   VHOST_IOTLB_MSG_V2, VHOST_IOTLB_UPDATE, VHOST_SET_BACKEND_FEATURES, VHOST_VDPA_GET_CONFIG_SIZE, VHOST_VDPA_GET_IOVA_RANGE,
-  VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_RESUME, VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_SUSPEND, vhost_msg_v2, vhost_vdpa_iova_range,
+  VHOST_VDPA_GET_VQS_COUNT, VHOST_VDPA_GET_VRING_GROUP, VHOST_VDPA_RESUME, VHOST_VDPA_SET_CONFIG_CALL, VHOST_VDPA_SET_GROUP_ASID,
+  VHOST_VDPA_SUSPEND, vhost_msg_v2, vhost_vdpa_iova_range, vhost_vring_state,
 } from '@vdpalab/uapi';
 import { Scratch } from './scratch.ts';
 import { le, VhostIoctls } from './vhost-ioctls.ts';
@@ -43,13 +44,23 @@ export class VhostVdpaFile extends VhostIoctls {
     await this.set(VHOST_VDPA_SET_CONFIG_CALL, le(fd, 4));
   }
 
-  /** Let the device reach `[uaddr, uaddr + size)` of this process at `iova`. @param perm VHOST_ACCESS_* */
-  map(iova: bigint, size: bigint, uaddr: bigint, perm: number): Promise<number> {
-    return this.#message({ type: VHOST_IOTLB_UPDATE, iova, size, uaddr, perm });
+  /** @throws EOPNOTSUPP when the parent has one group */
+  async vringGroup(index: number): Promise<number> {
+    return vhost_vring_state.decode(await this.scratch.ioctl(this.fd, VHOST_VDPA_GET_VRING_GROUP, vhost_vring_state.encode({ index }))).num;
   }
 
-  unmap(iova: bigint, size: bigint): Promise<number> {
-    return this.#message({ type: VHOST_IOTLB_INVALIDATE, iova, size, uaddr: 0n, perm: 0 });
+  /** @throws EINVAL EOPNOTSUPP for a group or an address space there is not */
+  async setGroupAsid(group: number, asid: number): Promise<void> {
+    await this.set(VHOST_VDPA_SET_GROUP_ASID, vhost_vring_state.encode({ index: group, num: asid }));
+  }
+
+  /** Let the device reach `[uaddr, uaddr + size)` of this process at `iova`. @param perm VHOST_ACCESS_* */
+  map(iova: bigint, size: bigint, uaddr: bigint, perm: number, asid = 0): Promise<number> {
+    return this.#message({ type: VHOST_IOTLB_UPDATE, iova, size, uaddr, perm }, asid);
+  }
+
+  unmap(iova: bigint, size: bigint, asid = 0): Promise<number> {
+    return this.#message({ type: VHOST_IOTLB_INVALIDATE, iova, size, uaddr: 0n, perm: 0 }, asid);
   }
 
   batchBegin(): Promise<number> {
@@ -75,7 +86,7 @@ export class VhostVdpaFile extends VhostIoctls {
     return this.p.mmap(PAGE_SIZE, PROT_WRITE, MAP_SHARED, this.fd, index * PAGE_SIZE);
   }
 
-  #message(iotlb: { type: number; iova: bigint; size: bigint; uaddr: bigint; perm: number }): Promise<number> {
-    return this.p.write(this.fd, vhost_msg_v2.encode({ type: VHOST_IOTLB_MSG_V2, iotlb }));
+  #message(iotlb: { type: number; iova: bigint; size: bigint; uaddr: bigint; perm: number }, asid = 0): Promise<number> {
+    return this.p.write(this.fd, vhost_msg_v2.encode({ type: VHOST_IOTLB_MSG_V2, asid, iotlb }));
   }
 }

@@ -22,9 +22,13 @@ export interface UserVirtioDevice {
   /** Eventfd that is signalled when buffers come back. */
   readonly setVringCall: (index: number, fd: number) => Promise<void>;
   readonly setVringEnable: (index: number, on: boolean) => Promise<void>;
-  /** Let the device reach memory of the process. @param perm VHOST_ACCESS_* */
-  readonly map: (iova: bigint, size: bigint, uaddr: bigint, perm: number) => Promise<unknown>;
-  readonly unmap: (iova: bigint, size: bigint) => Promise<unknown>;
+  /** Which queues share an address space; absent where all do. @throws EOPNOTSUPP where the parent has one group */
+  readonly vringGroup?: (index: number) => Promise<number>;
+  /** Give a group of queues an address space. */
+  readonly setGroupAsid?: (group: number, asid: number) => Promise<void>;
+  /** Let the device reach memory of the process. @param perm VHOST_ACCESS_* @param asid 0 when absent */
+  readonly map: (iova: bigint, size: bigint, uaddr: bigint, perm: number, asid?: number) => Promise<unknown>;
+  readonly unmap: (iova: bigint, size: bigint, asid?: number) => Promise<unknown>;
   readonly batchBegin: () => Promise<unknown>;
   readonly batchEnd: () => Promise<unknown>;
   /** The doorbell page of a queue: a 16-bit store of the queue index rings it. @returns its address */

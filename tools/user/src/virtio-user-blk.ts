@@ -93,6 +93,7 @@ export class VirtioUserBlk {
     if (u8 === null) throw new Error(`${SIZE} bytes of memory are not in one piece`);
     await file.map(BigInt(IOVA), BigInt(SIZE), BigInt(va), VHOST_ACCESS_RW);
     const queue = await setUpQueue(p, file, ringMemoryOf(u8), { index: 0, num: QUEUE_SIZE, offset: 0, iova: IOVA, eventIdx: false, mapped: false });
+    await file.setVringEnable(0, true);
     await file.setStatus(settled | VIRTIO_CONFIG_S_DRIVER_OK);
     return new VirtioUserBlk({ p, file, features, capacity: virtio_blk_config.decode(config).capacity, va, u8, queue });
   }

@@ -5,11 +5,12 @@
  */
 import type { UserProcess } from '@vdpalab/lab';
 import {
-  MAP_ANONYMOUS, MAP_PRIVATE, POLLIN, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER,
-  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MAC,
+  MAP_ANONYMOUS, MAP_PRIVATE, POLLIN, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK, VIRTIO_CONFIG_S_ACKNOWLEDGE, VIRTIO_CONFIG_S_DRIVER,
+  VIRTIO_CONFIG_S_DRIVER_OK, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC,
   VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX, virtio_net_config, virtio_net_hdr_v1,
   vring_avail_size, vring_desc_table_size, vring_used_size,
 } from '@vdpalab/uapi';
+import { UserControlQueue, type NetState } from './user-control.ts';
 import { ringMemoryOf, setUpQueue, type UserQueue as Queue } from './user-queue.ts';
 import { VhostVdpaFile } from './vhost-vdpa.ts';
 import type { UserVirtioDevice } from './virtio-device.ts';
@@ -32,6 +33,11 @@ const WANTED = [
   VIRTIO_RING_F_EVENT_IDX,
 ].reduce((bits, n) => bits | bit(n), 0n);
 
+/** Of devices that take commands. */
+const CONTROL = bit(VIRTIO_NET_F_CTRL_VQ) | bit(VIRTIO_NET_F_CTRL_MAC_ADDR);
+/** Index of their queue where one queue pair is used. */
+const CVQ = 2;
+
 /** How the driver works. */
 export interface UserNetOptions {
   /** Descriptors of each ring, a power of two; 256 when absent. */
@@ -40,6 +46,8 @@ export interface UserNetOptions {
   readonly mappedDoorbells?: boolean;
   /** Map the memory in IOTLB entries of so many bytes, a multiple of 4096, so that parts can be unmapped; in one entry when absent. */
   readonly mapBy?: number;
+  /** Have a control queue, and bring this state to the device by it. @throws Error when the device has none */
+  readonly control?: NetState;
 }
 
 /** A running driver. */
@@ -48,6 +56,8 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
   readonly mtu: number;
   readonly features: bigint;
   readonly file: F;
+  /** `null` unless it was asked for. */
+  readonly control: UserControlQueue | null;
   /** Receive buffers that came back empty: the device could not reach them, and their frame is lost. */
   lost = 0;
   readonly #p: UserProcess;
@@ -63,7 +73,7 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
 
   private constructor(init: {
     p: UserProcess; file: F; features: bigint; mac: Uint8Array; mtu: number; u8: Uint8Array; va: number; size: number;
-    queues: readonly [Queue, Queue]; rxAt: number; txAt: number;
+    queues: readonly [Queue, Queue]; control: UserControlQueue | null; rxAt: number; txAt: number;
   }) {
     this.#p = init.p;
     this.file = init.file;
@@ -74,6 +84,7 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
     this.#va = init.va;
     this.#size = init.size;
     this.#queues = init.queues;
+    this.control = init.control;
     this.#rxAt = init.rxAt;
     this.#txAt = init.txAt;
   }
@@ -104,11 +115,13 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
 
   static async #bringUp<F extends UserVirtioDevice>(p: UserProcess, file: F, options: UserNetOptions): Promise<VirtioUserNet<F>> {
     await file.setOwner();
-    await file.setBackendFeatures(await file.backendFeatures());
+    const backend = await file.backendFeatures();
+    await file.setBackendFeatures(backend);
     await file.setStatus(0);
     await file.setStatus(VIRTIO_CONFIG_S_ACKNOWLEDGE);
     await file.setStatus(VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER);
-    const features = (await file.features()) & WANTED;
+    const features = (await file.features()) & (options.control === undefined ? WANTED : WANTED | CONTROL);
+    if (options.control !== undefined && (features & CONTROL) !== CONTROL) throw new Error('the device takes no address by command');
     await file.setFeatures(features);
     const settled = VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK;
     await file.setStatus(settled);
@@ -135,8 +148,18 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
       index, num, offset: index * ringSize, iova: IOVA_BASE, eventIdx: (features & bit(VIRTIO_RING_F_EVENT_IDX)) !== 0n, mapped: options.mappedDoorbells ?? false,
     });
     const queues = [await make(RX), await make(TX)] as const;
+    const control = options.control === undefined ? null : await UserControlQueue.open(p, file, CVQ, IOVA_BASE, IOVA_BASE + size);
+    const enable = async (): Promise<void> => {
+      for (const index of [RX, TX]) await file.setVringEnable(index, true);
+    };
+    // Before frames come in, where the parent lets queues be enabled that late.
+    const late = control !== null && (backend & bit(VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK)) !== 0n;
+    if (!late) await enable();
     await file.setStatus(settled | VIRTIO_CONFIG_S_DRIVER_OK);
-    const net = new VirtioUserNet({ p, file, features, mac: Uint8Array.from(config.mac), mtu: config.mtu, u8, va, size, queues, rxAt, txAt });
+    await control?.load(options.control ?? {});
+    if (late) await enable();
+    const mac = options.control?.mac ?? Uint8Array.from(config.mac);
+    const net = new VirtioUserNet({ p, file, features, mac, mtu: config.mtu, u8, va, size, queues, control, rxAt, txAt });
     for (let i = 0; i < num; i++) net.#give(i);
     await net.#ring(RX);
     return net;
@@ -215,6 +238,7 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
       await this.#p.close(kick);
       await this.#p.close(call);
     }
+    await this.control?.close();
     await this.file.unmap(BigInt(IOVA_BASE), BigInt(this.#size));
     await this.file.close();
     await this.#p.munmap(this.#va, this.#size);
