@@ -6,12 +6,14 @@ import { isKernelError } from '@vdpalab/abi';
 import type { UserProcess } from '@vdpalab/lab';
 import {
   MAP_ANONYMOUS, MAP_PRIVATE, POLLIN, PROT_READ, PROT_WRITE, VHOST_ACCESS_RW, VHOST_BACKEND_F_IOTLB_ASID, VIRTIO_NET_CTRL_MAC,
-  VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_ERR, VIRTIO_NET_OK, virtio_net_ctrl_hdr, vring_avail_size, vring_desc_table_size, vring_used_size,
+  VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_ERR, VIRTIO_NET_OK, virtio_net_ctrl_hdr,
 } from '@vdpalab/uapi';
 import { ringMemoryOf, setUpQueue, type UserQueue } from './user-queue.ts';
 import type { UserVirtioDevice } from './virtio-device.ts';
 
-const PAGE_SIZE = 4096;
+/** Bytes of memory: a page, whose second half has the command and its answer. */
+const SIZE = 4096;
+const COMMAND = 2048;
 /** Descriptors: one command at a time. */
 const QUEUE_SIZE = 4;
 /** Address space of a control queue that is isolated; the data queues have 0. */
@@ -32,9 +34,8 @@ export class UserControlQueue {
   readonly #u8: Uint8Array;
   readonly #va: number;
   readonly #iova: number;
-  readonly #buffersAt: number;
 
-  private constructor(p: UserProcess, file: UserVirtioDevice, asid: number, init: { queue: UserQueue; u8: Uint8Array; va: number; iova: number; buffersAt: number }) {
+  private constructor(p: UserProcess, file: UserVirtioDevice, asid: number, init: { queue: UserQueue; u8: Uint8Array; va: number; iova: number }) {
     this.#p = p;
     this.#file = file;
     this.asid = asid;
@@ -42,51 +43,56 @@ export class UserControlQueue {
     this.#u8 = init.u8;
     this.#va = init.va;
     this.#iova = init.iova;
-    this.#buffersAt = init.buffersAt;
   }
+
+  /** Bytes of memory that it takes. */
+  static readonly SIZE = SIZE;
 
   /**
    * Set it up; the device is not ready yet.
    *
    * @param index behind the data queues, which are all below it
-   * @param iova where its memory lies: in an address space of its own, anything may be there in the other
+   * @param iova where its memory lies when it has an address space of its own
    * @param sharedIova where it lies when it shares theirs
+   * @throws KernelError the errno of the step that failed; nothing is left then
    */
-  static async open(p: UserProcess, file: UserVirtioDevice, index: number, iova: number, sharedIova: number): Promise<UserControlQueue> {
+  static async open(p: UserProcess, file: UserVirtioDevice, index: number, iova: number, sharedIova = iova): Promise<UserControlQueue> {
     const group = await isolatedGroup(file, index);
     const asid = group === null ? 0 : CONTROL_ASID;
     if (group !== null) await file.setGroupAsid?.(group, asid);
     const at = group === null ? sharedIova : iova;
-    const ring = vring_desc_table_size(QUEUE_SIZE) + vring_avail_size(QUEUE_SIZE) + 4 + vring_used_size(QUEUE_SIZE);
-    const buffersAt = Math.ceil(ring / PAGE_SIZE) * PAGE_SIZE;
-    const size = buffersAt + PAGE_SIZE;
-    const va = await p.mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
-    const u8 = p.proc.mm.view(va, size);
-    if (u8 === null) throw new Error(`${size} bytes of memory are not in one piece`);
-    await file.map(BigInt(at), BigInt(size), BigInt(va), VHOST_ACCESS_RW, asid);
-    const queue = await setUpQueue(p, file, ringMemoryOf(u8), { index, num: QUEUE_SIZE, offset: 0, iova: at, eventIdx: false, mapped: false });
-    await file.setVringEnable(index, true);
-    return new UserControlQueue(p, file, asid, { queue, u8, va, iova: at, buffersAt });
+    const va = await p.mmap(SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS);
+    try {
+      const u8 = p.proc.mm.view(va, SIZE);
+      if (u8 === null) throw new Error(`${SIZE} bytes of memory are not in one piece`);
+      await file.map(BigInt(at), BigInt(SIZE), BigInt(va), VHOST_ACCESS_RW, asid);
+      const queue = await setUpQueue(p, file, ringMemoryOf(u8), { index, num: QUEUE_SIZE, offset: 0, iova: at, eventIdx: false, mapped: false });
+      await file.setVringEnable(index, true);
+      return new UserControlQueue(p, file, asid, { queue, u8, va, iova: at });
+    } catch (error) {
+      await p.munmap(va, SIZE);
+      throw error;
+    }
   }
 
   /** One command to a device that is ready. @param timeoutNs of virtual time @returns what it answered; `null` when it did not */
   async send(kind: number, cmd: number, data: Uint8Array, timeoutNs = 1e9): Promise<number | null> {
     const { ring, kick, call } = this.#queue;
     const header = virtio_net_ctrl_hdr.encode({ class: kind, cmd });
-    const ackAt = this.#buffersAt + header.length + data.length;
-    this.#u8.set(header, this.#buffersAt);
-    this.#u8.set(data, this.#buffersAt + header.length);
-    this.#u8[ackAt] = VIRTIO_NET_ERR;
-    const segments = Uint32Array.of(this.#iova + this.#buffersAt, 0, header.length + data.length, this.#iova + ackAt, 0, 1);
-    if (ring.add(segments, 0, 1, 1, 0) !== 0) throw new Error('the control ring refuses a command');
-    ring.kickPrepare();
-    await this.#p.write(kick, Uint8Array.of(1, 0, 0, 0, 0, 0, 0, 0));
+    const length = header.length + data.length;
+    this.#u8.set(header, COMMAND);
+    this.#u8.set(data, COMMAND + header.length);
+    this.#u8[COMMAND + length] = VIRTIO_NET_ERR;
+    if (ring.add(Uint32Array.from([...this.#segment(COMMAND, length), ...this.#segment(COMMAND + length, 1)]), 0, 1, 1, 0) !== 0) {
+      throw new Error('the control ring refuses a command');
+    }
+    if (ring.kickPrepare()) await this.#p.eventfdWrite(kick);
     while (ring.get() < 0) {
       const [ready] = await this.#p.poll([{ fd: call, events: POLLIN }], timeoutNs);
       if (((ready ?? 0) & POLLIN) === 0) return null;
       await this.#p.read(call, 8);
     }
-    return this.#u8[ackAt] ?? null;
+    return this.#u8[COMMAND + length] ?? null;
   }
 
   /** Bring a state to a device that is ready. @throws Error when it refuses a part */
@@ -100,8 +106,14 @@ export class UserControlQueue {
   async close(): Promise<void> {
     await this.#p.close(this.#queue.kick);
     await this.#p.close(this.#queue.call);
-    await this.#file.unmap(BigInt(this.#iova), BigInt(this.#u8.length), this.asid);
-    await this.#p.munmap(this.#va, this.#u8.length);
+    await this.#file.unmap(BigInt(this.#iova), BigInt(SIZE), this.asid);
+    await this.#p.munmap(this.#va, SIZE);
+  }
+
+  /** Address and length, as rings take them. */
+  #segment(at: number, length: number): readonly [number, number, number] {
+    const address = BigInt(this.#iova) + BigInt(at);
+    return [Number(address & 0xffff_ffffn), Number(address >> 32n), length];
   }
 }
 
