@@ -26,6 +26,6 @@ test('every entry is a rule of the sources: take stale ones out of tools/explain
 test('no id stands twice, and every entry has a sentence, a remedy and a source', () => {
   const ids = rules.map((rule) => rule.id);
   expect(ids.filter((id, i) => ids.indexOf(id) !== i)).toEqual([]);
-  const bad = rules.filter((rule) => !/[.?]$/.test(rule.says) || !/[.?]$/.test(rule.remedy) || !(rule.linux === '-' || /\.[ch] \w|\.[ch]$/.test(rule.linux)));
+  const bad = rules.filter((rule) => !/[.?]$/.test(rule.says) || !/[.?]$/.test(rule.remedy) || !(rule.linux === '-' || /\.[ch] \w|\.[ch]$|^virtio 1\.\d, /.test(rule.linux)));
   expect(bad.map((rule) => rule.id)).toEqual([]);
 });
