@@ -137,6 +137,7 @@ export function managementOf(k: VnetKernel, mdev: Mlx5CoreDev): VdpaMgmtDev {
         const { ndev, undo } = made!; // there is no other
         await ndev.stopWork();
         await k._vdpa_unregister_device(vdev);
+        await ndev.locked(() => ndev.teardownDriver()); // of a driver that did not reset it (later Linux: 6.1 leaves objects)
         k.set_dma_ops(vdev.dev, null);
         await undo.run();
         made = null;

@@ -135,7 +135,7 @@ export class Vnet {
   async reset(): Promise<void> {
     this.k.dev_info(this.mdev.device, 'performing device reset');
     this.listen(false);
-    await this.#teardownDriver();
+    await this.teardownDriver();
     for (const vq of this.vqs) vq.forget();
     this.cvq.forget();
     this.regions.use(null);
@@ -167,7 +167,7 @@ export class Vnet {
     if (this.group2asid[DATAVQ_GROUP] !== asid) return;
     const fresh = await this.regions.make(iotlb);
     const running = this.#setup;
-    await this.#teardownDriver();
+    await this.teardownDriver();
     const old = this.regions.current;
     this.regions.current = fresh;
     try {
@@ -221,12 +221,13 @@ export class Vnet {
       if (queues.length > 0) await this.receive.setup(res.tdn, queues, this.maxVqs / 2, this.#mac.address, this.#vlans);
     } catch (error) {
       this.#setup = true;
-      await this.#teardownDriver();
+      await this.teardownDriver();
       throw error;
     }
   }
 
-  async #teardownDriver(): Promise<void> {
+  /** No objects of queues any more. @see `teardown_driver` */
+  async teardownDriver(): Promise<void> {
     if (!this.#setup) return;
     await this.receive.teardown();
     for (const vq of this.vqs.toReversed()) await vq.teardown();

@@ -128,7 +128,12 @@ export class Driver {
     return outBlocks;
   }
 
-  /** The bytes of block `i` of the input's chain. */
+  /** The bytes of an entry of the command queue. */
+  entry(n: number): Uint8Array {
+    return this.bench.ram(this.queue + 64 * n, mlx5_cmd_layout.size);
+  }
+
+  /** The bytes of block `i`: an input's from 0, an output's from 32. */
   block(i: number): Uint8Array {
     return this.bench.ram(this.blocks + i * BLOCK_STRIDE, mlx5_cmd_prot_block.size);
   }

@@ -163,7 +163,7 @@ export class MemoryKeys {
     if ((found.access & want) === 0) return this.refuse('permission', key, address);
     this.access &= found.access;
     if (found.mode === MLX5_MKC_ACCESS_MODE_PA) {
-      this.narrow(address, found.length - address);
+      this.narrow(address - found.start, found.start + found.length - address);
       this.bus = address;
       return true;
     }

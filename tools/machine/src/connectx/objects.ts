@@ -5,11 +5,14 @@ import { Refusal } from './refusal.ts';
 export class ObjectTable<T> {
   private readonly byNumber = new Map<number, T>();
   private readonly first: number;
+  /** All numbers before it are taken. */
+  private lowest: number;
   private readonly last: number;
 
   /** @param first, last numbers that can be given */
   constructor(first: number, last: number) {
     this.first = first;
+    this.lowest = first;
     this.last = last;
   }
 
@@ -19,10 +22,11 @@ export class ObjectTable<T> {
 
   /** @throws Refusal NO_RES when all numbers are taken */
   add(make: (number: number) => T): number {
-    let number = this.first;
+    let number = this.lowest;
     while (this.byNumber.has(number)) number++;
     if (number > this.last) throw new Refusal('object.none-left');
     this.byNumber.set(number, make(number));
+    this.lowest = number + 1;
     return number;
   }
 
@@ -46,11 +50,13 @@ export class ObjectTable<T> {
   remove(number: number): T {
     const object = this.get(number);
     this.byNumber.delete(number);
+    this.lowest = Math.min(this.lowest, number);
     return object;
   }
 
   clear(): undefined {
     this.byNumber.clear();
+    this.lowest = this.first;
   }
 
   values(): IterableIterator<T> {
