@@ -34,7 +34,7 @@ export class KeyedPort implements Translate, DirtyLog {
     const { keys, vhca, fault } = this.site;
     const address = addrHi * TWO_32 + addrLo;
     if (!keys.resolve(vhca, this.key, address, write)) {
-      fault({ stage: 'key', vhca, key: keys.refusedKey, address: keys.refusedAddress, write, reason: keys.reason });
+      fault({ stage: 'key', vhca, key: this.key, address, by: keys.refusedKey, write, reason: keys.reason });
       return keys.reason === 'permission' ? EPERM : EINVAL;
     }
     const { bus, before, after, access } = keys;

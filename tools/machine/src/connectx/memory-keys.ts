@@ -25,6 +25,8 @@ export interface KeyFault {
   readonly key: number;
   /** Address under that key. */
   readonly address: number;
+  /** The key that refused: the same, or one that it leads to. */
+  readonly by: number;
   readonly write: boolean;
   readonly reason: KeyFaultReason;
 }
@@ -106,9 +108,8 @@ export class MemoryKeys {
   access = 0;
   /** After a refusal. */
   reason: KeyFaultReason = 'unknown-key';
-  /** The key that refused, and the address under it. */
+  /** The key that refused. */
   refusedKey = 0;
-  refusedAddress = 0;
   private readonly keys = new ObjectTable<MemoryKey>(2, (1 << LOG_MAX_MKEY) - 1); // 1 is the null key's
 
   get size(): number {
@@ -145,7 +146,7 @@ export class MemoryKeys {
   /**
    * Stage one: from an address under a function's key to the bus.
    *
-   * @returns false when it is refused, and `reason`, `refusedKey` and `refusedAddress` say why
+   * @returns false when it is refused, and `reason` and `refusedKey` say why
    */
   resolve(vhca: number, key: number, address: number, write: boolean): boolean {
     this.access = VHOST_ACCESS_RW;
@@ -156,11 +157,11 @@ export class MemoryKeys {
 
   private step(vhca: number, key: number, address: number, want: number, depth: number): boolean {
     const found = this.keys.peek(key >>> 8);
-    if (key === NULL_MKEY) return this.refuse('null-key', key, address);
-    if (found === undefined || found.key !== key) return this.refuse('unknown-key', key, address);
-    if (found.vhca !== vhca) return this.refuse('other-function', key, address);
-    if (address < found.start || address - found.start >= found.length) return this.refuse('out-of-range', key, address);
-    if ((found.access & want) === 0) return this.refuse('permission', key, address);
+    if (key === NULL_MKEY) return this.refuse('null-key', key);
+    if (found === undefined || found.key !== key) return this.refuse('unknown-key', key);
+    if (found.vhca !== vhca) return this.refuse('other-function', key);
+    if (address < found.start || address - found.start >= found.length) return this.refuse('out-of-range', key);
+    if ((found.access & want) === 0) return this.refuse('permission', key);
     this.access &= found.access;
     if (found.mode === MLX5_MKC_ACCESS_MODE_PA) {
       this.narrow(address - found.start, found.start + found.length - address);
@@ -174,7 +175,7 @@ export class MemoryKeys {
       this.bus = (span as BusSpan).bus + into; // by its mode
       return true;
     }
-    if (depth === DEEPEST) return this.refuse('too-deep', key, address);
+    if (depth === DEEPEST) return this.refuse('too-deep', key);
     const { key: inner, va } = span as KeySpan; // by its mode
     return this.step(vhca, inner, va + into, want, depth + 1);
   }
@@ -184,10 +185,9 @@ export class MemoryKeys {
     this.after = Math.min(this.after, after);
   }
 
-  private refuse(reason: KeyFaultReason, key: number, address: number): boolean {
+  private refuse(reason: KeyFaultReason, key: number): boolean {
     this.reason = reason;
     this.refusedKey = key;
-    this.refusedAddress = address;
     return false;
   }
 }
