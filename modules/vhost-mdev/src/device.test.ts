@@ -1,5 +1,5 @@
 /** What a parent decides: whom it serves, what it refuses, what it says. */
-import { answerOf } from '@vdpalab/testing';
+import { answerOf, covers } from '@vdpalab/testing';
 import type { FakeParentOptions } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
@@ -109,6 +109,31 @@ test('interrupts of queues and of the configuration are counted by their eventfd
     kernel.parent.calls.take();
     expect(await answerOf(() => k.ksys_write(proc, file.fd, Uint8Array.of(0, 0)))).toBe(2);
     expect(kernel.parent.calls.take()).toEqual(['kick_vq 0']);
+    await close();
+  });
+  expect(await kernel.gone()).toEqual([]);
+});
+
+test('a memory table and a log are taken, and the parent hears of neither: addresses are the container\'s', async () => {
+  covers('2.11.11');
+  const kernel = await bootMdev();
+  const { k } = kernel;
+  await kernel.withDevice(async (proc) => {
+    const { file, close } = await openDevice(kernel, proc);
+    await file.ioctl(uapi.VHOST_SET_OWNER);
+    kernel.parent.calls.take();
+    const table = Uint8Array.of(
+      ...uapi.vhost_memory.encode({ nregions: 1, padding: 0 }),
+      ...uapi.vhost_memory_region.encode({ guest_phys_addr: 0n, memory_size: 4096n, userspace_addr: 0n, flags_padding: 0n }),
+    );
+    expect([
+      await file.ioctl(uapi.VHOST_SET_MEM_TABLE, table), await file.set(uapi.VHOST_SET_LOG_BASE, 8, file.scratch),
+      await file.set(uapi.VHOST_SET_LOG_FD, 4, k.ksys_eventfd(proc, 0, 0)),
+    ]).toEqual([0, 0, 0]);
+    expect(kernel.parent.calls.take()).toEqual([]);
+    await file.set(uapi.VHOST_VDPA_SET_STATUS, 1, SETTLED);
+    expect(await file.vringAddr(uapi.VHOST_SET_VRING_ADDR, 0, 0xdead_0000n, 0xdead_4000n, 0xdead_8000n)).toBe(0); // in no region of the table
+    expect(kernel.parent.calls.take().at(-1)).toBe(`set_vq_address 0 ${0xdead_0000} ${0xdead_4000} ${0xdead_8000}`);
     await close();
   });
   expect(await kernel.gone()).toEqual([]);
