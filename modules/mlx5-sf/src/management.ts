@@ -3,11 +3,11 @@ import { KernelError, UndoStack, withUndo } from '@vdpalab/abi';
 import type { Mlx5CoreDev } from '@vdpalab/mlx5-core';
 import {
   bit, hasBit, MLX5_CAP_GENERAL, MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT, mlx5_cmd_hca_cap, VDPA_ATTR_DEV_FEATURES,
-  VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
-  VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, virtio_net_config,
+  VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VIRTIO_F_RING_PACKED, VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, virtio_net_config,
 } from '@vdpalab/uapi';
 import type { VdpaDevice, VdpaDevSetConfig, VdpaMgmtDev } from '@vdpalab/vdpa-core';
-import { MINIMUM_FEATURES, supportedFeatures, vdpaCap } from './features.ts';
+import { MINIMUM_FEATURES, ON_REQUEST, supportedFeatures, vdpaCap } from './features.ts';
 import type { VnetKernel } from './kernel.ts';
 import { Mac } from './mac.ts';
 import { vnetOps } from './ops.ts';
@@ -39,9 +39,12 @@ function provisioned(k: VnetKernel, mdev: Mlx5CoreDev, name: string, config: Vdp
   if (asked && (config.device_features & ~supported) !== 0n) {
     throw refuse('EINVAL', 'mlx5_vdpa.add.features', `The provisioned features ${hex(config.device_features)} are not supported by this device with features ${hex(supported)}`);
   }
-  const features = asked ? config.device_features : supported & ~bit(VIRTIO_NET_F_MRG_RXBUF);
+  const features = asked ? config.device_features : supported & ~ON_REQUEST;
   if ((features & MINIMUM_FEATURES) !== MINIMUM_FEATURES) {
     throw refuse('EOPNOTSUPP', 'mlx5_vdpa.add.minimum', `Must provision minimum features ${hex(MINIMUM_FEATURES)} for this device`);
+  }
+  if (hasBit(features, VIRTIO_F_RING_PACKED) && hasBit(features, VIRTIO_NET_F_CTRL_VQ)) {
+    throw refuse('EINVAL', 'mlx5_vdpa.add.packed', `The provisioned features ${hex(features)} have RING_PACKED and CTRL_VQ: software serves split control queues only`);
   }
   if ((vdpaCap(mdev, 'virtio_queue_type') & MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT) === 0) {
     throw refuse('EOPNOTSUPP', 'mlx5_vdpa.add.split', 'missing support for split virtqueues');

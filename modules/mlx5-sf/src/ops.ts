@@ -5,8 +5,11 @@ import * as uapi from '@vdpalab/uapi';
 import { MINIMUM_FEATURES } from './features.ts';
 import { CVQ_GROUP, DATAVQ_GROUP, NUMVQ_GROUPS } from './vnet.ts';
 import type { Vnet } from './vnet.ts';
+import { indicesOf, stateOf } from './vq-state.ts';
 
 const PAGE_SIZE = 4096;
+/** Where a packed ring starts: descriptor 0, wrap counter 1. */
+const PACKED_START = 0x8000;
 /** `MLX5_VDPA_MAX_VQ_ENTRIES` */
 const MAX_VQ_ENTRIES = 256;
 const { VIRTIO_CONFIG_S_DRIVER_OK: DRIVER_OK, VIRTIO_CONFIG_S_FAILED: FAILED } = uapi;
@@ -67,9 +70,12 @@ export function vnetOps(ndev: Vnet): VdpaConfigOps {
     async set_vq_state(_, idx, state) {
       const vq = at(idx);
       if (vq === null) throw invalid('set_vq_state', idx);
-      if (state.kind !== 'split') throw new KernelError('EOPNOTSUPP', 'mlx5_vdpa.vq.packed', `${name}: queue ${idx}: no packed rings`);
+      if ((state.kind === 'packed') !== ndev.has(uapi.VIRTIO_F_RING_PACKED)) {
+        throw new KernelError('EOPNOTSUPP', 'mlx5_vdpa.vq.packed', `${name}: queue ${idx}: the state of a ${state.kind} ring`);
+      }
+      const { avail, used } = indicesOf(state);
       if (vq === cvq) {
-        cvq.lastAvail = state.avail_index;
+        cvq.lastAvail = avail;
         return;
       }
       const data = ndev.vqs[idx]!; // not the control queue
@@ -77,16 +83,15 @@ export function vnetOps(ndev: Vnet): VdpaConfigOps {
         k.dev_warn(mdev.device, 'can\'t modify available index');
         throw new KernelError('EINVAL', 'mlx5_vdpa.vq.running', `${name}: queue ${idx} runs`);
       }
-      data.availIdx = state.avail_index;
-      data.usedIdx = state.avail_index;
+      data.availIdx = avail;
+      data.usedIdx = used;
     },
     async get_vq_state(_, idx) {
       const vq = at(idx);
       if (vq === null) throw invalid('get_vq_state', idx);
       if (vq === cvq) return { kind: 'split', avail_index: cvq.lastAvail };
       const data = ndev.vqs[idx]!; // not the control queue
-      // The device's available index cannot be relied on; at a standstill the used one is the same.
-      return { kind: 'split', avail_index: data.initialized ? (await data.query()).used : data.usedIdx };
+      return stateOf(data.initialized ? (await data.query()).used : data.usedIdx, ndev.has(uapi.VIRTIO_F_RING_PACKED));
     },
     set_vq_ready: (_, idx, ready) => ndev.locked(() => setReady(ndev, idx, ready)),
     get_vq_ready: (_, idx) => at(idx)?.ready ?? false,
@@ -145,6 +150,7 @@ function verifyFeatures(ndev: Vnet, features: bigint): void {
     throw new KernelError('EINVAL', 'mlx5_vdpa.features.mq', `${name}: features 0x${features.toString(16)}: MQ needs CTRL_VQ`);
   }
   ndev.actualFeatures = features & ndev.features;
+  if (ndev.has(uapi.VIRTIO_F_RING_PACKED)) for (const vq of ndev.vqs) vq.startAt(PACKED_START);
   ndev.curNumVqs = 2; // virtio 1.2, section 5.1.6.5.5: one pair until the driver says more
 }
 

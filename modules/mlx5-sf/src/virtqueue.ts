@@ -19,6 +19,7 @@ export interface QueueMaker {
   /** In the firmware's bits. */
   readonly features: number;
   readonly modern: boolean;
+  readonly packed: boolean;
   readonly mr: MemoryRegion;
 }
 
@@ -60,9 +61,14 @@ export class Virtqueue {
     this.descAddr = 0n;
     this.driverAddr = 0n;
     this.deviceAddr = 0n;
-    this.availIdx = 0;
-    this.usedIdx = 0;
+    this.startAt(0);
     this.callback = null;
+  }
+
+  /** Go on from these indices when the object is made. */
+  startAt(index: number): void {
+    this.availIdx = index;
+    this.usedIdx = index;
   }
 
   /** Make the object of a queue that has a size, and set it going when it is ready. What fails leaves none. @see `setup_vq` */
@@ -135,13 +141,14 @@ export class Virtqueue {
     return id;
   }
 
-  async #create({ pdn, tisn, features, modern, mr }: QueueMaker, cq: Mlx5CoreCq): Promise<void> {
+  async #create({ pdn, tisn, features, modern, packed, mr }: QueueMaker, cq: Mlx5CoreCq): Promise<void> {
     const type = uapi.MLX5_OBJ_TYPE_VIRTIO_NET_Q;
     const object = q.make({
       queue_index: this.index, queue_size: this.numEnt, desc_addr: this.descAddr, available_addr: this.driverAddr, used_addr: this.deviceAddr,
       hw_available_index: this.availIdx, hw_used_index: this.usedIdx, virtio_q_mkey: mr.mkey, pd: pdn, tisn_or_qpn: tisn,
       queue_feature_bit_mask_12_3: features >>> 3, queue_feature_bit_mask_2_0: features & 7, virtio_version_1_0: Number(modern),
-      virtio_q_type: uapi.MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT, event_mode: uapi.MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE, event_qpn_or_msix: cq.cqn,
+      virtio_q_type: packed ? uapi.MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_PACKED : uapi.MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT,
+      event_mode: uapi.MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE, event_qpn_or_msix: cq.cqn,
       counter_set_id: this.#counterSet,
     });
     const out = await this.#exec(uapi.MLX5_CMD_OP_CREATE_GENERAL_OBJECT, type, 0, object);

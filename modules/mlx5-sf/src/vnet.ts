@@ -212,7 +212,7 @@ export class Vnet {
     const { k, mdev, res, regions: { current } } = this;
     if (this.#setup || current === null) return;
     const maker = {
-      k, mdev, pdn: res.pdn, tisn: res.tisn, features: queueFeatures(this.actualFeatures), modern: this.has(uapi.VIRTIO_F_VERSION_1), mr: current,
+      k, mdev, pdn: res.pdn, tisn: res.tisn, features: queueFeatures(this.actualFeatures), modern: this.has(uapi.VIRTIO_F_VERSION_1), packed: this.has(uapi.VIRTIO_F_RING_PACKED), mr: current,
     };
     try {
       for (const vq of this.vqs) await vq.setup(maker);

@@ -1,15 +1,16 @@
 /** Driver side of virtqueues. Mirrors `drivers/virtio/virtio_ring.c` (Linux 6.1). */
 import { defineModule } from '@vdpalab/abi';
 import {
-  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_F_VERSION_1, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
   VIRTIO_TRANSPORT_F_END, VIRTIO_TRANSPORT_F_START,
 } from '@vdpalab/uapi';
 import type { Virtqueue } from './header.ts';
 import { VringVirtqueue } from './virtqueue.ts';
 
-/** Transport bits a split ring knows what to do with; the packed ring's is not among them. */
+/** Transport bits the rings know what to do with. @see `vring_transport_features` */
 const known: ReadonlySet<number> = new Set([
-  VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ORDER_PLATFORM,
+  VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_RING_F_EVENT_IDX, VIRTIO_F_VERSION_1, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED,
+  VIRTIO_F_ORDER_PLATFORM,
 ]);
 
 export default defineModule({

@@ -1,7 +1,7 @@
 /** Frames between two network functions on PCI, each driven in every way there is. */
 import { createLab, type LabConfigInput, type UserProcess } from '@vdpalab/lab';
 import { describe, expect, it } from 'vitest';
-import { AF_PACKET, ETH_P_ALL, SOCK_RAW, sockaddr_ll } from '@vdpalab/uapi';
+import { AF_PACKET, ETH_P_ALL, SOCK_RAW, VIRTIO_F_RING_PACKED, sockaddr_ll } from '@vdpalab/uapi';
 import { interfaceOf, linkUp, packetSocket } from '../support/netdev.ts';
 import { modprobe } from '../support/modprobe.ts';
 
@@ -50,6 +50,8 @@ describe.each([true, false])('with an IOMMU: %s', (iommu) => {
       await modprobe(lab, p, 'virtio_net');
     });
     const names = await lab.user(async (p) => [await interfaceOf(p, '0000:00:04.0'), await interfaceOf(p, '0000:00:05.0')] as const);
+    const features = await lab.user((p) => p.readFile('/sys/bus/pci/devices/0000:00:04.0/virtio0/features'));
+    expect(features[VIRTIO_F_RING_PACKED]).toBe(over.packed === true ? '1' : '0');
     for (const name of names) await linkUp(lab, name, 1500);
     for (const [from, to] of [names, names.toReversed()] as [string, string][]) {
       const got = await lab.user(async (p) => {

@@ -1,6 +1,6 @@
-/** A lab without hardware: the simulators, and a shell. */
+/** A lab with a shell: without hardware, for the simulators, unless it is described. */
 import { programs } from '@vdpalab/cli';
-import { createLab, type Lab } from '@vdpalab/lab';
+import { createLab, type Lab, type LabConfigInput } from '@vdpalab/lab';
 import { Player } from '@vdpalab/shell';
 
 /** A running lab with its shell. */
@@ -15,8 +15,8 @@ export interface SimLab {
 }
 
 /** Boot, and load these modules. */
-export async function simLab(modules: readonly string[], seed = 1): Promise<SimLab> {
-  const lab = await createLab({ config: { memory: '64M', iommu: false }, seed });
+export async function simLab(modules: readonly string[], seed = 1, config: LabConfigInput = { memory: '64M', iommu: false }): Promise<SimLab> {
+  const lab = await createLab({ config, seed });
   const player = await Player.open(lab, { applets: programs });
   let last: readonly string[] = [];
   const sh = async (command: string): Promise<readonly string[]> => {

@@ -76,6 +76,7 @@ const connectx = z.strictObject({
   mac: mac.optional().describe('of the physical function; subfunction n has this plus n + 1 until it is told another'),
   link: z.string().optional().describe('network the function and its subfunctions are plugged into'),
   promisc: z.boolean().default(true).describe('false: take frames only for addresses that a driver has put into the L2 table'),
+  packed: z.boolean().default(false).describe('queues may be packed: vDPA devices made with RING_PACKED and without CTRL_VQ then have packed rings'),
   without: z.array(z.enum(['sf', 'split', 'umem-uid-0', 'virtio-1.0'])).default([]).describe('capabilities the function does not have'),
 });
 

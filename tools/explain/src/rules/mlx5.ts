@@ -37,6 +37,7 @@ export const mlx5Rules = {
   'mlx5_vdpa.add.minimum': ['A device needs VERSION_1 and ACCESS_PLATFORM.', 'Add both to device_features.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_dev_add'],
   'mlx5_vdpa.add.one': ['A subfunction carries one vDPA device.', 'Delete the one that is there, or add another subfunction.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_dev_add'],
   'mlx5_vdpa.add.queues': ['A network device needs two queues.', 'Give the ConnectX queue_pairs in the lab file.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_dev_add'],
+  'mlx5_vdpa.add.packed': ['The control queue is served by software, on a split ring.', 'Ask for RING_PACKED without CTRL_VQ.', '-'],
   'mlx5_vdpa.add.split': ['The firmware has no split rings.', 'Take `split` out of `without` in the lab file.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_dev_add'],
   'mlx5_vdpa.features.minimum': ['The driver must accept VERSION_1 and ACCESS_PLATFORM.', 'Accept both.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c verify_driver_features'],
   'mlx5_vdpa.features.mq': ['Several pairs are switched by the control queue.', 'Accept CTRL_VQ along with MQ.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c verify_driver_features'],
@@ -47,7 +48,7 @@ export const mlx5Rules = {
   'mlx5_vdpa.steering.taken': ['Frames of that address and VLAN are received already.', 'Delete the VLAN first.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mac_vlan_add'],
   'mlx5_vdpa.vq.index': ['The features that were accepted leave the device fewer queues.', 'Accept CTRL_VQ and MQ for more.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c is_index_valid'],
   'mlx5_vdpa.vq.irq': ['Queues share the interrupts of completion vectors.', 'Do without interrupts that are passed on.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_get_vq_irq'],
-  'mlx5_vdpa.vq.packed': ['The device has split rings only.', 'Do not accept VIRTIO_F_RING_PACKED.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_set_vq_state'],
+  'mlx5_vdpa.vq.packed': ['A queue\'s state is of the kind of ring that was negotiated.', 'Negotiate RING_PACKED for packed rings, and do not for split ones.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_set_vq_state'],
   'mlx5_vdpa.vq.running': ['A queue\'s index is set while it stands still.', 'Disable the queue first.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c mlx5_vdpa_set_vq_state'],
   'mlx5_vdpa.vq.state': ['A queue object goes from INIT to RDY to SUSPEND.', 'Reset the device to start its queues again.', 'drivers/vdpa/mlx5/net/mlx5_vnet.c is_valid_state_change'],
 } as const satisfies RuleRows;

@@ -1,7 +1,7 @@
 /** What a function says it can do. */
 import {
   MLX5_CAP_ESWITCH_FLOW_TABLE, MLX5_CAP_FLOW_TABLE, MLX5_CAP_GENERAL, MLX5_CAP_VDPA_EMULATION, MLX5_HCA_CAP_SIZE, MLX5_OBJ_TYPE_VIRTIO_NET_Q,
-  MLX5_OBJ_TYPE_VIRTIO_Q_COUNTERS, MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT, MLX5_VIRTIO_NET_F_MRG_RXBUF,
+  MLX5_OBJ_TYPE_VIRTIO_Q_COUNTERS, MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_PACKED, MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT, MLX5_VIRTIO_NET_F_MRG_RXBUF,
   MLX5_VIRTIO_Q_EVENT_MODE_MSIX_MODE, MLX5_VIRTIO_Q_EVENT_MODE_NO_MSIX_MODE, MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE, bits, mlx5_cmd_hca_cap,
   mlx5_flow_table_nic_cap, mlx5_virtio_emulation_cap,
 } from '@vdpalab/uapi';
@@ -45,7 +45,7 @@ function vdpa({ chip: { config } }: Vhca): Uint8Array {
   return mlx5_virtio_emulation_cap.make({
     eth_frame_offload_type: 1, virtio_version_1_0: Number(has('virtio-1.0')), device_features_bits_mask: 1 << MLX5_VIRTIO_NET_F_MRG_RXBUF,
     event_mode: (1 << MLX5_VIRTIO_Q_EVENT_MODE_NO_MSIX_MODE) | (1 << MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE) | (1 << MLX5_VIRTIO_Q_EVENT_MODE_MSIX_MODE),
-    virtio_queue_type: has('split') ? MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT : 0,
+    virtio_queue_type: (has('split') ? MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT : 0) | (config.packed === true ? MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_PACKED : 0),
     doorbell_bar_offset: BigInt(VIRTIO_DOORBELL_OFFSET), max_num_virtio_queues: 2 * config.queue_pairs,
   });
 }

@@ -16,6 +16,8 @@ export interface ConnectxFunctionConfig {
   readonly link?: string | undefined;
   /** Take frames for addresses that are not in the L2 table; true when absent. */
   readonly promisc?: boolean | undefined;
+  /** Queues may be packed; false when absent. */
+  readonly packed?: boolean | undefined;
   /** Capabilities the function does not have. */
   readonly without?: readonly ConnectxCapability[] | undefined;
 }

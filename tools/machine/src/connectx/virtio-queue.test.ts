@@ -90,6 +90,17 @@ test('a queue that cannot be is refused with a reason each', async () => {
   expect(net.bench.fn.subfunctions.slots[0]!.vhca.resources.queues.size).toBe(1);
 });
 
+test('packed rings are had where the lab file says so, of any size', async () => {
+  for (const packed of [true, false]) {
+    const bench = new Bench(connectx({ packed }));
+    await bench.pf.start();
+    const net = await VirtioNet.of(bench.pf);
+    const key = await createKey(net.driver, keyInput.all(net.pd));
+    const { syndrome } = await net.driver.exec(net.queueInput(0, key, net.ring(), { virtio_q_type: 1, queue_size: 24 }));
+    expect(syndrome).toBe(packed ? 0 : SYNDROMES['virtq.type']);
+  }
+});
+
 test('without split rings there is no queue', async () => {
   const bench = new Bench(connectx({ without: ['split'] }));
   await bench.pf.start();

@@ -26,6 +26,7 @@ export const QUEUE_SIZE_MAX = 1024;
 export interface VirtioQueueSettings {
   /** Even receives, odd sends. */
   readonly index: number;
+  readonly packed: boolean;
   readonly size: number;
   readonly descAddr: number;
   readonly availAddr: number;
@@ -83,7 +84,7 @@ export class VirtioQueue {
     this.headerSize = settings.modern || settings.mergeable ? virtio_net_hdr_v1.size : virtio_net_hdr.size;
     const name = `${site.name} queue ${settings.index}`;
     this.queue = new VirtQueue(settings.index, QUEUE_SIZE_MAX, { name, run: () => this.work(), pending: false, cause: 0 });
-    this.queue.setSize(settings.size, false);
+    this.queue.setSize(settings.size, settings.packed);
     if (this.queue.refusedSize !== null) throw new Refusal('virtq.size');
     const { queue } = this;
     [queue.descLo, queue.descHi] = halves(settings.descAddr);
@@ -170,7 +171,7 @@ export class VirtioQueue {
 
   private start(): undefined {
     this.state = MLX5_VIRTIO_NET_Q_OBJECT_STATE_RDY;
-    this.queue.enable({ port: this.port, eventIdx: false, packed: false, log: () => this.port.log });
+    this.queue.enable({ port: this.port, eventIdx: false, packed: this.settings.packed, log: () => this.port.log });
     if (!this.running) return;
     if (this.queue.open() === null) this.lost();
     else this.kick();

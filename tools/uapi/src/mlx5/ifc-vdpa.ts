@@ -50,7 +50,9 @@ export const MLX5_VIRTIO_Q_EVENT_MODE_MSIX_MODE = 0x2;
 
 /** `virtio_q_type`, and its bit in `virtio_queue_type` of the capabilities. */
 export const MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT = 0;
+export const MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_PACKED = 1;
 export const MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_SPLIT = 0x1;
+export const MLX5_VIRTIO_EMULATION_CAP_VIRTIO_QUEUE_TYPE_PACKED = 0x2;
 
 /** `struct mlx5_ifc_virtio_q_counters_bits` */
 export const mlx5_virtio_q_counters = new IfcLayout('virtio_q_counters', 0x80, {

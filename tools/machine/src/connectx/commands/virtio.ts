@@ -1,7 +1,7 @@
 /** Commands about virtio queues and their counters, as general objects. */
 import {
   MLX5_CMD_OP_CREATE_GENERAL_OBJECT, MLX5_CMD_OP_DESTROY_GENERAL_OBJECT, MLX5_CMD_OP_MODIFY_GENERAL_OBJECT, MLX5_CMD_OP_QUERY_GENERAL_OBJECT,
-  MLX5_GENERAL_OBJ_AT, MLX5_OBJ_TYPE_VIRTIO_NET_Q, MLX5_OBJ_TYPE_VIRTIO_Q_COUNTERS, MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT,
+  MLX5_GENERAL_OBJ_AT, MLX5_OBJ_TYPE_VIRTIO_NET_Q, MLX5_OBJ_TYPE_VIRTIO_Q_COUNTERS, MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_PACKED, MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT,
   MLX5_VIRTIO_NET_F_MRG_RXBUF, MLX5_VIRTIO_Q_EVENT_MODE_MSIX_MODE, MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE, MLX5_VIRTQ_MODIFY_MASK_STATE,
   mlx5_general_obj_in, mlx5_general_obj_out, mlx5_virtio_net_q, mlx5_virtio_q_counters,
 } from '@vdpalab/uapi';
@@ -36,8 +36,10 @@ function settingsOf(vhca: Vhca, input: Uint8Array): VirtioQueueSettings {
   const index = q('queue_index');
   if (index >= 2 * chip.config.queue_pairs) throw new Refusal('virtq.index');
   if ([...resources.queues.values()].some(({ settings }) => settings.index === index)) throw new Refusal('object.busy');
-  const split = chip.config.without?.includes('split') !== true;
-  if (!split || q('virtio_q_type') !== MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT) throw new Refusal('virtq.type');
+  const packed = q('virtio_q_type') === MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_PACKED;
+  if (packed ? chip.config.packed !== true : q('virtio_q_type') !== MLX5_VIRTIO_EMULATION_VIRTIO_QUEUE_TYPE_SPLIT || chip.config.without?.includes('split') === true) {
+    throw new Refusal('virtq.type');
+  }
   resources.pds.get(q('pd'));
   if ((index & 1) === 1) resources.tiss.get(q('tisn_or_qpn'));
   const [eventMode, event] = [q('event_mode'), q('event_qpn_or_msix')];
@@ -45,7 +47,7 @@ function settingsOf(vhca: Vhca, input: Uint8Array): VirtioQueueSettings {
   if (eventMode === MLX5_VIRTIO_Q_EVENT_MODE_MSIX_MODE && event >= chip.config.vectors) throw new Refusal('virtq.event-mode');
   const counters = q('counter_set_id');
   return {
-    index, size: q('queue_size'), eventMode, event,
+    index, packed, size: q('queue_size'), eventMode, event,
     eventQueue: eventMode === MLX5_VIRTIO_Q_EVENT_MODE_QP_MODE ? resources.cqs.get(event) : null,
     descAddr: address(q('desc_addr')), availAddr: address(q('available_addr')), usedAddr: address(q('used_addr')),
     key: chip.keys.own(vhca.vhcaId, q('virtio_q_mkey')),
