@@ -114,6 +114,13 @@ describe('driverctl', { timeout: 120_000 }, () => {
   });
 });
 
+describe('a program that calls others by their paths', { timeout: 120_000 }, () => {
+  it('calls the lab\'s', async (context) => {
+    const text = await inLab(context, '/sbin/modprobe mdev && /sbin/lsmod | grep -c ^mdev; /usr/sbin/vdpa mgmtdev show | grep -c ^pci; /sbin/rmmod mdev; [ ! -e /sys/module/mdev ]', 'modprobe', 'vdpa');
+    expect(text).toBe('1\n2\n');
+  });
+});
+
 describe('programs that read all of it', { timeout: 120_000 }, () => {
   it('find, tree and ls -lR see the same names, and none that is not there', async (context) => {
     const text = await inLab(context, 'find /sys | wc -l; tree -fian --noreport /sys | wc -l; ls -1RA /sys | grep -vc -e "^$" -e ":$"; find /sys -xtype l', 'tree');

@@ -4,7 +4,7 @@ import { constants } from 'node:os';
 import { delimiter } from 'node:path';
 import { hasProgram, SYSTEM_PATH } from './find-program.ts';
 import type { Entrance } from './protocol.ts';
-import { programDirs } from './shims.ts';
+import { programDirs, TRAPPED } from './shims.ts';
 import type { FamilyName } from './trap/family-names.ts';
 
 /** Go to the caller's directory, where the namespace has it, and become the program: 127 and 126 are the shell's. */
@@ -30,7 +30,7 @@ export function enter(entrance: Entrance, argv: readonly string[], { cwd = proce
   ];
   const { front, back } = programDirs(bin, trapped);
   const path = [...front, env['PATH'] ?? SYSTEM_PATH.join(delimiter), ...(back.length === 0 ? [] : SYSTEM_PATH), ...back].join(delimiter);
-  return spawn(words[0] as string, words.slice(1), { stdio, env: { ...env, PATH: path, SYSTEMD_DEVICE_VERIFY_SYSFS: '0' } }); // udevadm else refuses a /sys that is no sysfs
+  return spawn(words[0] as string, words.slice(1), { stdio, env: { ...env, PATH: path, [TRAPPED]: trapped.join(' '), SYSTEMD_DEVICE_VERIFY_SYSFS: '0' } }); // udevadm else refuses a /sys that is no sysfs
 }
 
 /** Signals that a launcher hands on. */

@@ -6,8 +6,6 @@ const quoted = (word: string): string => `'${word.replaceAll("'", "'\\''")}'`;
 
 /** Directories that are the lab's alone. */
 const LABS_DIRECTORIES: readonly string[] = ['/sys', '/lib/modules', '/etc/modprobe.d', '/lib/modprobe.d'];
-/** In a directory of the lab: the programs run on the host's processors. */
-const PROCESSORS = '/sys/devices/system/cpu';
 
 /**
  * The script, for the keeper's bash: the lab's file system on `mnt`, then its directories over the host's.
@@ -15,8 +13,10 @@ const PROCESSORS = '/sys/devices/system/cpu';
  * A directory the host has not is made by an overlay, read-only, of the nearest one it has.
  *
  * @param shared directories that are both, the last of them last
+ * @param before lines that mount something in the lab's file system, `$mnt`
+ * @param after lines that mount something over the host's
  */
-export function mountScript(paths: LabPaths, shared: readonly string[]): string {
+export function mountScript(paths: LabPaths, shared: readonly string[], { before, after }: { readonly before: string; readonly after: string }): string {
   return `
 set -e
 dir=${quoted(paths.dir)} mnt=${quoted(paths.mount)}
@@ -32,9 +32,8 @@ point() {
   mkdir -p "$dir/points/$count$rest"
   mount -n -t overlay -o "lowerdir=$dir/points/$count:\${parent:-/}" vdpalab "\${parent:-/}"
 }
-[ ! -d ${PROCESSORS} ] || mount -n --rbind ${PROCESSORS} "$mnt${PROCESSORS}"
-${LABS_DIRECTORIES.map((path) => `point ${path}; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
-${shared.map((path) => `mount -n --rbind ${path} "$mnt${path}/${HOST_DIR}"; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
+${before}${LABS_DIRECTORIES.map((path) => `point ${path}; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
+${after}${shared.map((path) => `mount -n --rbind ${path} "$mnt${path}/${HOST_DIR}"; mount -n --rbind "$mnt${path}" ${path}`).join('\n')}
 set +e
 `;
 }

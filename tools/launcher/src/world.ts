@@ -9,10 +9,12 @@ import { LauncherError } from './errors.ts';
 import { HOST_DIR, withHostNames, type SharedDirectory } from './host-names.ts';
 import { Keeper } from './keeper.ts';
 import { mountScript } from './mount-script.ts';
+import { copyProcessors } from './processors.ts';
 import { openByHelper } from './passed-file.ts';
 import type { Entrance } from './protocol.ts';
 import type { LabPaths } from './runtime-dir.ts';
 import type { PassFile } from './trap/descriptor-calls.ts';
+import { writeProgramsByPath } from './shims.ts';
 import type { FindDevice } from './trap/stat-calls.ts';
 
 /** Milliseconds the mount may stay once the namespace has ended: its last process takes it away. */
@@ -72,7 +74,7 @@ export async function openWorld(lab: Lab, paths: LabPaths, processes: HostProces
   let keeper: Keeper;
   try {
     keeper = await Keeper.start(paths, {
-      mounts: mountScript(paths, ['/dev', '/proc', ...further]), fuse, user: process.env['VDPALAB_USER_NAMESPACE'] === '1',
+      mounts: mountScript(paths, ['/dev', '/proc', ...further], { before: copyProcessors(paths), after: writeProgramsByPath(paths) }), fuse, user: process.env['VDPALAB_USER_NAMESPACE'] === '1',
       onMounted: () => {
         mounted = true;
         session.start();
