@@ -72,6 +72,14 @@ export class Testpmd {
     return this.says(/packet forwarding - ports=1|Logical Core 1/);
   }
 
+  /** Wait until its first port has received this many frames. */
+  async received(count: number): Promise<void> {
+    do {
+      this.type('show port stats 0\n');
+      await this.says(/RX-packets: \d+ .*\s+RX-errors/);
+    } while (this.count('RX-packets') < count);
+  }
+
   /** End it as a person does, by Enter or `quit`. */
   async quit(): Promise<void> {
     this.type('quit\n');
