@@ -67,6 +67,7 @@ function partner({ world }: BackEnd, mode: Mode, length: number): () => void {
   const { sched } = lab.hw;
   const sw0 = lab.pci.networks.get('sw0');
   if (!(sw0 instanceof EthernetSwitch)) throw new Error('sw0 is no switch');
+  for (const other of sw0.ports) if (other !== world.hardware(0).port) other.unplug(); // the two have the network to themselves, as with net_vhost
   const port = sw0.attach('partner');
   const { pool } = port;
   port.receiver = (p: NetPort) => {
@@ -128,7 +129,6 @@ async function main(): Promise<void> {
   const seconds = Number(process.argv[2] ?? 2);
   spawnSync('taskset', ['-a', '-c', '-p', `${CPU}`, `${process.pid}`]);
   const back = await startBackEnd({ world: { vfs: 1 } });
-  back.outside.port.unplug();
   const rows: { mode: Mode; length: number; ours: number; netVhost: number; ratio: number }[] = [];
   for (const mode of MODES) {
     for (const length of LENGTHS) {

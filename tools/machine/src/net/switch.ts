@@ -82,7 +82,9 @@ export class EthernetSwitch implements Network {
     this.counters.flooded++;
     this.pool.retain(frame, this.count);
     let given = 0;
-    for (const port of this.slots) {
+    const { slots } = this;
+    for (let i = 0; i < slots.length; i++) {
+      const port = slots[i]!; // below the length
       if (port === null || port === from) continue;
       port.deliver(frame);
       given++;

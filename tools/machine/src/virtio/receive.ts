@@ -38,6 +38,11 @@ export class Receiver {
   private readonly runs = new Runs(2);
   /** Queues that were written to in this turn. */
   private readonly touched: VirtQueue[] = [];
+  /**
+   * A queue of another process that was found without buffers in this turn: it is not looked at again, since every look
+   * takes the available index away from its driver's processor.
+   */
+  private full: VirtQueue | null = null;
 
   /** @param mtu bytes */
   constructor(mtu: number, path: ReceivePath, counters: NetCounters) {
@@ -57,6 +62,7 @@ export class Receiver {
   run(port: NetPort): undefined {
     const { pool } = port;
     const { touched, path } = this;
+    this.full = null;
     for (let n = 0; n < RX_BUDGET; n++) {
       const frame = port.next();
       if (frame < 0) break;
@@ -85,6 +91,10 @@ export class Receiver {
       counters.rxStopped++;
       return;
     }
+    if (queue === this.full) {
+      counters.rxNoBuffer++;
+      return;
+    }
     const ring = queue.open();
     if (ring === null) {
       counters.rxStopped++;
@@ -109,6 +119,7 @@ export class Receiver {
       path.trace(queue, frame);
     } else if (used === 0) {
       counters.rxNoBuffer++;
+      if (queue.foreign) this.full = queue;
     } else if (used === -EMSGSIZE) {
       counters.rxTooLong++;
     } else if (path.refused(queue, ring)) {
