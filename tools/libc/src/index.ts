@@ -13,3 +13,4 @@ export { trapFilter } from './seccomp-filter.ts';
 export type { ArgumentTest, TrapRule } from './seccomp-filter.ts';
 export { acceptUnix, connectUnix, listenUnix, receiveFds, sendFds, socketPair } from './socket.ts';
 export type { Received } from './socket.ts';
+export { guardMapping, type ShrinkGuard } from './shrink-guard.ts';

@@ -13,7 +13,8 @@ const MAP_FAILED = -1;
 /** Most bytes of an ArrayBuffer over foreign memory; one more ends the process. */
 const VIEW_MAX = 0x1_0000_0000;
 
-const mmapPrototype = 'intptr_t mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)';
+/** Of mmap(2), for {@link libc}. */
+export const mmapPrototype = 'intptr_t mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)';
 
 function mmap(at: bigint, length: number, flags: number, fd: number, offset: number): bigint {
   const got = libc(mmapPrototype)(at, length, PROT_READ | PROT_WRITE, flags, fd, offset);
@@ -50,6 +51,8 @@ export interface Mapping {
   readonly buffer: ArrayBufferLike;
   /** Bytes from the buffer's start. */
   readonly byteOffset: number;
+  /** Of the first byte, in this process. */
+  readonly address: bigint;
   /** Give it back; nothing may look at the bytes afterwards. */
   readonly unmap: () => void;
 }
@@ -70,7 +73,7 @@ export function mapInside(buffer: ArrayBufferLike, at: number, length: number, f
   const address = addressOf(new Uint8Array(buffer, at, 1));
   mmap(address, length, MAP_SHARED | MAP_FIXED, fd, offset);
   return {
-    buffer,
+    buffer, address,
     byteOffset: at,
     unmap: () => void mmap(address, length, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0),
   };
@@ -85,7 +88,7 @@ export function mapBeside(length: number, fd: number, offset: number): Mapping {
   if (length > VIEW_MAX) throw new RangeError(`mapping of ${length} bytes, at most ${VIEW_MAX}`);
   const address = mmap(0n, length, MAP_SHARED, fd, offset);
   return {
-    buffer: host().view(address, length),
+    buffer: host().view(address, length), address,
     byteOffset: 0,
     unmap: () => void checked('munmap', libc('int munmap(uintptr_t addr, size_t length)')(address, length)),
   };

@@ -3,7 +3,9 @@ import { closeSync, writeSync } from 'node:fs';
 import type { RamRegion } from '@vdpalab/abi';
 import type { FileOperations } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
-import { addressOf, fileShape, F_SEAL_SHRINK, HostError, mapBeside, mapInside, memfd, sealsOf, type Mapping } from '@vdpalab/libc';
+import {
+  addressOf, fileShape, F_SEAL_SHRINK, guardMapping, HostError, mapBeside, mapInside, memfd, sealsOf, type Mapping, type ShrinkGuard,
+} from '@vdpalab/libc';
 import type { ForeignPlace } from '@vdpalab/machine';
 import { refuse } from '../refuse.ts';
 import { MAP_SHARED, O_RDWR, PROT_READ, PROT_WRITE } from '@vdpalab/uapi';
@@ -21,11 +23,15 @@ export interface MemorySite {
   readonly p: UserProcess;
   /** `beside` maps outside of WebAssembly memories, where nothing may be mapped inside one. */
   readonly how: 'inside' | 'beside';
+  /** Told when a file has become shorter than what is mapped of it; zeros are in its place then. */
+  readonly cut: () => void;
 }
 
 /** One mapped piece. */
 interface Piece {
   readonly mapping: Mapping;
+  /** `null` where the file cannot get shorter. */
+  readonly guard: ShrinkGuard | null;
   readonly place: ForeignPlace;
   readonly region: RamRegion;
   /** Bytes from the region's start to the first wanted byte. */
@@ -40,17 +46,12 @@ export class HostFile {
   /** Bytes. */
   readonly size: number;
   readonly #p: UserProcess;
-  readonly #fd: number;
-  /** Bytes the file must keep; 0 when it cannot get shorter. */
-  readonly #needs: number;
   readonly #pieces: readonly Piece[];
 
-  private constructor(p: UserProcess, va: number, size: number, fd: number, needs: number, pieces: readonly Piece[]) {
+  private constructor(p: UserProcess, va: number, size: number, pieces: readonly Piece[]) {
     this.#p = p;
     this.va = va;
     this.size = size;
-    this.#fd = fd;
-    this.#needs = needs;
     this.#pieces = pieces;
   }
 
@@ -63,7 +64,8 @@ export class HostFile {
    * @param iova where devices see it, page-aligned: an IOMMU can then use large pages
    * @throws EINVAL for what is not whole pages, or reaches past the file's end; what the host says about mapping
    */
-  static async map({ lab, p, how }: MemorySite, fd: number, offset: number, size: number, iova = 0): Promise<HostFile> {
+  static async map(site: MemorySite, fd: number, offset: number, size: number, iova = 0): Promise<HostFile> {
+    const { lab, p } = site;
     const pieces: Piece[] = [];
     const undo = (): void => {
       for (const piece of pieces.splice(0).reverse()) dropPiece(piece);
@@ -75,7 +77,7 @@ export class HostFile {
       if (offset % PAGE_SIZE !== 0) throw refuse('memory.offset', `offset ${offset} into the file is not page-aligned`);
       const file = fileShape(fd);
       if (offset + size > file.size) throw refuse('memory.end', `bytes ${offset} to ${offset + size} of a file of ${file.size}`);
-      for (let at = 0; at < size; at += PIECE) pieces.push(mapPiece(lab, how, fd, file.page, offset + at, Math.min(PIECE, size - at), (iova + at) % LARGE_PAGE));
+      for (let at = 0; at < size; at += PIECE) pieces.push(mapPiece(site, fd, file.page, offset + at, Math.min(PIECE, size - at), (iova + at) % LARGE_PAGE));
       labFd = lab.symbol('anon_inode_getfd')(p.proc, '[host-memory]', memoryOps(pieces, undo), null, O_RDWR);
     } catch (error) {
       undo();
@@ -84,15 +86,15 @@ export class HostFile {
     }
     try {
       const va = await p.mmap(size, PROT_READ | PROT_WRITE, MAP_SHARED, labFd);
-      return new HostFile(p, va, size, fd, (sealsOf(fd) & F_SEAL_SHRINK) === 0 ? offset + size : 0, pieces);
+      return new HostFile(p, va, size, pieces);
     } finally {
       await p.close(labFd);
     }
   }
 
-  /** Whether the file has become shorter than what is mapped of it: touching what is gone would end this process. */
+  /** Whether the file has become shorter than what is mapped of it. */
   get cut(): boolean {
-    return this.#needs > 0 && this.#pieces.length > 0 && fileShape(this.#fd).size < this.#needs;
+    return this.#pieces.some(({ guard }) => guard?.cut === true);
   }
 
   /** Views of the bytes, in order; more than one for a large file. */
@@ -116,7 +118,8 @@ function memoryOps(pieces: readonly Piece[], release: () => void): FileOperation
   };
 }
 
-function dropPiece({ mapping, place }: Piece): void {
+function dropPiece({ mapping, guard, place }: Piece): void {
+  guard?.release();
   mapping.unmap();
   place.free();
 }
@@ -125,14 +128,17 @@ function dropPiece({ mapping, place }: Piece): void {
  * @param page bytes of one page of the file: larger than 4096 on hugetlbfs
  * @param into bytes that its bus address is into a large page of the IOMMU
  */
-function mapPiece(lab: Lab, how: MemorySite['how'], fd: number, page: number, offset: number, size: number, into: number): Piece {
+function mapPiece({ lab, how, cut }: MemorySite, fd: number, page: number, offset: number, size: number, into: number): Piece {
   const skip = offset % page;
   const whole = Math.ceil((skip + size) / page) * page;
   const { foreign } = lab.hw;
+  const guarded = (mapping: Mapping): Pick<Piece, 'mapping' | 'guard'> => ({
+    mapping, guard: (sealsOf(fd) & F_SEAL_SHRINK) === 0 ? guardMapping(mapping, fd, offset - skip, whole, page, cut) : null,
+  });
   if (how === 'beside') {
     const mapping = mapBeside(whole, fd, offset - skip);
     const place = foreign.around(mapping.buffer, whole);
-    return { mapping, place, region: place.attach(), skip, size };
+    return { ...guarded(mapping), place, region: place.attach(), skip, size };
   }
   const large = page < LARGE_PAGE;
   const inside = (misfit: number): ForeignPlace => foreign.place(whole, large ? LARGE_PAGE : page, misfit);
@@ -144,7 +150,7 @@ function mapPiece(lab: Lab, how: MemorySite['how'], fd: number, page: number, of
   }
   try {
     const mapping = mapInside(place.buffer, place.byteOffset, whole, fd, offset - skip);
-    return { mapping, place, region: place.attach(), skip, size };
+    return { ...guarded(mapping), place, region: place.attach(), skip, size };
   } catch (error) {
     place.free();
     throw error;

@@ -42,10 +42,9 @@ function labEventfd({ lab, p }: BridgeSite): { readonly fd: number; readonly ctx
  * What the front-end signals is signalled in the lab. Inside a task of the serving process.
  *
  * @param hostFd an eventfd, the bridge's from now on
- * @param failed told when the host's eventfd cannot be read any more, and of what `check` throws
- * @param check called before each kick is let in
+ * @param failed told when the host's eventfd cannot be read any more
  */
-export function kickBridge(site: BridgeSite, hostFd: number, failed: (error: Error) => void, check: () => void): Bridge {
+export function kickBridge(site: BridgeSite, hostFd: number, failed: (error: Error) => void): Bridge {
   const { lab } = site;
   const { fd, ctx, drop } = labEventfd(site);
   const eventfd_signal = lab.symbol('eventfd_signal');
@@ -55,7 +54,6 @@ export function kickBridge(site: BridgeSite, hostFd: number, failed: (error: Err
     try {
       const n = takeEventfd(hostFd);
       if (n === 0 || !open) return;
-      check();
       count += n;
       lab.hw.sched.post('vhost-user kick', (): Atomic => (open ? eventfd_signal(ctx, 1) : undefined));
     } catch (error) {

@@ -19,7 +19,7 @@ import { vringRequests } from './vring-requests.ts';
 const HANDLERS: ReadonlyMap<number, Handler> = new Map([...negotiation, ...memoryRequests, ...vringRequests]);
 
 /** What front-ends need of the library. */
-export interface FrontEndSite extends MemorySite {
+export interface FrontEndSite extends Omit<MemorySite, 'cut'> {
   readonly log: (text: string) => void;
   /** Have something done by the events thread. From anywhere. */
   readonly post: (event: () => Promise<void>) => void;
@@ -127,12 +127,14 @@ export class FrontEnds {
     const handler = HANDLERS.get(message.request);
     if (handler === undefined) throw refuse('request.unknown', `${name} is not served`, 'EOPNOTSUPP');
     if (!negotiated(message.request, dev.protocolFeatures)) throw refuse('request.feature', `${name} without its protocol feature`, 'EPROTO');
+    const fail = (error: Error): void => this.#site.post(() => this.#over(dev.vid, error));
     const session: Session = {
-      dev, vdpa, fds, site: this.#site, payload: message.payload,
+      dev, vdpa, fds, payload: message.payload,
+      site: { ...this.#site, cut: () => fail(refuse('memory.cut', 'a file of its memory was cut short')) },
       offered: this.#site.offered(path),
       stop: () => this.#stop(dev),
       reset: () => this.#reset(dev),
-      fail: (error) => this.#site.post(() => this.#over(dev.vid, error)),
+      fail,
       log: (text) => this.#site.log(`(${path}) ${text}`),
     };
     return await handler(session);

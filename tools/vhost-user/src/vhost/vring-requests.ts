@@ -95,9 +95,7 @@ const setKick: Handler = async (s) => {
   if (fd < 0) throw refuse('vring.kick', `ring ${vring.index}: without a kick its device would have to poll`, 'EOPNOTSUPP');
   await s.stop();
   await vring.kick?.close();
-  vring.kick = kickBridge(s.site, fd, s.fail, () => {
-    if (dev.memoryCut) throw refuse('memory.cut', 'a file of its memory was cut short');
-  });
+  vring.kick = kickBridge(s.site, fd, s.fail);
   if (!has(dev.features, VHOST_USER_F_PROTOCOL_FEATURES)) vring.enabled = true;
   vring.place = placeRing(dev, vring);
   return undefined;
