@@ -2,8 +2,8 @@
 import { hostAvailable } from '@vdpalab/libc';
 import type { EthernetSwitch } from '@vdpalab/machine';
 import { covers } from '@vdpalab/testing';
-import { VIRTIO_NET_F_GUEST_ANNOUNCE } from '@vdpalab/uapi';
-import { bits, encodeU64, FrontEndLog, FrontEndNet, VHOST_USER_SEND_RARP, type FrontEndOptions } from '@vdpalab/vhost-user';
+import { VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_RING_F_EVENT_IDX } from '@vdpalab/uapi';
+import { bits, encodeU64, FrontEndLog, FrontEndNet, has, VHOST_USER_SEND_RARP, type FrontEndOptions } from '@vdpalab/vhost-user';
 import { describe, expect, test } from 'vitest';
 import { bindVfio, unbindVfio } from '../support/vfio.ts';
 import { framesOutside, injectOutside, numberedFrame, startBackEnd, type BackEnd } from '../support/vhost-user.ts';
@@ -154,6 +154,7 @@ describe.runIf(hostAvailable())('the relay of sw-live-migration=1', { timeout: 6
   test('runs while the front-end logs, and before and after that the function writes to the guest\'s rings itself', async () => {
     covers('1.6.8', '3.1.13', '3.3.6', '3.3.9', '3.3.15');
     const { back, front } = await start();
+    expect(has(back.vhost.rte_vhost_driver_get_features(back.path), VIRTIO_RING_F_EVENT_IDX)).toBe(false); // the function would not see what the relay has passed on
     const used = (): number[] => back.world.hardware(0).queues.map((q) => q.usedHi);
     await receive(back, front, 5);
     expect(threads(back)).toEqual(['ifc-int', 'ifc-noti']);

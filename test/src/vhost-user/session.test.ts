@@ -2,12 +2,14 @@
 import { closeSync } from 'node:fs';
 import { hostAvailable, memfd } from '@vdpalab/libc';
 import { covers } from '@vdpalab/testing';
-import { VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ } from '@vdpalab/uapi';
+import { VIRTIO_F_RING_PACKED, VIRTIO_F_VERSION_1, VIRTIO_NET_F_MQ } from '@vdpalab/uapi';
+import { vdpaDevAdd, vdpaDevDel, VhostVdpaFile } from '@vdpalab/user';
 import {
-  bits, decodeU64, encodeLog, encodeState, encodeU64, FrontEndNet, has, VHOST_F_LOG_ALL, VHOST_USER_GET_QUEUE_NUM, VHOST_USER_PROTOCOL_F_LOG_SHMFD,
+  bits, decodeU64, encodeLog, encodeState, encodeU64, FrontEndNet, has, RteVhost, VhostVdpaDriver, VHOST_F_LOG_ALL, VHOST_USER_GET_QUEUE_NUM, VHOST_USER_PROTOCOL_F_LOG_SHMFD,
   VHOST_USER_SET_FEATURES, VHOST_USER_SET_LOG_BASE, VHOST_USER_SET_VRING_ENABLE,
 } from '@vdpalab/vhost-user';
 import { describe, expect, test } from 'vitest';
+import { bindTo, claim, vhostPath, World } from '../support/world.ts';
 import { framesOutside, injectOutside, numberedFrame as frame, startBackEnd } from '../support/vhost-user.ts';
 
 /** A UDP frame of flow `n`, whose number is the last byte of its destination address. */
@@ -174,5 +176,31 @@ describe.runIf(hostAvailable())('a front-end on a socket', () => {
     expect(await front.stop()).toEqual([2, 2]);
     front.close();
     expect(await back.close()).toEqual([]);
+  });
+
+  test('is offered split rings only, whatever the device has', async () => {
+    const plain = '0000:00:04.0';
+    const world = await World.create({
+      modules: ['vhost_vdpa', 'pci_pf_stub', 'vp_vdpa'], functions: [{ at: plain.slice(5), model: 'virtio-net', disable_legacy: true, packed: true, link: 'sw0' }],
+    });
+    const { lab } = world;
+    const packed = await lab.user(async (p) => {
+      await claim(p, plain, 'vp-vdpa');
+      await vdpaDevAdd(p, 'vdpa0', `pci/${plain}`);
+      await bindTo(p, 'vdpa0', 'vhost_vdpa');
+      const file = await VhostVdpaFile.open(p, await vhostPath(p, 'vdpa0'));
+      const device = await file.features();
+      await file.close();
+      const vhost = new RteVhost(lab, p);
+      const driver = await VhostVdpaDriver.probe(vhost, 'vdpa0');
+      const offered = driver.ops.get_features();
+      await driver.close();
+      vhost.close();
+      await vhost.run();
+      return [device, offered].map((features) => has(features, VIRTIO_F_RING_PACKED));
+    });
+    expect(packed).toEqual([true, false]);
+    await lab.user((p) => vdpaDevDel(p, 'vdpa0'));
+    expect(await world.close()).toEqual([]);
   });
 });
