@@ -84,12 +84,16 @@ export class AdevTable {
     });
   }
 
-  /** What is supported has changed. @see `mlx5_rescan_drivers` */
+  /** What is supported has changed. What cannot be added is in the log, and missing. @see `mlx5_rescan_drivers` */
   async rescan(): Promise<void> {
     await this.#locked(async () => {
       if (this.#closed) return;
       await this.#remove((kind) => !this.#enabled(kind) || !kind.supported(this.#dev));
-      await this.#add((kind) => this.#enabled(kind));
+      try {
+        await this.#add((kind) => this.#enabled(kind));
+      } catch (error) {
+        if (!isKernelError(error)) throw error;
+      }
     });
   }
 

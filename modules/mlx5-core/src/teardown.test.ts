@@ -1,5 +1,5 @@
+import { KernelError } from '@vdpalab/abi';
 import type { Device } from '@vdpalab/driver-core';
-
 import type { DevlinkTool, TestProcess } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import fc from 'fast-check';
@@ -103,6 +103,22 @@ describe('subfunctions go', () => {
   });
 });
 
+it('a mode is set even if a child cannot be added, which is in the log', async () => {
+  let failing = false;
+  const b = await bootMlx5({
+    wrap: (symbol, real) => (symbol !== '__auxiliary_device_add' ? real : async (...args: never[]) => {
+      if (failing) throw new KernelError('ENOMEM', 'test.inject', 'no device');
+      return await (real(...args) as Promise<void>);
+    }),
+  });
+  failing = true;
+  await b.switchdev();
+  expect([b.auxiliary(), b.dmesg().at(-2)]).toEqual([['mlx5_core.eth.0'], `mlx5_core ${BDF}: Device[1] (eth-rep) failed to load`]);
+  failing = false;
+  expect([await legacy(b), b.auxiliary()]).toEqual(['ok', ['mlx5_core.eth.0', 'mlx5_core.rdma.0']]);
+  await ends(b);
+});
+
 describe('a storm', () => {
   const step = fc.record({
     what: fc.constantFrom('add', 'add', 'active', 'active', 'inactive', 'del', 'sf-reload', 'sf-unbind', 'sf-bind', 'legacy', 'switchdev', 'reload', 'rebind'),
@@ -144,6 +160,6 @@ describe('a storm', () => {
       }
       await b.run(() => b.rmmod('mlx5_core'));
       expect([b.states(), b.actions(), b.auxiliary(), b.leftovers()]).toEqual([[0, 0, 0, 0], [], [], []]);
-    }), { numRuns: 40 });
+    }), { numRuns: 20 });
   }, 120_000);
 });

@@ -114,8 +114,8 @@ async function mdevScaling(): Promise<{ rows: MdevScale[]; ratio: number }> {
 async function sfScaling(): Promise<{ rows: SfScale[]; ratio: number }> {
   await scaleSfs(64); // compiled once, for all
   const rows = [await scaleSfs(256), await scaleSfs(4096)] as const;
-  table('Subfunctions with their devices, ms', ['number', 'add', 'activate', 'deactivate', 'del', 'all', 'KiB each'], rows.map((r) => [
-    `${r.sfs}`, fixed(r.add), fixed(r.activate), fixed(r.deactivate), fixed(r.del), fixed(r.total), fixed(r.heap / r.sfs / 1024, 0),
+  table('Subfunctions with a vDPA device each, ms', ['number', 'add', 'activate', 'vdpa add', 'vdpa del', 'deactivate', 'del', 'all', 'KiB each'], rows.map((r) => [
+    `${r.sfs}`, fixed(r.add), fixed(r.activate), fixed(r.vdpaAdd), fixed(r.vdpaDel), fixed(r.deactivate), fixed(r.del), fixed(r.total), fixed(r.heap / r.sfs / 1024, 0),
   ]));
   const ratio = rows[1].total / rows[0].total;
   console.log(`t(4096) / t(256) = ${fixed(ratio)}, at most ${SF_SCALING_MAX}`);

@@ -7,7 +7,7 @@ import {
 } from '@vdpalab/uapi';
 import { LOG_MAX_EQ_SIZE } from './commands/events.ts';
 import { LOG_MAX_FT_NUM, LOG_MAX_FT_SIZE } from './flow-tables.ts';
-import { LOG_MAX_L2_TABLE } from './l2-table.ts';
+import { logMaxL2Table } from './l2-table.ts';
 import { LOG_WINDOW_PAGES, SF_BASE_ID, VIRTIO_DOORBELL_OFFSET } from './layout.ts';
 import { LOG_MAX_KLMS, LOG_MAX_MKEY } from './memory-keys.ts';
 import { LOG_MAX } from './resources.ts';
@@ -29,7 +29,7 @@ function general({ chip: { config }, vhcaId, subfunctions }: Vhca): Uint8Array {
     uar_4k: 1, umem_uid_0: Number(config.without?.includes('umem-uid-0') !== true), log_pg_sz: LOG_PAGE, num_of_uars_per_page: 1,
     log_max_pd: LOG_MAX.pd, log_max_transport_domain: LOG_MAX.transportDomain,
     log_max_tir: LOG_MAX.tir, log_max_tis: LOG_MAX.tis, log_max_rqt: LOG_MAX.rqt, log_max_rqt_size: LOG_MAX.rqtSize,
-    nic_vport_change_event: 1, log_max_l2_table: subfunctions === null ? 0 : LOG_MAX_L2_TABLE,
+    nic_vport_change_event: 1, log_max_l2_table: subfunctions === null ? 0 : logMaxL2Table(config.subfunctions),
     general_obj_types: bits(MLX5_OBJ_TYPE_VIRTIO_NET_Q, MLX5_OBJ_TYPE_VIRTIO_Q_COUNTERS),
     log_min_sf_size: LOG_WINDOW_PAGES,
     ...(sf ? {

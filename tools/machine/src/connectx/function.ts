@@ -40,7 +40,7 @@ export class ConnectxFunction extends PciFunction {
   readonly vhca: Vhca;
   readonly subfunctions: Subfunctions;
   readonly keys = new MemoryKeys();
-  readonly l2 = new L2Table();
+  readonly l2: L2Table;
   /** Refused accesses of stage one, oldest first. */
   readonly keyFaults: KeyFault[] = [];
   private cable = true;
@@ -48,6 +48,7 @@ export class ConnectxFunction extends PciFunction {
   constructor(context: ModelContext, config: ConnectxFunctionConfig) {
     const { site, networks, multifunction } = context;
     super(site, connectxParts(config, multifunction));
+    this.l2 = new L2Table(config.subfunctions);
     const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
     const network = config.link === undefined ? undefined : networks.get(config.link);
     const chip: Chip = {

@@ -1,13 +1,21 @@
 /** Addresses that the device takes from the wire: MPFS, the switch in front of its functions. */
 import { Refusal } from './refusal.ts';
 
-/** log2 of the addresses. */
-export const LOG_MAX_L2_TABLE = 7;
+/** log2 of the addresses: two for each subfunction, and 128 at least. */
+export function logMaxL2Table(subfunctions: number): number {
+  return Math.max(7, Math.ceil(Math.log2(2 * subfunctions)));
+}
 
 /** By index, as the driver says. */
 export class L2Table {
+  private readonly limit: number;
   private readonly byIndex = new Map<number, string>();
   private readonly addresses = new Map<string, number>();
+
+  /** @param subfunctions there can be */
+  constructor(subfunctions: number) {
+    this.limit = 1 << logMaxL2Table(subfunctions);
+  }
 
   get size(): number {
     return this.byIndex.size;
@@ -15,7 +23,7 @@ export class L2Table {
 
   /** @throws Refusal IX_ERR beyond the table's end */
   set(index: number, mac: Uint8Array): undefined {
-    if (index >= 1 << LOG_MAX_L2_TABLE) throw new Refusal('l2.index');
+    if (index >= this.limit) throw new Refusal('l2.index');
     this.forget(index);
     const key = keyOf(mac, 0);
     this.byIndex.set(index, key);
