@@ -46,7 +46,7 @@ export class EqTable {
       if (dev.caps.vhcaEvents) types.push(MLX5_EVENT_TYPE_VHCA_STATE_CHANGE);
       await this.#make('async', mask(...types), this.#size('event_eq_size'), (type, eqe) => this.#event(type, eqe));
       this.#comp = await EventQueue.create(dev, {
-        name: 'comp', purpose: 'comp', mask: 0n, nent: this.#size('io_eq_size'),
+        purpose: 'comp', mask: 0n, nent: this.#size('io_eq_size'),
         handler: (_, eqe) => this.#cqs.get(mlx5_eqe_comp.get(eqe, 'cqn', DATA))?.comp(eqe),
       });
       const comp = this.#comp;
@@ -108,7 +108,7 @@ export class EqTable {
   async #make(name: string, types: bigint, nent: number, handler: (type: number, eqe: Uint8Array) => Atomic): Promise<void> {
     let eq: EventQueue;
     try {
-      eq = await EventQueue.create(this.#dev, { name, purpose: 'async', mask: types, nent, handler });
+      eq = await EventQueue.create(this.#dev, { purpose: 'async', mask: types, nent, handler });
     } catch (error) {
       this.#dev.warn(`failed to create ${name} EQ`);
       throw error;

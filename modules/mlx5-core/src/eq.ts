@@ -16,8 +16,6 @@ const OWNER_OFFSET = mlx5_eqe.offsetof('owner');
 
 /** What a queue is to be. */
 export interface EqParam {
-  /** For messages: `cmd`, `async`. */
-  readonly name: string;
   readonly purpose: IrqPurpose;
   /** Event types that come to it, bit n for type n; none for completions, which name their queue themselves. */
   readonly mask: bigint;
@@ -30,7 +28,6 @@ export interface EqParam {
 /** `struct mlx5_eq` */
 export class EventQueue {
   readonly eqn: number;
-  readonly irqn: number;
   readonly #dev: CoreDev;
   readonly #param: EqParam;
   readonly #ring: Uint8Array;
@@ -38,13 +35,12 @@ export class EventQueue {
   readonly #undo: UndoStack;
   #consIndex = 0;
 
-  private constructor(dev: CoreDev, param: EqParam, ring: Uint8Array, eqn: number, irqn: number, undo: UndoStack) {
+  private constructor(dev: CoreDev, param: EqParam, ring: Uint8Array, eqn: number, undo: UndoStack) {
     this.#dev = dev;
     this.#param = param;
     this.#ring = ring;
     this.#nent = ring.length / mlx5_eqe.size;
     this.eqn = eqn;
-    this.irqn = irqn;
     this.#undo = undo;
   }
 
@@ -68,7 +64,7 @@ export class EventQueue {
       undo.push('queue', async () => {
         await dev.cmd.undo(mlx5_cmd_in.make({ opcode: MLX5_CMD_OP_DESTROY_EQ, number: eqn }), mlx5_cmd_out.size);
       });
-      const eq = new EventQueue(dev, param, ring, eqn, k.pci_irq_vector(pdev, irq.index), undo);
+      const eq = new EventQueue(dev, param, ring, eqn, undo);
       const poll = (): Atomic => eq.poll();
       irq.chain.register(poll);
       undo.push('handler', () => void irq.chain.unregister(poll));

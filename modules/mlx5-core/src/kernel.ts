@@ -9,7 +9,7 @@ export type {} from '@vdpalab/mm'; // its symbols
 export type {} from '@vdpalab/pci'; // its symbols
 export type {} from '@vdpalab/sched'; // its symbols
 
-/** Symbols, in Linux's order of need: the device, its memory and interrupts, waiting, devlink and the auxiliary bus. */
+/** Symbols: the device, its memory and interrupts, waiting, devlink and the auxiliary bus. */
 export const imports = [
   '__pci_register_driver', 'pci_unregister_driver', 'pci_enable_device', 'pci_disable_device', 'pci_set_master', 'pci_clear_master',
   'pci_request_selected_regions', 'pci_release_selected_regions', 'pci_resource_start', 'pci_iomap_range', 'pci_iounmap', 'pci_get_drvdata', 'pci_set_drvdata',

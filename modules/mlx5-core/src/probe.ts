@@ -1,5 +1,5 @@
 /** Which functions the driver takes, and how. Mirrors `main.c` `probe_one` and `sf/dev/driver.c` (Linux 6.1). */
-import type { KModule, UndoStack as Undo } from '@vdpalab/abi';
+import type { KModule } from '@vdpalab/abi';
 import { UndoStack, withUndo } from '@vdpalab/abi';
 import type { AuxiliaryDriver } from '@vdpalab/auxiliary';
 import type { PciDeviceId, PciDriver } from '@vdpalab/pci';
@@ -28,7 +28,7 @@ export const ids: readonly PciDeviceId[] = [0x1011, 0x1013, 0x1015, 0x1017, 0x10
 export const sfIds = [{ name: `${MLX5_ADEV_NAME}.sf` }] as const;
 
 /** Take a function, step by step; `prepare` makes its registers reachable. What fails leaves nothing. */
-async function probe(k: Mlx5Kernel, shared: Shared, init: CoreDevInit, prepare: (dev: CoreDev, undo: Undo) => void): Promise<CoreDev> {
+async function probe(k: Mlx5Kernel, shared: Shared, init: CoreDevInit, prepare: (dev: CoreDev, undo: UndoStack) => void): Promise<CoreDev> {
   const undo = new UndoStack();
   return await withUndo(undo, async () => {
     const dev = new CoreDev(k, shared, init, devlinkOps);

@@ -104,7 +104,7 @@ export class SfTable {
 
   /** @throws EOPNOTSUPP for a port that is no subfunction's, and unless enabled */
   async stateGet(portIndex: number): Promise<{ state: number; opstate: number }> {
-    return await this.#with('', async () => {
+    return await this.#with(null, async () => {
       const sf = this.#find(portIndex, 'EOPNOTSUPP');
       return await withMutex(this.#k, this.#stateLock, async () => ({ state: toDevlinkState(sf.hwState), opstate: toDevlinkOpstate(sf.hwState) }));
     });
@@ -172,7 +172,7 @@ export class SfTable {
     return sf;
   }
 
-  async #with<T>(message: string, body: () => Promise<T>): Promise<T> {
+  async #with<T>(message: string | null, body: () => Promise<T>): Promise<T> {
     if (this.#refs === 0) throw notSwitchdev(message);
     this.#refs++;
     try {
@@ -187,9 +187,9 @@ export class SfTable {
   }
 }
 
-function notSwitchdev(message: string): KernelError {
+function notSwitchdev(message: string | null): KernelError {
   const text = 'subfunctions have ports in switchdev mode only';
-  return message === '' ? new KernelError('EOPNOTSUPP', 'mlx5.sf.switchdev', text) : refusal('EOPNOTSUPP', 'mlx5.sf.switchdev', text, message);
+  return message === null ? new KernelError('EOPNOTSUPP', 'mlx5.sf.switchdev', text) : refusal('EOPNOTSUPP', 'mlx5.sf.switchdev', text, message);
 }
 
 /** Check what a user asks of a new port, in Linux's order. @throws EOPNOTSUPP @see `mlx5_sf_new_check_attr` */

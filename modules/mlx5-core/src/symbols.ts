@@ -7,7 +7,7 @@ import { Db, fillPages, fragBufAlloc, fragBufFree } from './memory.ts';
 import { create, createMkey, destroy, destroyMkey, modifyRqt } from './resources.ts';
 import { modifyMac, modifyMtu, queryMac, queryMtu, queryVportState } from './vport.ts';
 
-/** Their names: all but the first are plain in Linux, too. */
+/** Their names; plain exports, which modules of any licence may link to. */
 export const symbolNames = [
   'mlx5_cmd_exec', 'mlx5_core_create_mkey', 'mlx5_core_destroy_mkey', 'mlx5_core_alloc_pd', 'mlx5_core_dealloc_pd', 'mlx5_core_alloc_transport_domain',
   'mlx5_core_dealloc_transport_domain', 'mlx5_core_create_rqt', 'mlx5_core_modify_rqt', 'mlx5_core_destroy_rqt', 'mlx5_core_create_tir', 'mlx5_core_destroy_tir',
