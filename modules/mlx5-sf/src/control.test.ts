@@ -131,3 +131,27 @@ test('without CTRL_VLAN tags do not matter, and commands about them fail', async
   await made.b.finish(made.rings);
   await made.b.del();
 });
+
+test('a command whose memory is out of reach, or that says too little, changes nothing; the device goes on', async () => {
+  const made = await device(CONTROL, 2);
+  const { b, rings, command } = made;
+  const control = rings.queues[2]!;
+  const ack = rings.take(1);
+  const head = rings.take(2);
+  rings.bytes.set([MAC, ADDR_SET], head);
+  const give = async (read: readonly (readonly [number, number])[]): Promise<readonly (readonly [number, number])[]> => {
+    await b.run(async () => void rings.give(control, read, [[ack, 1]], 8));
+    await b.kernel.settle();
+    return rings.used(control);
+  };
+  expect(await give([[head, 1]])).toEqual([]); // no whole head: Linux does not answer it
+  expect([await give([[head, 2]]), rings.bytes[ack]]).toEqual([[[8, 1]], ERR]); // no address
+  expect(await command(MAC, ADDR_SET, Uint8Array.from(OTHER))).toBe(OK);
+  expect([await give([[head, 2], [0x1000_0000, 6]]), rings.bytes[ack]]).toEqual([[[8, 1]], ERR]); // no such memory
+  expect([await arrives(made, OTHER), [...b.vdev.config.get_config(b.vdev, 0, 6)]]).toEqual([true, OTHER]);
+  await b.finish(rings);
+  const again = await b.start(CONTROL, [2]);
+  expect(await b.command(again, again.queues[2]!, MAC, ADDR_SET, Uint8Array.from(SF_MAC))).toBe(OK);
+  await b.finish(again);
+  await b.del();
+});

@@ -1,7 +1,7 @@
 import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
-import { Bench, CONTROL, frame, PLAIN } from './testing/device.ts';
+import { Bench, CONTROL, frame, PLAIN, RUNNING, SETTLED } from './testing/device.ts';
 import { SF_MAC } from './testing/subfunction.ts';
 import type { Vnet } from './vnet.ts';
 
@@ -74,6 +74,13 @@ test('doorbells are a page of the subfunction\'s window; interrupts are nobody\'
   b.hardware.hw.mmio.write(area.addr, 2, 1); // as a process does that has mapped it
   await b.kernel.settle();
   expect([b.hardware.outside.take().length, rings.queues[1]!.calls]).toEqual([1, 1]);
+  await done();
+});
+
+test('DRIVER_OK is taken back by a reset only', async () => {
+  const { b, ndev, done } = await started();
+  await b.run(() => b.vdev.config.set_status(b.vdev, SETTLED));
+  expect([b.vdev.config.get_status(b.vdev), ndev.vqs.map(({ fwState }) => fwState)]).toEqual([RUNNING, [RDY, RDY]]);
   await done();
 });
 

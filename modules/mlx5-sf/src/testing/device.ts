@@ -19,7 +19,8 @@ export const PLAIN = bits(uapi.VIRTIO_F_VERSION_1, uapi.VIRTIO_F_ACCESS_PLATFORM
 export const CONTROL = PLAIN | bits(uapi.VIRTIO_NET_F_CTRL_VQ, uapi.VIRTIO_NET_F_CTRL_MAC_ADDR, uapi.VIRTIO_NET_F_MAC, uapi.VIRTIO_NET_F_STATUS);
 export const ALL = CONTROL | bits(uapi.VIRTIO_NET_F_MQ, uapi.VIRTIO_NET_F_CTRL_VLAN);
 
-const SETTLED = uapi.VIRTIO_CONFIG_S_ACKNOWLEDGE | uapi.VIRTIO_CONFIG_S_DRIVER | uapi.VIRTIO_CONFIG_S_FEATURES_OK;
+/** Status before DRIVER_OK, and after it. */
+export const SETTLED = uapi.VIRTIO_CONFIG_S_ACKNOWLEDGE | uapi.VIRTIO_CONFIG_S_DRIVER | uapi.VIRTIO_CONFIG_S_FEATURES_OK;
 export const RUNNING = SETTLED | uapi.VIRTIO_CONFIG_S_DRIVER_OK;
 
 /** A kernel, hardware, and an active subfunction. */
