@@ -172,7 +172,7 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
    */
   async send(frame: Uint8Array): Promise<void> {
     if (frame.length + HDR > TX_BUFFER) throw new RangeError(`a frame of ${frame.length} bytes`);
-    while (this.#freeTx.length === 0) await this.#reclaim();
+    while (this.#freeTx.length === 0) await this.#reclaim(1, -1);
     const buffer = this.#freeTx.pop() as number; // not empty: just looked
     const at = this.#txAt + buffer * TX_BUFFER;
     this.#u8.fill(0, at, at + HDR);
@@ -180,6 +180,11 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
     this.#segment(at, HDR + frame.length);
     if (this.#queues[TX].ring.add(this.#segments, 0, 1, 0, buffer) !== 0) throw new Error('the transmit ring refuses a buffer');
     await this.#ring(TX);
+  }
+
+  /** Wait until the device has taken what was sent. @param timeoutNs of virtual time without a sign of that, after which it is given up */
+  async flush(timeoutNs: number): Promise<void> {
+    while (this.#freeTx.length < TX_BUFFERS && (await this.#reclaim(TX_BUFFERS, timeoutNs)));
   }
 
   /** Frames that have arrived, in order; empty when there is none. */
@@ -271,12 +276,15 @@ export class VirtioUserNet<F extends UserVirtioDevice = VhostVdpaFile> {
     return this.#u8.slice(at + skip, at + length);
   }
 
-  async #reclaim(): Promise<void> {
+  /** Take transmit buffers that came back, and wait for one when there are fewer free. @returns false after the timeout */
+  async #reclaim(wanted: number, timeoutNs: number): Promise<boolean> {
     const { ring, call } = this.#queues[TX];
     for (let token = ring.get(); token >= 0; token = ring.get()) this.#freeTx.push(token);
-    if (this.#freeTx.length > 0 || !ring.enableCallbacks()) return;
-    await this.#p.poll([{ fd: call, events: POLLIN }], -1);
+    if (this.#freeTx.length >= wanted || !ring.enableCallbacks()) return true;
+    const [ready] = await this.#p.poll([{ fd: call, events: POLLIN }], timeoutNs);
+    if (((ready ?? 0) & POLLIN) === 0) return false;
     await this.#p.read(call, 8);
+    return true;
   }
 
   async #ring(index: typeof RX | typeof TX): Promise<void> {

@@ -15,6 +15,9 @@ Drive DEVICE from this process: /dev/vhost-vdpa-N, or the name of a device that 
   --queue-size N  descriptors of each ring, a power of two (256)
 `;
 
+/** How long a device may take over a frame: a reset would lose it. */
+const SENT_NS = 1e9;
+
 /** A whole number above 0. @throws TypeError naming the option */
 function count(text: string, option: string): number {
   if (!/^[1-9]\d*$/.test(text)) throw new TypeError(`${option} takes a number above 0, not '${text}'`);
@@ -63,6 +66,7 @@ async function drive(c: Program, o: Options): Promise<number> {
   const net = await VirtioUserNet.on<UserVirtioDevice>(c.p, file, { mappedDoorbells: o.doorbell, queueSize: o.queueSize });
   try {
     for (const packet of sent) await net.send(packet.bytes);
+    await net.flush(SENT_NS);
     if (o.read !== null) c.out(`${sent.length} frames sent\n`);
     const frames = o.read !== null && o.write === null && o.count === Number.POSITIVE_INFINITY ? 0 : await receive(c, net, o);
     c.out(`${frames} frames received\n`);
