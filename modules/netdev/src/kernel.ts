@@ -16,7 +16,7 @@ export const imports = [
   'alloc_pages', 'free_pages', 'phys_view',
   'capable', 'kernfs_create_dir', 'kernfs_path', 'kernfs_create_file', 'kernfs_remove', 'sock_register',
   'device_initialize', 'device_add', 'device_del', 'device_rename', 'put_device', 'class_register', 'kobject_uevent_at',
-  'netlink_kernel_create', 'netlink_broadcast', 'nlmsg_builder',
+  'netlink_kernel_create', 'netlink_broadcast', 'nlmsg_builder', 'genl_register_family', 'nla_parse',
 ] as const satisfies readonly Names[];
 
 /** The kernel as netdev sees it. */

@@ -2,6 +2,7 @@
 import type { AttributeGroup, Device } from '@vdpalab/driver-core';
 import { packetFamily } from './af-packet.ts';
 import { createCarrier } from './carrier.ts';
+import { ethtoolFamily } from './ethtool.ts';
 import type { NetDevice, NetdevSymbols } from './header.ts';
 import type { Kernel } from './kernel.ts';
 import { addVid, closeDevice, delVid, openDevice, setMacAddress, setMtu } from './link.ts';
@@ -42,6 +43,7 @@ export async function createNet(k: Kernel): Promise<NetdevSymbols> {
   k.class_register(world.cls);
   k.sock_register(packetFamily({ k, sockets, skbs, deviceByIndex: (ifindex) => devices.index(ifindex) }));
   k.netlink_kernel_create(routeSocket(world));
+  k.genl_register_family(ethtoolFamily(world));
 
   const carrier = createCarrier(world, own);
   const { leftovers: deviceLeftovers, ...register } = createRegister(world, carrier, own);

@@ -1,5 +1,7 @@
 /** Control queues: in an address space of their own, and more queue pairs at a command, on every parent that has one. */
+import { programs } from '@vdpalab/cli';
 import { createLab } from '@vdpalab/lab';
+import { Player } from '@vdpalab/shell';
 import { covers, errnoOf } from '@vdpalab/testing';
 import { AF_PACKET, ETH_P_ALL, SOCK_RAW, VIRTIO_NET_CTRL_MAC, VIRTIO_NET_CTRL_MAC_ADDR_SET, VIRTIO_NET_ERR, sockaddr_ll } from '@vdpalab/uapi';
 import { VhostVdpaFile, VirtioUserNet } from '@vdpalab/user';
@@ -79,14 +81,11 @@ describe('several queue pairs', () => {
     });
     const names = await lab.user(async (p) => [await interfaceOf(p, '0000:00:04.0'), await interfaceOf(p, '0000:00:05.0')] as const);
     for (const name of names) await linkUp(lab, name, 1500);
-    await lab.kernel(async () => {
-      for (const name of names) {
-        const dev = lab.symbol('dev_get_by_name')(name)!; // there are two
-        await lab.symbol('rtnl_lock')();
-        await dev.netdev_ops.set_channels!(dev, used);
-        lab.symbol('rtnl_unlock')();
-      }
-    });
+    const player = await Player.open(lab, { applets: programs });
+    for (const name of names) {
+      expect((await player.play(`ethtool -L ${name} combined ${used}; ethtool -l ${name} | tail -1`)).out).toEqual([`Combined:\t${used}`, 'exit: 0']);
+    }
+    await player.close();
     const flows = Array.from({ length: 24 }, (_, n) => Uint8Array.from({ length: 60 }, (__, i) => (i < 6 ? 0xff : i === 11 ? n : i < 12 ? 2 : i === 12 ? 0x88 : i === 13 ? 0xb5 : n)));
     for (const [from, to] of [names, [names[1], names[0]]] as const) {
       const got = await lab.user(async (p) => {

@@ -12,6 +12,7 @@ const words = (text: string): readonly string[] => text.trim().split(/\s+/);
 export const origins: readonly ProgramOrigin[] = [
   { as: 'kmod 30', programs: words('insmod rmmod lsmod modprobe modinfo depmod kmod') },
   { as: 'iproute2 6.1', programs: words('vdpa devlink ip') },
+  { as: 'ethtool 6.1: queue pairs alone', programs: words('ethtool') },
   { as: 'pciutils', programs: words('lspci') },
   { as: 'util-linux', programs: words('dmesg hexdump hd mount setsid setpriv') },
   { as: 'bash 5.2', programs: words('bash') },

@@ -8,6 +8,7 @@ export * from './bit.ts';
 export * from './capability.ts';
 export * from './devlink.ts';
 export * from './errno.ts';
+export * from './ethtool_netlink.ts';
 export * from './eventfd.ts';
 export * from './fcntl.ts';
 export * from './filter.ts';

@@ -9,6 +9,7 @@ import * as bit from './bit.ts';
 import * as capability from './capability.ts';
 import * as devlink from './devlink.ts';
 import * as errno from './errno.ts';
+import * as ethtoolNetlink from './ethtool_netlink.ts';
 import * as eventfd from './eventfd.ts';
 import * as fcntl from './fcntl.ts';
 import * as filter from './filter.ts';
@@ -86,6 +87,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   capability: linux(capability, 'capability'),
   devlink: linux(devlink, 'devlink'),
   errno: linux(errno, 'errno'),
+  ethtool_netlink: linux(ethtoolNetlink, 'ethtool_netlink'),
   eventfd: { exports: eventfd, includes: ['sys/eventfd.h'] },
   fcntl: linux(fcntl, 'fcntl'),
   filter: linux(filter, 'filter'),

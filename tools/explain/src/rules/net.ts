@@ -2,6 +2,11 @@
 import type { RuleRows } from '../rule.ts';
 
 export const netRules = {
+  'ethtool.channels.most': ['The interface has fewer queue pairs, and none that only receive or send.', 'Take a number up to the maximum that `ethtool -l` shows.', 'net/ethtool/channels.c ethnl_set_channels'],
+  'ethtool.channels.none': ['An interface has one queue pair at least.', 'Take 1 or more.', 'net/ethtool/channels.c ethnl_set_channels'],
+  'ethtool.channels.op': ['The driver has one queue pair and no say about it.', 'Leave it.', 'net/ethtool/channels.c channels_prepare_data'],
+  'ethtool.device': ['There is no such interface.', 'Take one that `ip link` lists.', 'net/ethtool/netlink.c ethnl_parse_header_dev_get'],
+  'ethtool.header': ['A request names an interface by number or name.', 'Put one of both into its header.', 'net/ethtool/netlink.c ethnl_parse_header_dev_get'],
   'genl.ctrl.family': ['No generic netlink family has that name or number.', 'Load the module that registers it: vdpa for `vdpa`.', 'net/netlink/genetlink.c ctrl_getfamily'],
   'genl.register.id': ['All numbers of families are taken.', 'Unregister one.', 'net/netlink/genetlink.c genl_register_family'],
   'genl.register.name': ['A family has a name of 1 to 15 characters.', 'Take a shorter name.', 'net/netlink/genetlink.c genl_validate_ops'],

@@ -2,6 +2,7 @@
 import type { Applet } from '../program.ts';
 import { devlink } from './devlink.ts';
 import { dmesg } from './dmesg.ts';
+import { ethtool } from './ethtool.ts';
 import { ip } from './ip.ts';
 import { kmodCommands } from './kmod.ts';
 import { lspci } from './lspci.ts';
@@ -10,4 +11,4 @@ import { modplan } from './plan.ts';
 import { vdpa } from './vdpa.ts';
 
 /** All of them by name. */
-export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['devlink', devlink], ['dmesg', dmesg], ['ip', ip], ['modplan', modplan], ...pcapCommands];
+export const commands: readonly (readonly [string, Applet])[] = [...kmodCommands, ['lspci', lspci], ['vdpa', vdpa], ['devlink', devlink], ['dmesg', dmesg], ['ip', ip], ['ethtool', ethtool], ['modplan', modplan], ...pcapCommands];
