@@ -1,10 +1,10 @@
 /** How a kernel's modules were built: in what order, and which ones outside its tree (Linux 6.1). */
 import type { ModInfo } from '@vdpalab/abi';
 
-/** What Debian's kernel leaves unset (CONFIG_VDPA and all that needs it, the mdev samples): who wants these on it builds them beside it. */
+/** What Debian's kernel leaves unset (CONFIG_VDPA and all that needs it, the mdev samples), or Linux 6.1 has not: who wants these on it builds them beside it. */
 const DEBIAN_UNSET: readonly string[] = [
   'vdpa', 'vdpa_sim', 'vdpa_sim_net', 'vdpa_sim_blk', 'vduse', 'ifcvf', 'vp_vdpa', 'eni_vdpa', 'vringh', 'vhost_vdpa', 'virtio_vdpa',
-  'mtty', 'mdpy', 'mbochs', 'siov_adi',
+  'mlx5_vdpa', 'mtty', 'mdpy', 'mbochs', 'siov_adi', 'vhost_mdev',
 ];
 
 /** Modules that a release of this name has from outside its tree: `6.1.0-56-amd64` is a kernel of Debian's. */
