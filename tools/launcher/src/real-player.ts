@@ -1,6 +1,6 @@
 /** Plays a transcript's commands in the host's bash, inside a lab. */
 import { readFile } from 'node:fs/promises';
-import { mkdirSync, watch, type FSWatcher } from 'node:fs';
+import { mkdirSync, readFileSync, watch, type FSWatcher } from 'node:fs';
 import { join } from 'node:path';
 import type { ChildProcess } from 'node:child_process';
 import type { Readable, Writable } from 'node:stream';
@@ -129,7 +129,7 @@ export class RealPlayer implements Plays {
       const before = `${log.mark} ${uevents.length}`;
       await this.#lab.kernel(async () => {}); // what was ready has had its turn
       await delay(LOOK_MS);
-      calm = `${log.mark} ${uevents.length}` === before && !this.#world.busy() ? calm + 1 : 0;
+      calm = `${log.mark} ${uevents.length}` === before && !this.#world.busy() && !runsJobs(this.#bash.pid) ? calm + 1 : 0;
     }
   }
 
@@ -144,5 +144,15 @@ export class RealPlayer implements Plays {
       this.#read.set(name, bytes.length);
     }
     return Buffer.concat(parts).toString();
+  }
+}
+
+/** Whether a child of the shell has a processor, or waits for one: a job that has only begun may not have called the lab yet. */
+function runsJobs(shell = 0): boolean {
+  try {
+    const jobs = readFileSync(`/proc/${shell}/task/${shell}/children`, 'latin1').trim();
+    return jobs !== '' && jobs.split(' ').some((pid) => /\) R /.test(readFileSync(`/proc/${pid}/stat`, 'latin1')));
+  } catch {
+    return false; // it ends, or the host's kernel does not tell
   }
 }
