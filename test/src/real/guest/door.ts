@@ -2,17 +2,22 @@
 import { mkdtempSync, rmdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { programs } from '@vdpalab/cli';
 import { mountLab, type Mounted } from '@vdpalab/fusefs';
+import type { Lab } from '@vdpalab/lab';
+import { ConnectxFunction } from '@vdpalab/machine';
 import type { Responder } from '@vdpalab/machine';
+import { Player } from '@vdpalab/shell';
 import { vdpaDevAdd, vdpaDevDel } from '@vdpalab/user';
 import { bindTo, claim, vhostPath, World } from '../../support/index.ts';
 import type { Peer } from './traffic.ts';
 
 /** What stands behind the device file. */
 export interface DoorOptions {
-  /** A virtual function of the N3000 on a switch with a responder, a virtio function with packed rings there, or the simulator that sends frames back. */
-  readonly parent: 'ifcvf' | 'vp_vdpa' | 'vdpasim_net';
-  /** Of the virtual function; 1 when absent. */
+  /** A virtual function of the N3000 on a switch with a responder, a virtio function with packed rings or a ConnectX subfunction there, or the
+   *  simulator that sends frames back. */
+  readonly parent: 'ifcvf' | 'vp_vdpa' | 'mlx5_vdpa' | 'vdpasim_net';
+  /** Of the virtual function or subfunction; 1 when absent. */
   readonly queuePairs?: number;
   /** Without the features that QEMU 7.2 does not take for its shadow rings. */
   readonly shadowable?: boolean;
@@ -21,6 +26,8 @@ export interface DoorOptions {
 const DEVICE = 'vdpa0';
 /** Where the virtio function is. */
 const PLAIN = '0000:00:04.0';
+/** Where the ConnectX is. */
+const CONNECTX = '0000:00:05.0';
 /** MAC address of a simulated device. */
 const SIM_MAC = Uint8Array.of(0x52, 0x54, 0, 0, 0, 0x51);
 
@@ -47,7 +54,10 @@ export class LabDoor {
     const { parent } = options;
     const world = await World.create({
       clock: 'paced', mtu: 1500, responders: [{}], modules: ['vhost_vdpa', 'pci_pf_stub', parent === 'vdpasim_net' ? 'vdpa_sim_net' : parent],
-      functions: parent === 'vp_vdpa' ? [{ at: PLAIN.slice(5), model: 'virtio-net', disable_legacy: true, packed: true, link: 'sw0' }] : [],
+      functions: [
+        ...(parent === 'vp_vdpa' ? [{ at: PLAIN.slice(5), model: 'virtio-net', disable_legacy: true, packed: true, link: 'sw0' } as const] : []),
+        ...(parent === 'mlx5_vdpa' ? [{ at: CONNECTX.slice(5), model: 'connectx', subfunctions: 1, queue_pairs: options.queuePairs ?? 1, link: 'sw0' } as const] : []),
+      ],
       ...(options.queuePairs === undefined ? {} : { queuePairs: options.queuePairs }),
       ...(options.shadowable === true ? { without: ['VIRTIO_F_ORDER_PLATFORM', 'VIRTIO_RING_F_INDIRECT_DESC'] as const } : {}),
     });
@@ -55,8 +65,11 @@ export class LabDoor {
     if (parent === 'ifcvf') {
       await world.addDevice(DEVICE, 1, 'vhost_vdpa');
     } else {
+      if (parent === 'mlx5_vdpa') await activate(lab);
       await lab.user(async (p) => {
-        if (parent === 'vp_vdpa') {
+        if (parent === 'mlx5_vdpa') {
+          await vdpaDevAdd(p, DEVICE, 'auxiliary/mlx5_core.sf.1', { maxVqp: options.queuePairs ?? 1 });
+        } else if (parent === 'vp_vdpa') {
           await claim(p, PLAIN, 'vp-vdpa');
           await vdpaDevAdd(p, DEVICE, `pci/${PLAIN}`);
         } else {
@@ -76,6 +89,13 @@ export class LabDoor {
     return found;
   }
 
+  /** The hardware of the subfunction. */
+  get subfunction(): ConnectxFunction['vhca'] {
+    const found = this.world.lab.pci.find(CONNECTX.slice(5));
+    if (!(found instanceof ConnectxFunction)) throw new Error('no ConnectX');
+    return found.subfunctions.slots[0]!.vhca; // it has one
+  }
+
   /** QEMU's arguments for a card on the device. @param device more properties of virtio-net-pci; @param netdev of the back-end */
   args(netdev = '', device = ''): readonly string[] {
     const more = (text: string): string => (text === '' ? '' : `,${text}`);
@@ -92,4 +112,18 @@ export class LabDoor {
     await this.world.lab.user((p) => vdpaDevDel(p, DEVICE));
     return [...await this.world.close(), ...this.#bugs];
   }
+}
+
+/** A subfunction of the ConnectX, as an administrator makes one. */
+async function activate(lab: Lab): Promise<void> {
+  const player = await Player.open(lab, { applets: programs });
+  for (const command of [
+    `devlink dev eswitch set pci/${CONNECTX} mode switchdev`, `devlink port add pci/${CONNECTX} flavour pcisf pfnum 0 sfnum 1`,
+    `devlink port function set pci/${CONNECTX}/32768 state active`,
+    'until [ -e /sys/bus/auxiliary/devices/mlx5_core.vnet.1/driver ]; do sleep 0.01; done', // an event of the function makes it
+  ]) {
+    const { out } = await player.play(command);
+    if (out.at(-1) !== 'exit: 0') throw new Error(`${command}: ${out.join(', ')}`);
+  }
+  await player.close();
 }

@@ -18,6 +18,9 @@ const MODULES = [
   'virtio_ring', 'virtio', 'virtio_pci_legacy_dev', 'virtio_pci_modern_dev', 'virtio_pci', 'failover', 'net_failover', 'virtio_net',
 ] as const;
 
+/** For guests that want VLANs: not loaded by init. In the order that insmod needs. */
+export const VLAN_MODULES = ['llc', 'stp', 'garp', 'mrp', '8021q'] as const;
+
 /** Whether it is an error when something is missing. */
 export const required = process.env['VDPALAB_REQUIRE_REAL'] === '1';
 
@@ -38,7 +41,7 @@ export function initramfs(): Uint8Array {
     { path: 'init', mode: 0o100755, data: readFileSync(INIT) },
     { path: 'bin/busybox', mode: 0o100755, data: readFileSync(BUSYBOX) },
     { path: 'modules/order', mode: 0o100644, data: Buffer.from(`${MODULES.join('\n')}\n`) },
-    ...MODULES.map((name): CpioEntry => ({ path: `modules/${name}.ko`, mode: 0o100644, data: readFileSync(join(KERNEL, `modules/${name}.ko`)) })),
+    ...[...MODULES, ...VLAN_MODULES].map((name): CpioEntry => ({ path: `modules/${name}.ko`, mode: 0o100644, data: readFileSync(join(KERNEL, `modules/${name}.ko`)) })),
   ]);
 }
 

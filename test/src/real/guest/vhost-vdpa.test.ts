@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { unreal } from '../mounted-lab.ts';
 import { LabDoor } from './door.ts';
 import { Guest, type GuestOptions } from './guest.ts';
-import { GuestImage, missing, required } from './image.ts';
+import { GuestImage, missing, required, VLAN_MODULES } from './image.ts';
 import { httpBothWays, linkUp, ping, tftpBothWays } from './traffic.ts';
 import { firstBatch, startOf, TRACED, vdpaCalls } from './vdpa-trace.ts';
 
@@ -150,6 +150,27 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
     expect(await ping(vm, lab.peer, 50)).toMatchObject({ sent: 50, received: 50 });
     await httpBothWays(vm, lab.peer, 2 * MIB);
     expect(lab.responder.counters).toMatchObject({ malformed: 0, corrupt: 0 });
+    await end();
+  }, SLOW);
+
+  it('gives a guest on a subfunction two pairs of queues and a control queue, whose commands the flow table shows', async () => {
+    const lab = await open({ parent: 'mlx5_vdpa', queuePairs: 2 });
+    const vm = await boot(lab, { cpus: 2 }, 'queues=2', 'mq=on');
+    await linkUp(vm);
+    expect((await vm.ok('ls -1 /sys/class/net/eth0/queues')).trim().split('\n')).toEqual(['rx-0', 'rx-1', 'tx-0', 'tx-1']);
+    expect(await ping(vm, lab.peer, 50)).toMatchObject({ sent: 50, received: 50 });
+    await httpBothWays(vm, lab.peer, MIB);
+    expect(lab.responder.counters).toMatchObject({ malformed: 0, corrupt: 0 });
+    const { resources } = lab.subfunction;
+    const rules = (): string[] => (resources.flowRoot?.rules ?? []).map(({ value: { dmac, cvlanTag, vid } }) => `${Buffer.from(dmac).toString('hex')} ${cvlanTag === 0 ? '-' : vid}`);
+    await vm.ok('ip link set eth0 down; ip link set eth0 address 52:54:00:00:00:77');
+    expect(rules()).toContain('525400000077 -');
+    await vm.ok(`for m in ${VLAN_MODULES.join(' ')}; do insmod /modules/$m.ko; done; ip link add link eth0 name eth0.5 type vlan id 5`);
+    expect(rules()).toContain('525400000077 5');
+    await vm.ok('ip link del eth0.5');
+    expect(rules()).not.toContain('525400000077 5');
+    await linkUp(vm);
+    expect(await ping(vm, lab.peer, 5)).toMatchObject({ sent: 5, received: 5 });
     await end();
   }, SLOW);
 
