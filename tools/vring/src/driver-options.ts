@@ -31,3 +31,15 @@ export function poolFault(pool: IndirectPool, num: number): string | null {
   if (offset + size > memory.u8.length) return `indirect tables: ${size} bytes at ${offset} do not fit ${memory.u8.length} bytes of memory`;
   return pool.busLo + size > 0x1_0000_0000 ? `indirect tables: ${size} bytes at 0x${pool.busLo.toString(16)} cross 4 GiB` : null;
 }
+
+/** @throws RangeError when buffers of this shape cannot be, or do not fit their arrays; `side` starts the text */
+export function checkBuffers(
+  side: string, count: number, total: number, segments: Uint32Array, start: number, tokens: Int32Array, tokenStart: number,
+): undefined {
+  if (total < 1 || count < 0 || start < 0 || tokenStart < 0) {
+    throw new RangeError(`${side}: ${count} buffers of ${total} segments from ${start}, tokens from ${tokenStart}`);
+  }
+  if (start + count * total * 3 > segments.length || tokenStart + count > tokens.length) {
+    throw new RangeError(`${side}: ${count} buffers of ${total} segments do not fit their arrays`);
+  }
+}

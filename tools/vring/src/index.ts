@@ -3,7 +3,7 @@ export * from './areas.ts';
 export * from './batch.ts';
 export * from './copy.ts';
 export * from './defs.ts';
-export * from './driver-options.ts';
+export type { IndirectPool, RingDriverOptions } from './driver-options.ts';
 export { ExtentCache } from './extent-cache.ts';
 export * from './memory.ts';
 export * from './packed-defs.ts';

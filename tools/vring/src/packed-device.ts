@@ -7,7 +7,7 @@ import {
   drainPackedDirect, drainPackedDirectRaw, drainPackedTables, drainPackedTablesRaw,
   walkPackedDirect, walkPackedDirectRaw, walkPackedTables, walkPackedTablesRaw,
 } from './fused/packed.ts';
-import { DEVICE, int32, uint16 } from './fused/state.ts';
+import { int32, uint16 } from './fused/state.ts';
 import type { PackedState } from './fused/state.ts';
 import type { PackedRingAreas } from './packed-defs.ts';
 import { packedAreasFault } from './packed-defs.ts';
@@ -40,31 +40,7 @@ export class PackedDevice extends PackedRing {
     };
   }
 
-  protected override take(batch: ChainBatch, budget: number, done: number): number {
-    batch.clear();
-    const want = Math.min(budget, batch.maxChains);
-    if (want <= 0) return 0;
-    this.data.refresh();
-    this.tables.refresh();
-    let c = 0;
-    while (c < want) {
-      const from = c;
-      c = this.walkOn(batch, c, want);
-      batch.count = c;
-      if (c > from) {
-        this.n[DEVICE.lastHead] = batch.head[c - 1];
-        continue;
-      }
-      const err = this.takeInto(batch, c, done + c === 0);
-      if (err < 0) return err;
-      if (err > 0) break;
-      c++;
-    }
-    return c;
-  }
-
-  /** Let the loops add chains to those a batch has. @returns how many it has then */
-  private walkOn(batch: ChainBatch, from: number, want: number): number {
+  protected override walkOn(batch: ChainBatch, from: number, want: number): number {
     const { state, raw } = this;
     state.counts = this.counts;
     const direct = raw ? walkPackedDirectRaw(state, batch, from, want - from) : walkPackedDirect(state, batch, from, want - from);

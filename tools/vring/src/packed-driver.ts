@@ -10,7 +10,7 @@ import {
   VRING_PACKED_EVENT_FLAG_DESC, VRING_PACKED_EVENT_FLAG_DISABLE, VRING_PACKED_EVENT_FLAG_ENABLE, vring_need_event, vring_packed_desc_event,
 } from '@vdpalab/uapi';
 import type { RingDriverOptions } from './driver-options.ts';
-import { poolFault } from './driver-options.ts';
+import { checkBuffers, poolFault } from './driver-options.ts';
 import { WordView, int32, uint16 } from './fused/state.ts';
 import type { PackedRingAreas } from './packed-defs.ts';
 import { PACKED_AVAIL, PACKED_START, PACKED_USED, isPackedUsed, packedAfter, packedAreasFault, packedEventIndex } from './packed-defs.ts';
@@ -104,12 +104,7 @@ export class PackedDriver implements RingDriver {
   ): number {
     if (this.broken) return -EIO;
     const total = out + into;
-    if (total < 1 || count < 0 || start < 0 || tokenStart < 0) {
-      throw new RangeError(`packed driver: ${count} buffers of ${total} segments from ${start}, tokens from ${tokenStart}`);
-    }
-    if (start + count * total * 3 > segments.length || tokenStart + count > tokens.length) {
-      throw new RangeError(`packed driver: ${count} buffers of ${total} segments do not fit their arrays`);
-    }
+    checkBuffers('packed driver', count, total, segments, start, tokens, tokenStart);
     if (count === 0) return 0;
     const direct = total === 1 || total > this.tableSegments;
     const each = direct ? total : 1;

@@ -9,6 +9,7 @@ import type { ChainBatch } from './batch.ts';
 import { Moves } from './moves.ts';
 import { DESC_SIZE } from './defs.ts';
 import { DeviceCore } from './device-core.ts';
+import { DEVICE } from './fused/state.ts';
 
 /** Bytes of an indirect table that are pulled at once, when it is remote. */
 const TABLE_PULL = 4096;
@@ -105,11 +106,29 @@ export abstract class RingWalker extends DeviceCore {
   protected take(batch: ChainBatch, budget: number, done: number): number {
     batch.clear();
     const want = this.ready(Math.min(budget, batch.maxChains));
-    for (let c = 0; c < want; c++) {
+    if (want <= 0) return want;
+    this.data.refresh();
+    this.tables.refresh();
+    let c = 0;
+    while (c < want) {
+      const from = c;
+      c = this.walkOn(batch, c, want);
+      batch.count = c;
+      if (c > from) {
+        this.n[DEVICE.lastHead] = batch.head[c - 1];
+        continue;
+      }
       const err = this.takeInto(batch, c, done + c === 0);
-      if (err !== 0) return err < 0 ? err : c;
+      if (err < 0) return err;
+      if (err > 0) break;
+      c++;
     }
-    return want;
+    return c;
+  }
+
+  /** Let loops for the usual add chains to those a batch has, where there are any. @returns how many it has then, `want` at most */
+  protected walkOn(_batch: ChainBatch, from: number, _want: number): number {
+    return from;
   }
 
   /** Take one chain into slot `c`. @returns 0, a negative errno when it is bad and the first, 1 when there is none or it is bad and stays */

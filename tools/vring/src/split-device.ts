@@ -36,31 +36,7 @@ export class SplitDevice extends SplitRing {
     this.state = { n: this.n, views, data: this.data, tables: this.tables };
   }
 
-  protected override take(batch: ChainBatch, budget: number, done: number): number {
-    batch.clear();
-    const want = this.ready(Math.min(budget, batch.maxChains));
-    if (want <= 0) return want;
-    this.data.refresh();
-    this.tables.refresh();
-    let c = 0;
-    while (c < want) {
-      const from = c;
-      c = this.walkOn(batch, c, want);
-      batch.count = c;
-      if (c > from) {
-        this.n[DEVICE.lastHead] = batch.head[c - 1];
-        continue;
-      }
-      const err = this.takeInto(batch, c, done + c === 0);
-      if (err < 0) return err;
-      if (err > 0) break;
-      c++;
-    }
-    return c;
-  }
-
-  /** Let the loops add chains to those a batch has. @returns how many it has then */
-  private walkOn(batch: ChainBatch, from: number, want: number): number {
+  protected override walkOn(batch: ChainBatch, from: number, want: number): number {
     const { state, raw } = this;
     const direct = raw ? walkDirectRaw(state, batch, from, want - from) : walkDirect(state, batch, from, want - from);
     const left = want - direct;

@@ -15,7 +15,7 @@ import { splitAreasFault } from './areas.ts';
 import { AVAIL_IDX, DESC_SIZE, USED_IDX, availEventAt, usedEventAt } from './defs.ts';
 import { putChains, putOnes, putTables, take } from './fused/driver.ts';
 import type { RingDriverOptions } from './driver-options.ts';
-import { poolFault } from './driver-options.ts';
+import { checkBuffers, poolFault } from './driver-options.ts';
 import { DRIVER, DriverState, SLOT, SplitViews, WordView, int32 } from './fused/state.ts';
 import type { RingArea } from './memory.ts';
 import type { RingDriver } from './ring.ts';
@@ -108,12 +108,7 @@ export class SplitDriver implements RingDriver {
   ): number {
     if (this.broken) return -EIO;
     const total = out + into;
-    if (total < 1 || count < 0 || start < 0 || tokenStart < 0) {
-      throw new RangeError(`split driver: ${count} buffers of ${total} segments from ${start}, tokens from ${tokenStart}`);
-    }
-    if (start + count * total * 3 > segments.length || tokenStart + count > tokens.length) {
-      throw new RangeError(`split driver: ${count} buffers of ${total} segments do not fit their arrays`);
-    }
+    checkBuffers('split driver', count, total, segments, start, tokens, tokenStart);
     if (count === 0) return 0;
     const { state } = this;
     const free = this.numFree;
