@@ -17,6 +17,7 @@ describe('a device of the simulator', () => {
       .toEqual(expect.arrayContaining(['0', 'exit: 1']));
     expect(await sh('modplan /sys/bus/vdpa/devices/vdpa0')).toEqual([
       'nothing  vdpa0            has no modalias: bus vdpa lets no module be loaded for its devices',
+      'by hand  vhost_mdev       registers a driver on bus vdpa',
       'by hand  vhost_vdpa       registers a driver on bus vdpa',
       'by hand  virtio_vdpa      registers a driver on bus vdpa',
       'unbound  vdpa0            the first driver that is registered takes it',
