@@ -1,4 +1,4 @@
-/** The host's mdevctl in a lab: types, list, start, stop, on parents of either surface. */
+/** The host's mdevctl in a lab: types, list, start, stop, define, on parents of either surface. */
 import { fileURLToPath } from 'node:url';
 import { covers } from '@vdpalab/testing';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
@@ -59,6 +59,18 @@ describe('mdevctl', { timeout: 120_000 }, () => {
       'Error: Device exists with different type', 'Error: Parent mtty does not support mdev type mtty-9', "Error: Unable to find parent device 'nosuch'", `Error: Error removing device ${ONE}`,
     ]);
     expect(status).toBe(0);
+  });
+
+  it('starts what was defined, and forgets it', async (context) => {
+    needsEntry(context, 'mdevctl');
+    covers('1.7.32');
+    const { stdout, stderr, status } = await host.bash(`
+      mount -t tmpfs none /etc/mdevctl.d && mkdir -p /etc/mdevctl.d/scripts.d/callouts /etc/mdevctl.d/scripts.d/notifiers && modprobe mtty
+      mdevctl define -u ${ONE} -p mtty -t mtty-2 --auto && mdevctl list -d && mdevctl start -u ${ONE} && mdevctl list && mdevctl list -d
+      mdevctl stop -u ${ONE}; mdevctl list; mdevctl list -d; mdevctl undefine -u ${ONE}; mdevctl list -d; ls /sys/bus/mdev/devices`);
+    expect({ stderr, status }).toEqual({ stderr: '', status: 0 });
+    const [defined, active] = [`${ONE} mtty mtty-2 auto`, `${ONE} mtty mtty-2 auto (active)`];
+    expect(lines(stdout)).toEqual([defined, expect.stringContaining(`${ONE} mtty mtty-2`), active, defined]);
   });
 
   it('does the same with vendors of 2016, whose drivers come later', async (context) => {
