@@ -51,25 +51,7 @@ export class PackedDevice extends PackedRing {
     return c;
   }
 
-  override drain(budget: number): number {
-    if (budget <= 0) return 0;
-    this.data.refresh();
-    this.tables.refresh();
-    let done = 0;
-    let err = 0;
-    while (done < budget) {
-      const drained = this.drainOn(budget - done);
-      done += drained;
-      if (drained > 0) continue;
-      err = this.drainOne(done);
-      if (err <= 0) break;
-      done++;
-    }
-    return this.finish(done, err);
-  }
-
-  /** Let the loops use chains up. @returns how many */
-  private drainOn(want: number): number {
+  protected override drainOn(want: number): number {
     const { state, raw, lastUsed } = this;
     state.withhold = this.unpublished === 0;
     this.drainedBytes += raw ? drainPackedDirectRaw(state, want) : drainPackedDirect(state, want);

@@ -47,13 +47,27 @@ export abstract class RingFrames extends RingWalker {
   }
 
   drain(budget: number): number {
+    if (budget <= 0) return 0;
+    const want = this.ready(budget);
+    if (want <= 0) return want;
+    this.data.refresh();
+    this.tables.refresh();
     let done = 0;
     let err = 0;
-    for (; done < budget; done++) {
+    while (done < want) {
+      const drained = this.drainOn(want - done);
+      done += drained;
+      if (drained > 0) continue;
       err = this.drainOne(done);
       if (err <= 0) break;
+      done++;
     }
     return this.finish(done, err);
+  }
+
+  /** Let loops for the usual use chains up, where there are any. @returns how many, `want` at most */
+  protected drainOn(_want: number): number {
+    return 0;
   }
 
   transmit(sink: FrameSink, budget: number): number {

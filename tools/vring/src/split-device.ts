@@ -54,31 +54,17 @@ export class SplitDevice extends SplitRing {
     this.flush();
   }
 
-  override drain(budget: number): number {
-    if (budget <= 0) return 0;
-    const want = this.ready(budget);
-    if (want <= 0) return want;
+  protected override drainOn(want: number): number {
     const { state, raw, n } = this;
-    this.data.refresh();
-    this.tables.refresh();
-    let done = 0;
-    let err = 0;
-    while (done < want) {
-      const before = n[DEVICE.lastAvail];
-      this.drainedBytes += raw ? drainDirectRaw(state, want - done) : drainDirect(state, want - done);
-      const direct = (n[DEVICE.lastAvail] - before) & 0xffff;
-      if (done + direct < want && !this.tables.remote) {
-        this.drainedBytes += raw ? drainTablesRaw(state, want - done - direct) : drainTables(state, want - done - direct);
-      }
-      const drained = (n[DEVICE.lastAvail] - before) & 0xffff;
-      this.wrote(drained);
-      done += drained;
-      if (drained > 0) continue;
-      err = this.drainOne(done);
-      if (err <= 0) break;
-      done++;
+    const before = n[DEVICE.lastAvail];
+    this.drainedBytes += raw ? drainDirectRaw(state, want) : drainDirect(state, want);
+    const direct = (n[DEVICE.lastAvail] - before) & 0xffff;
+    if (direct < want && !this.tables.remote) {
+      this.drainedBytes += raw ? drainTablesRaw(state, want - direct) : drainTables(state, want - direct);
     }
-    return this.finish(done, err);
+    const drained = (n[DEVICE.lastAvail] - before) & 0xffff;
+    this.wrote(drained);
+    return drained;
   }
 
   /** The usual case, a frame that fits one descriptor, without a walk; anything else is left to the plain form. */
