@@ -1,7 +1,7 @@
 import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { describe, expect, it } from 'vitest';
-import { BDF, bootMlx5, FIRST_PORT, PF, SF } from './testing/bench.ts';
+import { BDF, bootMlx5, FIRST_PORT, PF, SF, slowChild } from './testing/bench.ts';
 import type { Bench } from './testing/bench.ts';
 
 const { DEVLINK_PORT_FN_STATE_ACTIVE: ACTIVE, DEVLINK_PORT_FN_STATE_INACTIVE: INACTIVE } = uapi;
@@ -151,24 +151,16 @@ describe('states, as the device tells of them', () => {
   it('are attached as long as a child\'s driver does not let go, and activating is EBUSY until then', async () => {
     covers('2.10.4');
     const b = await bootMlx5();
-    let letGo = false;
-    const wq = b.k.init_waitqueue_head('slow');
-    const slow = {
-      name: 'slow', owner: { name: 'slow', state: 'live' as const }, id_table: [{ name: 'mlx5_core.vnet' }],
-      probe: async () => undefined, remove: () => b.k.wait_event(wq, () => letGo, 'the last close of a file'),
-    };
-    await b.run(() => b.k.__auxiliary_driver_register(slow));
+    const slow = await slowChild(b);
     await b.switchdev();
     await b.subfunction(5);
     expect(await b.portState(FIRST_PORT, INACTIVE)).toBe('ok'); // comes back: who waits is the worker
     expect([b.states()[0], await b.port(FIRST_PORT)]).toEqual([uapi.MLX5_VHCA_STATE_TEARDOWN_REQUEST, { hw_addr: '00:00:00:00:00:00', state: 0, opstate: 1 }]);
     expect(await b.portState(FIRST_PORT, ACTIVE)).toBe('EBUSY: mlx5_core: SF is inactivated but it is still attached');
     expect([await b.portDel(FIRST_PORT), await b.portAdd(5), await b.portAdd(6)]).toEqual(['ok', 'EEXIST: mlx5_core: SF already exist. Choose different sfnum', FIRST_PORT + 1]);
-    letGo = true;
-    b.k.wake_up(wq);
-    await b.settle();
+    await slow.letGo();
     expect([b.states(), await b.portAdd(5)]).toEqual([[0, ALLOCATED, 0, 0], FIRST_PORT]);
-    await b.run(() => b.k.auxiliary_driver_unregister(slow));
+    await slow.unregister();
     await b.run(() => b.rmmod('mlx5_core'));
     expect([b.states(), b.leftovers()]).toEqual([[0, 0, 0, 0], []]);
   });

@@ -4,7 +4,7 @@ import type { DevlinkTool, TestProcess } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { BDF, bootMlx5, FIRST_PORT, PF } from './testing/bench.ts';
+import { BDF, bootMlx5, FIRST_PORT, PF, slowChild } from './testing/bench.ts';
 import type { Bench } from './testing/bench.ts';
 
 const { DEVLINK_PORT_FN_STATE_ACTIVE: ACTIVE, DEVLINK_PORT_FN_STATE_INACTIVE: INACTIVE } = uapi;
@@ -74,24 +74,16 @@ describe('subfunctions go', () => {
 
   it('while a child\'s driver waits: the module\'s end waits, too, and nothing else does', async () => {
     const b = await bootMlx5();
-    let letGo = false;
-    const wq = b.k.init_waitqueue_head('slow');
-    const slow = {
-      name: 'slow', owner: { name: 'slow', state: 'live' as const }, id_table: [{ name: 'mlx5_core.vnet' }],
-      probe: async () => undefined, remove: () => b.k.wait_event(wq, () => letGo, 'the last close of a file'),
-    };
-    await b.run(() => b.k.__auxiliary_driver_register(slow));
+    const slow = await slowChild(b);
     await b.switchdev();
     await b.subfunction(1);
     await b.portDel(FIRST_PORT); // the worker waits for the child
     const unload = b.spawn('rmmod', () => b.rmmod('mlx5_core'));
     await b.settle();
     expect(unload.state).not.toBe('done');
-    letGo = true;
-    b.k.wake_up(wq);
-    await b.settle();
+    await slow.letGo();
     expect(unload.state).toBe('done');
-    await b.run(() => b.k.auxiliary_driver_unregister(slow));
+    await slow.unregister();
     expect([b.states(), b.actions(), b.leftovers()]).toEqual([[0, 0, 0, 0], [], []]);
   });
 

@@ -140,3 +140,29 @@ export async function bootMlx5(options: BenchOptions = {}): Promise<Bench> {
   };
   return bench;
 }
+
+/** A driver of a subfunction's vnet device that does not let go of it when it is removed. */
+export interface SlowChild {
+  /** Let go, and let all that waited for it happen. */
+  readonly letGo: () => Promise<void>;
+  readonly unregister: () => Promise<void>;
+}
+
+/** Register one. */
+export async function slowChild(b: Bench): Promise<SlowChild> {
+  let done = false;
+  const wq = b.k.init_waitqueue_head('slow');
+  const slow = {
+    name: 'slow', owner: { name: 'slow', state: 'live' as const }, id_table: [{ name: 'mlx5_core.vnet' }],
+    probe: async () => undefined, remove: () => b.k.wait_event(wq, () => done, 'the last close of a file'),
+  };
+  await b.run(() => b.k.__auxiliary_driver_register(slow));
+  return {
+    async letGo() {
+      done = true;
+      b.k.wake_up(wq);
+      await b.settle();
+    },
+    unregister: () => b.run(() => b.k.auxiliary_driver_unregister(slow)),
+  };
+}
