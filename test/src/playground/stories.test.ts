@@ -92,7 +92,12 @@ const closure = (name: string): string[] => {
 };
 
 describe('each module', () => {
+  it('is here: the bus, its drivers and parents, VFIO, vhost, virtio and mediated devices', () => {
+    expect(loadable.map((info) => info.package)).toEqual(expect.arrayContaining(['vdpa-core', 'mdev-core', 'vfio', 'vhost', 'virtio', 'ifcvf', 'mlx5-sf', 'iommu-type1']));
+  });
+
   it.each(loadable.map((info) => info.name))('%s loads with only what it declares present, and not without any part of that', async (name) => {
+    covers('1.8.1');
     const needed = closure(name);
     await story({ only: needed }, async (sh, lab) => {
       expect(await sh(`modprobe ${name}`)).toBe('exit: 0');

@@ -84,7 +84,7 @@ async function start(parent: keyof typeof SETUP, options: UserNetOptions = {}) {
 }
 
 it('carries the same frames whether the platform translates or the chip', async () => {
-  covers('F8', '1.3.3', '1.3.4', '1.3.5');
+  covers('F8', '1.1.2', '1.3.3', '1.3.4', '1.3.5', '1.4.8');
   const frames = sessionFrames().filter((bytes) => bytes.length <= 1514);
   const own = frames.filter((bytes) => isMac(bytes, 6));
   const mine = frames.filter((bytes) => !isMac(bytes, 6) && ((bytes[0]! & 1) !== 0 || isMac(bytes, 0)));

@@ -73,7 +73,7 @@ async function migrate(devargs: string): Promise<Migration> {
 
 describe.runIf(hostAvailable())('a migration', { timeout: 60_000 }, () => {
   test('with the function\'s log and with the driver\'s relay finds the same pages: those that were written', async () => {
-    covers('F12', 'F13', '1.6.4', '1.6.5', '1.6.8', '3.2.6', '3.3.14');
+    covers('F12', 'F13', '1.1.18', '1.6.4', '1.6.5', '1.6.8', '3.2.6', '3.3.14');
     const [hardware, software] = [await migrate('vdpa=1'), await migrate('vdpa=1,sw-live-migration=1')];
     expect(hardware.logged).toEqual(hardware.written);
     expect(hardware.logged.length).toBeGreaterThan(10);

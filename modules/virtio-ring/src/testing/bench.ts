@@ -37,6 +37,8 @@ export interface Bench extends BootedKernel {
   readonly create: (init?: Partial<VringInit>) => Virtqueue;
   /** The device's side of a queue. */
   readonly device: (vq: Virtqueue, eventIdx?: boolean) => RingDevice;
+  /** Bytes at an address that the device may write. */
+  readonly view: (dma: number, size: number) => DataView;
   /** Used entry written past the ring's own code: what a broken device does. */
   readonly forge: (vq: Virtqueue, id: number) => void;
   /** A page, as one piece. */
@@ -58,8 +60,18 @@ export async function bootRing(
   const dev = await kernel.run(async () => makeDevice(k));
   const vdev = { dev, config: options.config ?? {} } as VirtioDevice; // a ring needs no more of it
   const packed = new WeakSet<Virtqueue>();
+  const port = hw.dmaPort(RID);
+  const area = (dma: number, size: number, write: boolean) => {
+    const found = port.area(dma, size, write);
+    if (found === null) throw new Error(`no way to 0x${dma.toString(16)}`);
+    return found;
+  };
+  const view = (dma: number, size: number): DataView => {
+    const { memory, offset } = area(dma, size, true);
+    return new DataView(memory.buffer, memory.byteOffset + offset, size);
+  };
   const bench: Bench = {
-    ...kernel, hw, dev, vdev, kicks: 0, notifies: true, calls: 0,
+    ...kernel, hw, dev, vdev, view, kicks: 0, notifies: true, calls: 0,
     create(init = {}) {
       const vq = k.vring_create_virtqueue({
         index: 0, num: 8, align: 4096, vdev, features: usual, may_reduce_num: true, name: 'vq0', dma_dev: dev,
@@ -76,13 +88,7 @@ export async function bootRing(
       return vq;
     },
     device(vq, eventIdx = false) {
-      const port = hw.dmaPort(RID);
       const num = k.virtqueue_get_vring_size(vq);
-      const area = (dma: number, size: number, write: boolean) => {
-        const found = port.area(dma, size, write);
-        if (found === null) throw new Error(`no way to 0x${dma.toString(16)}`);
-        return found;
-      };
       const desc = area(k.virtqueue_get_desc_addr(vq), vring_desc_table_size(num), packed.has(vq));
       const [avail, used] = [k.virtqueue_get_avail_addr(vq), k.virtqueue_get_used_addr(vq)];
       if (packed.has(vq)) {
@@ -94,8 +100,7 @@ export async function bootRing(
       }, { translate: port, eventIdx });
     },
     forge(vq, id) {
-      const { memory, offset } = hw.dmaPort(RID).area(k.virtqueue_get_used_addr(vq), vring_used_size(8), true)!;
-      const used = new DataView(memory.buffer, memory.byteOffset + offset);
+      const used = view(k.virtqueue_get_used_addr(vq), vring_used_size(8));
       const idx = used.getUint16(2, true);
       used.setUint32(4 + 8 * (idx & 7), id, true);
       used.setUint16(2, idx + 1, true);
