@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import {
-  acceptUnix, addSeals, connectUnix, eventfd, F_SEAL_SHRINK, fileShape, guardMapping, HostError, hostAvailable, isEventfd, isReadable, listenUnix, mapBeside,
+  acceptUnix, addSeals, connectUnix, eventfd, F_SEAL_SHRINK, fileShape, HostError, hostAvailable, isEventfd, isReadable, listenUnix, mapBeside,
   mapInside, memfd, receiveFds, sealsOf, sendFds, signalEventfd, socketPair, takeEventfd, watchReadable,
 } from './index.ts';
 
@@ -124,29 +124,6 @@ describe.runIf(hostAvailable())('the host', () => {
     mapping.unmap();
     closeSync(fd);
     expect(() => mapBeside(2 ** 33, fd, 0)).toThrow(RangeError);
-  });
-
-  test('a guarded mapping outlives its file: what was cut off is zeros, for whoever is just touching it', async () => {
-    const fd = memfd('test', 3 * PAGE);
-    const mapping = mapBeside(3 * PAGE, fd, 0);
-    const bytes = new Uint8Array(mapping.buffer).fill(7);
-    let told = (): void => undefined;
-    const cut = new Promise<void>((resolve) => {
-      told = resolve;
-    });
-    const guard = guardMapping(mapping, fd, 0, 3 * PAGE, PAGE, () => told());
-    expect(guard.cut).toBe(false);
-    ftruncateSync(fd, PAGE + 100);
-    expect([bytes[0], bytes[PAGE + 99], bytes[PAGE + 100], bytes[2 * PAGE], bytes[3 * PAGE - 1]]).toEqual([7, 7, 0, 0, 0]);
-    await cut;
-    expect(guard.cut).toBe(true);
-    ftruncateSync(fd, 0);
-    expect([...bytes.subarray(0, 2)]).toEqual([0, 0]);
-    bytes.fill(1);
-    guard.release();
-    guard.release();
-    mapping.unmap();
-    closeSync(fd);
   });
 
   test('seals tell whether a file can get shorter', () => {

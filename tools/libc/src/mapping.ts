@@ -13,11 +13,9 @@ const MAP_FAILED = -1;
 /** Most bytes of an ArrayBuffer over foreign memory; one more ends the process. */
 const VIEW_MAX = 0x1_0000_0000;
 
-/** Of mmap(2), for {@link libc}. */
-export const mmapPrototype = 'intptr_t mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)';
-
-function mmap(at: bigint, length: number, flags: number, fd: number, offset: number): bigint {
-  const got = libc(mmapPrototype)(at, length, PROT_READ | PROT_WRITE, flags, fd, offset);
+/** mmap(2) for reading and writing. @returns address @throws HostError what it says */
+export function mmap(at: bigint, length: number, flags: number, fd: number, offset: number): bigint {
+  const got = libc('intptr_t mmap(uintptr_t addr, size_t length, int prot, int flags, int fd, int64_t offset)')(at, length, PROT_READ | PROT_WRITE, flags, fd, offset);
   if (Number(got) === MAP_FAILED) throw new HostError('mmap', lastErrno(), `${length} bytes`);
   return BigInt(got);
 }

@@ -11,21 +11,31 @@ export interface Watch {
 /** Polls that run: koffi stops one that is collected. */
 const running = new Set<Watch>();
 
+/** A poll that finds its descriptor ready while Node tears itself down would call into what is gone, and abort. */
+function stopAll(): void {
+  for (const watch of running) watch.close();
+}
+
 /**
  * Call `ready` whenever `fd` can be read, or is at its end; level-triggered, so `ready` must take what is there.
  *
  * @param fd anything that can be polled: an eventfd, a socket, a pipe, an io file of the kernel. Close the watch before the descriptor
+ * @param keepsAlive whether the process waits for it before it ends by itself
  * @throws Error for a regular file and for a bad descriptor; HostUnavailableError without koffi
  */
-export function watchReadable(fd: number, ready: () => void): Watch {
+export function watchReadable(fd: number, ready: () => void, { keepsAlive = true } = {}): Watch {
   const poll = host().node.poll(fd, { readable: true }, () => {
     if (running.has(watch)) ready();
   });
   const watch: Watch = {
     close: () => {
-      if (running.delete(watch)) poll.close();
+      if (!running.delete(watch)) return;
+      poll.close();
+      if (running.size === 0) process.off('exit', stopAll);
     },
   };
+  if (!keepsAlive) poll.unref();
+  if (running.size === 0) process.on('exit', stopAll);
   running.add(watch);
   return watch;
 }

@@ -1,153 +1,93 @@
 /**
  * Mappings of files that another process may cut short.
  *
- * Touching what is gone raises SIGBUS, which would end this process. While such a mapping is guarded the signal is caught,
- * so that the access is tried again and again; a worker, which looks at the files' lengths, meanwhile puts zeros where the
- * file has ended, and then the access succeeds.
+ * Touching what is gone raises SIGBUS, which would end this process. In a guarded mapping the handler of the signal puts
+ * zeros there, so the access succeeds; a SIGBUS from elsewhere does what it does without a guard.
  */
-import type * as fs from 'node:fs';
-import { createRequire } from 'node:module';
-import * as threads from 'node:worker_threads';
-import { MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, PROT_READ, PROT_WRITE } from '@vdpalab/uapi';
-import { mmapPrototype, type Mapping } from './mapping.ts';
-
-/** Milliseconds between two looks at the files: the longest that an access is held up. */
-const PERIOD = 20;
-/** Milliseconds that the worker may take to start. */
-const START = 10_000;
-/** Words of the memory shared with the worker: who holds the table, and whether the worker runs. */
-const LOCK = 0;
-const RUNS = 1;
+import { closeSync } from 'node:fs';
+import { eventfd, takeEventfd } from './eventfd.ts';
+import type { Mapping } from './mapping.ts';
+import { watchReadable, type Watch } from './poll.ts';
+import { canHandleSigbus, SigbusHandler } from './sigbus-handler.ts';
 
 /** A guarded mapping. */
 export interface ShrinkGuard {
-  /** Whether the file has been cut into the mapping: zeros are there instead. */
+  /** Whether an access has found the file cut: zeros are there instead. */
   readonly cut: boolean;
-  /** Guard it no more: before it is unmapped, and before the descriptor is closed. */
+  /** Guard it no more: before it is unmapped. Twice is fine. */
   readonly release: () => void;
 }
 
-/** What the worker is told. */
-interface Told {
-  readonly id: number;
-  /** `null`: forget it. */
-  readonly file: { readonly fd: number; readonly offset: number; readonly address: bigint; readonly page: number; kept: number } | null;
-}
+/** The guarded mappings, and the eventfd by which the handler tells of cuts while there are any. */
+class Guards {
+  readonly #handler = new SigbusHandler();
+  /** By entry: who is told, once. */
+  readonly #guarded = new Map<number, (() => void) | null>();
+  #fd = -1;
+  #watch: Watch | null = null;
 
-/** The worker's way to modules: it is sent as text, and can refer to nothing here. */
-type Load = (id: string) => unknown;
-
-/** What the worker is. */
-function watchFiles(load: Load): void {
-  const { workerData, receiveMessageOnPort } = load('node:worker_threads') as typeof threads;
-  const { fstatSync } = load('node:fs') as typeof fs;
-  const { words, port, koffi, prototype, period, prot, flags } = workerData as WorkerData;
-  const mmap = (load(koffi) as { load: (path: null) => { func: (prototype: string) => (...args: (number | bigint)[]) => number } }).load(null).func(prototype);
-  const files = new Map<number, NonNullable<Told['file']>>();
-  Atomics.store(words, 1, 1);
-  Atomics.notify(words, 1);
-  for (;;) {
-    Atomics.wait(words, 1, 1, period); // nobody wakes it
-    while (Atomics.compareExchange(words, 0, 0, 1) !== 0) Atomics.wait(words, 0, 1, 1);
-    for (let got = receiveMessageOnPort(port) as { message: Told } | undefined; got !== undefined; got = receiveMessageOnPort(port) as typeof got) {
-      if (got.message.file === null) files.delete(got.message.id);
-      else files.set(got.message.id, got.message.file);
+  add(mapping: Mapping, length: number, page: number, onCut: () => void): number {
+    if (this.#watch === null) {
+      this.#fd = eventfd();
+      this.#watch = watchReadable(this.#fd, () => this.#tell(), { keepsAlive: false });
+      this.#handler.eventfd = this.#fd;
     }
-    for (const [id, file] of files) {
-      const left = Math.ceil(fstatSync(file.fd).size / file.page) * file.page - file.offset;
-      if (left >= file.kept) continue;
-      const from = Math.max(left, 0);
-      mmap(file.address + BigInt(from), file.kept - from, prot, flags, -1, 0);
-      file.kept = from;
-      port.postMessage(id);
+    const entry = this.#handler.add(mapping.address, length, page);
+    this.#guarded.set(entry, onCut);
+    return entry;
+  }
+
+  cut(entry: number): boolean {
+    return this.#handler.cut(entry);
+  }
+
+  remove(entry: number): void {
+    this.#handler.remove(entry);
+    this.#guarded.delete(entry);
+    if (this.#guarded.size > 0) return;
+    this.#handler.eventfd = -1;
+    this.#watch?.close();
+    this.#watch = null;
+    closeSync(this.#fd);
+  }
+
+  #tell(): void {
+    takeEventfd(this.#fd);
+    for (const [entry, onCut] of [...this.#guarded]) {
+      if (onCut === null || !this.#handler.cut(entry)) continue;
+      this.#guarded.set(entry, null);
+      onCut();
     }
-    Atomics.store(words, 0, 0);
-    Atomics.notify(words, 0);
   }
 }
 
-interface WorkerData {
-  readonly words: Int32Array<SharedArrayBuffer>;
-  readonly port: threads.MessagePort;
-  /** Path of the package. */
-  readonly koffi: string;
-  readonly prototype: string;
-  readonly period: number;
-  readonly prot: number;
-  readonly flags: number;
-}
-
-function tryAgain(): void {
-  // The access that raised the signal is repeated when its handler returns.
-}
-
-/** The worker and its table, from the first mapping that is guarded to the end of the process. */
-class Watcher {
-  readonly #words = new Int32Array(new SharedArrayBuffer(8));
-  readonly #port: threads.MessagePort;
-  readonly #cut = new Map<number, () => void>();
-  #lastId = 0;
-
-  constructor() {
-    const { port1, port2 } = new threads.MessageChannel();
-    this.#port = port1;
-    const workerData: WorkerData = {
-      words: this.#words, port: port2, koffi: createRequire(import.meta.url).resolve('koffi'), prototype: mmapPrototype, period: PERIOD,
-      prot: PROT_READ | PROT_WRITE, flags: MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-    };
-    new threads.Worker(`(${watchFiles.toString()})(require)`, { eval: true, workerData, transferList: [port2], execArgv: [] }).unref();
-    port1.on('message', (id: number) => this.#cut.get(id)?.());
-    port1.unref();
-    Atomics.wait(this.#words, RUNS, 0, START);
-  }
-
-  add(file: NonNullable<Told['file']>, cut: () => void): number {
-    const id = ++this.#lastId;
-    if (this.#cut.size === 0) process.on('SIGBUS', tryAgain);
-    this.#cut.set(id, cut);
-    this.#tell({ id, file });
-    return id;
-  }
-
-  /** When this returns the worker will not touch the mapping any more. */
-  remove(id: number): void {
-    if (!this.#cut.delete(id)) return;
-    this.#tell({ id, file: null });
-    if (this.#cut.size === 0) process.off('SIGBUS', tryAgain);
-  }
-
-  /** The worker takes what it is told before it looks, and looks with the lock held. */
-  #tell(told: Told): void {
-    while (Atomics.compareExchange(this.#words, LOCK, 0, 1) !== 0) Atomics.wait(this.#words, LOCK, 1, 1);
-    this.#port.postMessage(told);
-    Atomics.store(this.#words, LOCK, 0);
-    Atomics.notify(this.#words, LOCK);
-  }
-}
-
-let watcher: Watcher | null = null;
+let guards: Guards | null = null;
 
 /**
- * Guard a mapping of a file that may get shorter; a sealed one (`F_SEAL_SHRINK`) needs none.
+ * Guard a mapping of a file that may get shorter; a sealed one (`F_SEAL_SHRINK`) needs none. On x86-64 only: elsewhere
+ * the mapping is as it was.
  *
- * @param fd the file's; must stay open
- * @param offset of the mapping in the file, bytes
- * @param length bytes mapped
+ * @param length bytes mapped, whole pages of the file
  * @param page bytes of one page of the file
- * @param onCut told on the event loop, once for each cut that reaches into the mapping
+ * @param onCut told on the event loop, once, when an access has found the file cut
+ * @throws HostError when the handler cannot be installed; RangeError when there are some thousand guards already
  */
-export function guardMapping({ address }: Mapping, fd: number, offset: number, length: number, page: number, onCut: () => void): ShrinkGuard {
-  watcher ??= new Watcher();
-  const mine = watcher;
+export function guardMapping(mapping: Mapping, length: number, page: number, onCut: () => void): ShrinkGuard {
+  if (!canHandleSigbus) return { cut: false, release: () => undefined };
+  guards ??= new Guards();
+  const mine = guards;
+  const entry = mine.add(mapping, length, page, onCut);
+  let held = true;
   let cut = false;
-  const id = mine.add({ fd, offset, address, page, kept: length }, () => {
-    cut = true;
-    onCut();
-  });
   return {
     get cut() {
-      return cut;
+      return held ? mine.cut(entry) : cut;
     },
-    release: () => mine.remove(id),
+    release: () => {
+      if (!held) return;
+      cut = mine.cut(entry);
+      held = false;
+      mine.remove(entry);
+    },
   };
 }

@@ -133,7 +133,7 @@ function mapPiece({ lab, how, cut }: MemorySite, fd: number, page: number, offse
   const whole = Math.ceil((skip + size) / page) * page;
   const { foreign } = lab.hw;
   const guarded = (mapping: Mapping): Pick<Piece, 'mapping' | 'guard'> => ({
-    mapping, guard: (sealsOf(fd) & F_SEAL_SHRINK) === 0 ? guardMapping(mapping, fd, offset - skip, whole, page, cut) : null,
+    mapping, guard: (sealsOf(fd) & F_SEAL_SHRINK) === 0 ? guardMapping(mapping, whole, page, cut) : null,
   });
   if (how === 'beside') {
     const mapping = mapBeside(whole, fd, offset - skip);
