@@ -16,11 +16,12 @@ test('the environment is in Linux\'s order: action, path, subsystem, the sender\
     k.uevent_listen(listener);
     k.kobject_uevent(dev, 'change', ['MDEV_STATE=registered']);
     k.kobject_uevent_at('/module/x', 'module', 'add');
+    k.kobject_uevent(dev, 'unbind');
     expect(await sh.cat('/sys/kernel/uevent_seqnum')).toBe(`${seen.at(-1)?.seqnum}\n`);
     k.uevent_unlisten(listener);
     k.kobject_uevent(dev, 'change');
   });
-  const [first, second, none] = seen;
+  const [first, second, third, none] = seen;
   expect(none).toBeUndefined();
   expect(first?.env).toEqual([
     'ACTION=change', 'DEVPATH=/devices/x', 'SUBSYSTEM=toy', 'MDEV_STATE=registered', 'MAJOR=10', 'MINOR=1', 'DEVNAME=x', 'DRIVER=d',
@@ -30,6 +31,7 @@ test('the environment is in Linux\'s order: action, path, subsystem, the sender\
     action: 'add', devpath: '/module/x', seqnum: (first?.seqnum ?? 0) + 1,
     env: ['ACTION=add', 'DEVPATH=/module/x', 'SUBSYSTEM=module', `SEQNUM=${second?.seqnum}`],
   });
+  expect(third?.env.filter((line) => line.startsWith('MODALIAS='))).toEqual([]); // nobody is to load the driver again
 });
 
 test('a word written to a uevent file sends that event; anything else is EINVAL and logged', async () => {

@@ -41,11 +41,13 @@ export class Uevents {
    * Send one.
    *
    * @param extra lines the sender adds, in front of those of the subsystem
-   * @param keys lines of the subsystem: DRIVER=, MODALIAS=
+   * @param keys lines of the subsystem: DRIVER=, MODALIAS= (which `unbind` leaves out: zap_modalias_env)
    */
   send(devpath: string, subsystem: string, action: Action, extra: readonly string[] = [], keys: readonly string[] = []): Atomic {
     const seqnum = ++this.#seqnum;
-    const env = [`ACTION=${action}`, `DEVPATH=${devpath}`, `SUBSYSTEM=${subsystem}`, ...extra, ...keys, `SEQNUM=${seqnum}`];
+    // Whoever loads modules by MODALIAS would bring back the driver that has just been unbound.
+    const told = action === 'unbind' ? keys.filter((line) => !line.startsWith('MODALIAS=')) : keys;
+    const env = [`ACTION=${action}`, `DEVPATH=${devpath}`, `SUBSYSTEM=${subsystem}`, ...extra, ...told, `SEQNUM=${seqnum}`];
     const { trace } = this.#k.machine;
     if (trace.enabled) trace.emit('uevent', { action, devpath, subsystem, seqnum });
     const event: Uevent = { action, devpath, env, seqnum };
