@@ -41,6 +41,37 @@ test('suspend stops all queues, and DRIVER_OK once more lets them go on', async 
   expect(await b.run(() => b.vdpa.config.get_vq_state(b.vdpa, 1))).toEqual({ kind: 'split', avail_index: 1 });
 });
 
+test('of a later release, resume lets them go on, and does what was asked for meanwhile', async () => {
+  covers('2.8.3');
+  const earlier = await bootSim(MAC);
+  expect(earlier.vdpa.config.resume).toBeUndefined();
+  const b = await bootSim(MAC, { kernel: '6.12' });
+  const [rx, tx] = await b.start([0, 1]);
+  const { config: ops } = b.vdpa;
+  const suspend = (): Promise<void> => b.run(async () => ops.suspend?.(b.vdpa));
+  const resume = async (): Promise<void> => {
+    await b.run(async () => ops.resume?.(b.vdpa));
+    await b.settle();
+  };
+  b.rings.offer(rx!, [], [[b.rings.take(256), 256]], 0);
+  b.rings.offer(rx!, [], [[b.rings.take(256), 256]], 1);
+  await suspend();
+  b.rings.give(tx!, [b.frame(BROADCAST)], [], 1); // offers and kicks
+  await b.settle();
+  expect([b.rings.used(tx!), b.rings.used(rx!)]).toEqual([[], []]);
+  await resume();
+  expect([b.rings.used(tx!), b.rings.used(rx!).length]).toEqual([[[1, 0]], 1]);
+
+  // What nobody kicked for is not looked at.
+  await suspend();
+  b.rings.offer(tx!, [b.frame(BROADCAST)], [], 2);
+  await resume();
+  expect(b.rings.used(tx!)).toEqual([]);
+  ops.kick_vq(b.vdpa, 1);
+  await b.settle();
+  expect(b.rings.used(tx!)).toEqual([[2, 0]]);
+});
+
 test('reset empties the tables of mappings, forgets queues and goes on counting generations', async () => {
   const b = await bootSim(MAC);
   const [rx, tx] = await b.start([0, 1]);

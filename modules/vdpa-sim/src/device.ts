@@ -30,6 +30,8 @@ export interface SimOptions {
   readonly batchMapping: boolean;
   /** Entries of one address space. */
   readonly maxIotlbEntries: number;
+  /** Later than 6.1: what is suspended may resume. */
+  readonly resumes: boolean;
 }
 
 /** `struct vdpasim` with what only the core touches. */
@@ -46,12 +48,16 @@ export class Simulator implements Vdpasim {
   generation = 0;
   features = 0n;
   running = false;
+  /** A doorbell was rung while the device was suspended. */
+  #pendingKick = false;
   readonly #k: SimSymbols;
+  readonly #resumes: boolean;
   /** Table of each queue. */
   readonly #tables: VhostIotlb[];
 
-  constructor(k: SimSymbols, attr: VdpasimDevAttr, iommu: readonly VhostIotlb[]) {
+  constructor(k: SimSymbols, attr: VdpasimDevAttr, iommu: readonly VhostIotlb[], resumes: boolean) {
     this.#k = k;
+    this.#resumes = resumes;
     this.dev_attr = attr;
     this.iommu = iommu;
     this.config = new Uint8Array(attr.config_size);
@@ -70,9 +76,11 @@ export class Simulator implements Vdpasim {
     return vq;
   }
 
-  /** A doorbell: all queues are served, later. */
+  /** A doorbell: all queues are served, later; with one that may resume, not before it does. */
   kick(idx: number): Atomic {
-    if (this.vq(idx).ready) this.#k.queue_work(this.#k.system_wq, this.work);
+    const { ready } = this.vq(idx);
+    if (this.#resumes && !this.running && (this.status & VIRTIO_CONFIG_S_DRIVER_OK) !== 0) this.#pendingKick = true;
+    else if (ready) this.#k.queue_work(this.#k.system_wq, this.work);
     return undefined;
   }
 
@@ -107,6 +115,14 @@ export class Simulator implements Vdpasim {
     return undefined;
   }
 
+  /** `vdpasim_resume` (Linux 6.4): what was asked for meanwhile is done now. */
+  resume(): Atomic {
+    this.running = true;
+    if (!this.#pendingKick) return;
+    this.#pendingKick = false;
+    for (let idx = 0; idx < this.vqs.length; idx++) this.kick(idx);
+  }
+
   /** `vdpasim_do_reset`: queues back in the first address space, tables empty. */
   reset(): Atomic {
     this.status = 0;
@@ -132,11 +148,11 @@ export class Simulator implements Vdpasim {
 /** `vdpasim_create` */
 export async function createSim(k: SimSymbols, attr: VdpasimDevAttr, options: SimOptions): Promise<Vdpasim> {
   const iommu = Array.from({ length: attr.nas }, () => k.vhost_iotlb_init(options.maxIotlbEntries, 0));
-  const sim = new Simulator(k, attr, iommu);
+  const sim = new Simulator(k, attr, iommu, options.resumes);
   const iova = k.init_iova_domain(1, 0);
   const vdpa = await k.__vdpa_alloc_device({
     parent: null, dma_dev: null, ngroups: attr.ngroups, nas: attr.nas, name: attr.name, models: ['virtio', 'vhost'], priv: sim,
-    config: vdpasimOps(k, sim, options.batchMapping, () => {
+    config: vdpasimOps(k, sim, options, () => {
       sim.running = false; // a work that is still queued finds nothing to do
       for (const table of iommu) k.vhost_iotlb_reset(table);
       attr.free?.(sim);

@@ -1,5 +1,5 @@
 /** Core of the vDPA simulators. Mirrors `drivers/vdpa/vdpa_sim/vdpa_sim.c` (Linux 6.1). */
-import { defineModule, param } from '@vdpalab/abi';
+import { defineModule, KERNEL_VERSION, param } from '@vdpalab/abi';
 import { createSim } from './device.ts';
 
 export default defineModule({
@@ -22,9 +22,11 @@ export default defineModule({
   ],
   exportsGpl: ['vdpasim_create'],
 
-  module_init: (k, { params }) => ({
+  module_init: (k, { params, LINUX_VERSION_CODE }) => ({
     ksymtab: {
-      vdpasim_create: (attr) => createSim(k, attr, { batchMapping: params.batch_mapping !== 0, maxIotlbEntries: params.max_iotlb_entries }),
+      vdpasim_create: (attr) => createSim(k, attr, {
+        batchMapping: params.batch_mapping !== 0, maxIotlbEntries: params.max_iotlb_entries, resumes: LINUX_VERSION_CODE >= KERNEL_VERSION(6, 4),
+      }),
     },
     module_exit: () => undefined,
   }),

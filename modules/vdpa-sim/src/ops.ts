@@ -4,7 +4,7 @@ import type { Atomic } from '@vdpalab/abi';
 import { VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
 import type { VdpaConfigOps } from '@vdpalab/vdpa-core';
 import type { VhostIotlb, VhostIotlbMap, VhostIotlbSymbols } from '@vdpalab/vhost-iotlb';
-import type { Simulator } from './device.ts';
+import type { SimOptions, Simulator } from './device.ts';
 import { groupOf, VDPASIM_QUEUE_MAX } from './queues.ts';
 
 /** What mapping takes. */
@@ -20,10 +20,10 @@ const U64_MAX = (1n << 64n) - 1n;
 /**
  * The operations on one device.
  *
- * @param batch whole tables at once (`set_map`), instead of single mappings (`dma_map`, `dma_unmap`)
+ * @param options whole tables at once (`set_map`), or single mappings (`dma_map`, `dma_unmap`); whether it may resume
  * @param free the last reference is gone
  */
-export function vdpasimOps(k: MapSymbols, sim: Simulator, batch: boolean, free: () => Atomic): VdpaConfigOps {
+export function vdpasimOps(k: MapSymbols, sim: Simulator, { batchMapping, resumes }: SimOptions, free: () => Atomic): VdpaConfigOps {
   const { dev_attr: attr, config } = sim;
 
   /** @throws EINVAL for an address space that is not there */
@@ -67,6 +67,7 @@ export function vdpasimOps(k: MapSymbols, sim: Simulator, batch: boolean, free: 
     async suspend() {
       sim.running = false;
     },
+    ...(resumes ? { resume: async () => sim.resume() } satisfies Partial<VdpaConfigOps> : {}),
     get_config_size: () => attr.config_size,
     get_config(_, offset, len) {
       if (!inside(offset, len)) return new Uint8Array(len);
@@ -85,7 +86,7 @@ export function vdpasimOps(k: MapSymbols, sim: Simulator, batch: boolean, free: 
       tableOf(asid);
       sim.setGroupAsid(group, asid);
     },
-    ...(batch ? {
+    ...(batchMapping ? {
       async set_map(_, asid, iotlb) {
         const table = tableOf(asid);
         k.vhost_iotlb_reset(table);

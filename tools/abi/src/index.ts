@@ -12,6 +12,7 @@ export * from './module.ts';
 export * from './param.ts';
 export * from './sched.ts';
 export * from './undo.ts';
+export * from './version.ts';
 
 /**
  * Every exported symbol of every module, by its Linux name.

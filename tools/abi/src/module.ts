@@ -26,6 +26,8 @@ type NsSymbol<N extends NsNames> = N[keyof N][number];
 export interface ThisModule<P extends ParamSpecs = ParamSpecs> {
   /** `THIS_MODULE`: what `try_module_get` takes and ops tables name as owner. */
   readonly THIS_MODULE: KModule;
+  /** Release whose behaviour the kernel has, as `KERNEL_VERSION` counts: a module that knows later ways asks it. */
+  readonly LINUX_VERSION_CODE: number;
   /** Current parameter values; a store to the sysfs file changes them. */
   readonly params: ParamValues<P>;
   /** What init acquires goes here; run in reverse when init fails and after `module_exit`. */

@@ -17,6 +17,12 @@ describe('a lab file', () => {
     expect(parseLabFile('', 'x.yaml')).toMatchObject({ seed: 1, memory: 268435456, iommu: true, release: '6.1.0-vdpalab' });
   });
 
+  it('says whose behaviour the kernel has, and is named after it unless it says how', () => {
+    expect(parseLabFile('kernel: "6.12"', 'x.yaml')).toMatchObject({ kernel: '6.12', release: '6.12.0-vdpalab' });
+    expect(parseLabFile('kernel: "6.12"\nrelease: 6.12.9-mine', 'x.yaml').release).toBe('6.12.9-mine');
+    expect(issues('kernel: "5.10"')[0]).toMatch(/^x\.yaml:1:9: kernel: /);
+  });
+
   it('takes sizes with K, M and G', () => {
     expect(parseLabFile('memory: 2G', 'x.yaml').memory).toBe(2 * 1024 ** 3);
   });

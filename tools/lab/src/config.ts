@@ -1,4 +1,5 @@
 /** The lab file: what machine to build. Checked by zod; every refusal names file, line and column. */
+import { KERNEL_RELEASES } from '@vdpalab/abi';
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
 import { OPTIONAL_FEATURES, type OptionalFeature } from '@vdpalab/machine';
 import * as z from 'zod';
@@ -147,8 +148,8 @@ const network = z.strictObject({
 export const labSchema = z.strictObject({
   name: z.string().default('lab'),
   seed: z.int().min(0).default(1).describe('chooses among what is ready; one seed and one script give one run'),
-  kernel: z.literal('6.1').default('6.1').describe('whose behaviour where releases differ'),
-  release: z.string().regex(/^[0-9A-Za-z._+-]+$/).default('6.1.0-vdpalab').describe('uname -r'),
+  kernel: z.enum(KERNEL_RELEASES).default('6.1').describe('whose behaviour where releases differ: a later one adds what the READMEs of modules say'),
+  release: z.string().regex(/^[0-9A-Za-z._+-]+$/).optional().describe('uname -r; 6.1.0-vdpalab or 6.12.0-vdpalab when absent'),
   cmdline: z.string().default('').describe('kernel command line'),
   memory: size.default(256 * 1024 ** 2),
   iommu: z.boolean().default(true).describe('a platform IOMMU'),
@@ -230,7 +231,7 @@ export const labSchema = z.strictObject({
       if (net.kind === 'wire' && j > 1) fail('a wire has two ends', path);
     });
   });
-});
+}).transform((lab) => ({ ...lab, release: lab.release ?? `${lab.kernel}.0-vdpalab` }));
 
 /** A checked lab file. */
 export type LabConfig = z.output<typeof labSchema>;

@@ -117,7 +117,7 @@ export class Lab {
     this.#modules = new Map(modules.map((m) => [m.info.package, m]));
     this.refusals = new RefusalLog(() => hw.sched.now);
     this.faults = fail === undefined ? null : new FaultInjector({ current: () => hw.sched.current, seed: config.seed }, fail);
-    this.#vmlinux = new Vmlinux(hw, (path, bytes) => this.#readImage(path, bytes), this.faults, (call, error): Atomic => this.refusals.note(call, error, this.#currentProcess()));
+    this.#vmlinux = new Vmlinux(hw, (path, bytes) => this.#readImage(path, bytes), config.kernel, this.faults, (call, error): Atomic => this.refusals.note(call, error, this.#currentProcess()));
   }
 
   /** Build the machine, boot the kernel, lay out its file system. */

@@ -1,5 +1,5 @@
 /** The kernel image: the symbols that exist before any module, and the built-ins in order. */
-import { KernelError, type Atomic, type KernelSymbols, type ModuleView, type VmlinuxSymbols, type WaitReason } from '@vdpalab/abi';
+import { KernelError, versionCodeOf, type Atomic, type KernelRelease, type KernelSymbols, type ModuleView, type VmlinuxSymbols, type WaitReason } from '@vdpalab/abi';
 import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
 import { Loader, makeImage, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
@@ -37,10 +37,11 @@ export class Vmlinux {
 
   /**
    * @param readImage opens what a path of the lab's file system holds, or the bytes given
+   * @param kernel whose behaviour modules are to have
    * @param faults what is to fail on purpose
    * @param noteRefusal keeps refusals that no caller is handed
    */
-  constructor(hw: HwMachine, readImage: (path: string, bytes?: Uint8Array) => Promise<ModuleImage>, faults: FaultInjector | null = null, noteRefusal: VmlinuxSymbols['note_refusal'] = () => undefined) {
+  constructor(hw: HwMachine, readImage: (path: string, bytes?: Uint8Array) => Promise<ModuleImage>, kernel: KernelRelease = '6.1', faults: FaultInjector | null = null, noteRefusal: VmlinuxSymbols['note_refusal'] = () => undefined) {
     this.#hw = hw;
     this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {
@@ -53,6 +54,7 @@ export class Vmlinux {
       wait: (reason, until, timeoutNs) => this.#wait(reason, until, timeoutNs),
       wake: () => (this.#queue === null ? undefined : this.symbol('wake_up')(this.#queue)),
       capable: () => this.#mayLoad(),
+      linuxVersionCode: versionCodeOf(kernel),
       vermagic: vermagic(hw.machine.release),
       moduleLayoutCrc: MODULE_LAYOUT_CRC,
       sigEnforce: () => this.#own.sigEnforced(),

@@ -29,6 +29,8 @@ export interface LoaderHost {
   readonly moduleBlacklist?: readonly string[];
   /** The kernel's own version magic; absent, none is compared. */
   readonly vermagic?: string;
+  /** `LINUX_VERSION_CODE` that modules are told. Default: that of 6.1. */
+  readonly linuxVersionCode?: number;
   /** CRC of `module_layout`; absent, it is not compared. */
   readonly moduleLayoutCrc?: number;
   /** `CONFIG_MODULE_FORCE_LOAD`: an image without versions or vermagic loads with taint F. Default: yes. */

@@ -3,7 +3,7 @@
  *
  * A load is a list of steps, each with its undo; the first that fails gives back everything before it.
  */
-import { KernelError, UndoStack } from '@vdpalab/abi';
+import { KernelError, UndoStack, versionCodeOf } from '@vdpalab/abi';
 import type { KernelSymbols, KModule, ModuleView, SymbolName } from '@vdpalab/abi';
 import { parameterFiles, parseArgs, setDefaults } from './args.ts';
 import { checkBlacklist, checkModversions, checkSignature, checkVermagic, taintByOrigin, taintBySignature } from './check.ts';
@@ -334,7 +334,8 @@ export class Loader {
     undo.push('init', () => mod.undo.run());
     const { definition } = mod.image;
     const handed = this.#host.bindSymbols?.(mod, linked) ?? linked;
-    const result = await definition.module_init(Object.freeze(handed), { THIS_MODULE: mod, params: mod.values, undo: mod.undo });
+    const LINUX_VERSION_CODE = this.#host.linuxVersionCode ?? versionCodeOf('6.1');
+    const result = await definition.module_init(Object.freeze(handed), { THIS_MODULE: mod, LINUX_VERSION_CODE, params: mod.values, undo: mod.undo });
     if (result.module_exit) {
       const exit = result.module_exit;
       undo.push('exit', () => exit()); // only if a later step fails

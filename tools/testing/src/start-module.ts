@@ -1,5 +1,5 @@
 /** Start one module by hand, with a symbol table of the test's own making. No loader is involved. */
-import { UndoStack, withUndo } from '@vdpalab/abi';
+import { UndoStack, versionCodeOf, withUndo } from '@vdpalab/abi';
 import type { KModule, ParamSpecs, ParamValues, ThisModule } from '@vdpalab/abi';
 
 /** The part of a typed module that is needed to start it. */
@@ -31,16 +31,18 @@ export interface RunningModule<S> {
  *
  * @param k every symbol the module imports; a forgotten one does not compile
  * @param params values that differ from the declared defaults
+ * @param LINUX_VERSION_CODE release whose behaviour it is to have
  * @throws whatever init throws, after its undo stack has run
  */
 export async function startModule<K, P extends ParamSpecs, S>(
-  module: Startable<K, P, S>, k: NoInfer<K>, params: Partial<ParamValues<P>> = {},
+  module: Startable<K, P, S>, k: NoInfer<K>, params: Partial<ParamValues<P>> = {}, LINUX_VERSION_CODE: number = versionCodeOf('6.1'),
 ): Promise<RunningModule<S>> {
   const defaults = Object.fromEntries(Object.entries(module.params).map(([name, spec]) => [name, spec.default]));
   const undo = new UndoStack();
   const THIS_MODULE: KModule = { name: module.name, state: 'live' };
   const mod: ThisModule<P> = {
     THIS_MODULE,
+    LINUX_VERSION_CODE,
     params: { ...defaults, ...params } as ParamValues<P>, // built from the same table, key by key
     undo,
   };

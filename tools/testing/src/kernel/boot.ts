@@ -2,8 +2,8 @@
  * A kernel of some modules on a real machine, for tests of what lies above `sched` and `fs`. No loader is involved:
  * symbols are wired by the modules' own lists, and what the loader would tell is told.
  */
-import type { KernelSymbols, LogLine, Machine, ModuleDefinition, ParamSpecs, RunResult, Task, ThisModule } from '@vdpalab/abi';
-import { UndoStack } from '@vdpalab/abi';
+import type { KernelRelease, KernelSymbols, LogLine, Machine, ModuleDefinition, ParamSpecs, RunResult, Task, ThisModule } from '@vdpalab/abi';
+import { UndoStack, versionCodeOf } from '@vdpalab/abi';
 import { ModuleTable, TestModule } from './module-table.ts';
 
 /** `struct task_struct` as the `fs` header declares it, in programs that include that header. */
@@ -21,6 +21,8 @@ export interface BootOptions {
   readonly seed?: number;
   /** The machine; a plain one without devices when absent. Its console is not seen in `log` then. */
   readonly machine?: Machine;
+  /** Whose behaviour modules are to have; 6.1 when absent. */
+  readonly kernel?: KernelRelease;
   /**
    * Stands between a symbol and the module that imports it: for counting calls and for making them fail.
    *
@@ -114,7 +116,7 @@ export async function bootBuiltins(names: readonly (string | Loadable)[], option
       if (!module.builtin) table.tell('gone', module);
     };
     try {
-      const mod: ThisModule = { THIS_MODULE: module, params: values, undo };
+      const mod: ThisModule = { THIS_MODULE: module, LINUX_VERSION_CODE: versionCodeOf(options.kernel ?? '6.1'), params: values, undo };
       // The definition's own types were checked where it was written.
       const init = definition.module_init as (k: object, mod: ThisModule) => Promise<{ ksymtab: object; module_exit?: (() => Promise<void> | void) | null }>;
       const { ksymtab, module_exit } = await init(Object.fromEntries(imported), mod);
