@@ -10,7 +10,7 @@ const flagship = fileURLToPath(new URL('../../scenarios/flagship.txt', import.me
 async function run(seed: number): Promise<{ differs: number; left: readonly string[]; text: string; trace: string }> {
   let text = '';
   const summary = await runTranscript(flagship, { seed, out: (t) => void (text += t), err: () => undefined });
-  return { differs: summary.commands - summary.equal, left: summary.left, text, trace: /trace\s+([0-9a-f]{8})/.exec(text)?.[1] ?? '' };
+  return { differs: summary.commands - summary.equal, left: summary.left, text, trace: /fingerprint of the run\s+([0-9a-f]{8})/.exec(text)?.[1] ?? '' };
 }
 
 async function record(seed: number): Promise<string> {

@@ -20,6 +20,14 @@ import { watch } from './commands/watch.ts';
 /** The scenario `npm start` runs. */
 const flagship = fileURLToPath(new URL('../../../test/scenarios/flagship.txt', import.meta.url));
 
+/** What to do after it, for who has seen it for the first time. */
+const NEXT = `next:
+  npx vdpalab shell --lab test/scenarios/flagship.yaml   type commands into that machine; after one that fails: explain
+  npx vdpalab graph why vhost_vdpa vhost                 which module needs which, and by what symbols
+  docs/guides/writing-a-scenario.md                      a machine and a transcript of your own
+  docs/guides/first-module.md                            a kernel module of your own
+`;
+
 /** Something differs, or was left behind. */
 const DIFFERS = 1;
 
@@ -55,7 +63,9 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .description("Linux's vDPA world, from the module loader to the DMA engine, in one process")
     .version('0.1.0')
     .enablePositionalOptions()
-    .showHelpAfterError();
+    .exitOverride()
+    .configureOutput({ writeOut: out, writeErr: err, outputError: (text, write) => write(text.replace(/^error: /, 'vdpalab: ')) })
+    .showHelpAfterError('vdpalab: `vdpalab --help` lists the commands, `vdpalab COMMAND --help` what one takes');
 
   program.command('run')
     .description('play transcripts and compare what each command does with what they say')
@@ -83,6 +93,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .action(async (options: { seed?: number; report: string; quiet?: boolean }) => {
       const { commands, equal, left } = await runTranscript(flagship, { ...options, verbose: options.quiet !== true, out, err });
       err(`report: ${options.report}\n`);
+      if (options.quiet !== true) err(NEXT);
       exit(commands === equal && left.length === 0 ? 0 : DIFFERS);
     });
 
@@ -175,7 +186,7 @@ export function vdpalab({ out, err, input, exit }: CommandIo): Command {
     .option('-c, --command <command...>', 'run these commands in a lab, and explain each')
     .addOption(labOption()).addOption(seedOption()).addOption(failOption())
     .action(async (what: string[], options: { command?: string[]; lab?: string; seed?: number; fail?: string[] }) => {
-      if (what.length === 0 && options.command === undefined) program.error("explain: name a rule, a transcript, or commands with -c");
+      if (what.length === 0 && options.command === undefined) program.error("error: name a rule, a transcript, or commands with -c");
       await explainAll(what, { ...options, out });
     });
 

@@ -251,6 +251,12 @@ export interface LabFileIssue {
   readonly message: string;
 }
 
+/** A value that is wrong for a reason outside of the file. */
+export interface LabFileProblem {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+}
+
 /** Everything wrong with a lab file, one line each: `file:line:column: path: message`. */
 export class LabFileError extends Error {
   readonly issues: readonly LabFileIssue[];
@@ -277,13 +283,22 @@ function offsetOf(doc: Document, path: readonly PropertyKey[], unknownKey: strin
   return 0;
 }
 
+/** What is wrong with a value; of a union or a key, what its own rule says. */
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === 'invalid_key') return issue.issues[0]?.message ?? issue.message;
+  if (issue.code !== 'invalid_union') return issue.message;
+  if (issue.discriminator !== undefined) return issue.message;
+  return issue.errors.flat().at(-1)?.message ?? issue.message;
+}
+
 /**
  * Read a lab file.
  *
  * @param file name for messages
+ * @param others finds what is wrong with a file that is right in itself
  * @throws LabFileError with every issue found
  */
-export function parseLabFile(text: string, file: string): LabConfig {
+export function parseLabFile(text: string, file: string, others: (config: LabConfig) => readonly LabFileProblem[] = () => []): LabConfig {
   const lines = new LineCounter();
   const doc = parseDocument(text, { lineCounter: lines });
   const at = (offset: number, path: string, message: string): LabFileIssue => {
@@ -294,13 +309,17 @@ export function parseLabFile(text: string, file: string): LabConfig {
     throw new LabFileError(doc.errors.map((e) => at(e.pos[0], '', e.message.split(' at line ')[0] as string)));
   }
   const parsed = labSchema.safeParse(doc.toJS() ?? {});
-  if (parsed.success) return parsed.data;
+  if (parsed.success) {
+    const problems = others(parsed.data);
+    if (problems.length === 0) return parsed.data;
+    throw new LabFileError(problems.map(({ path, message }) => at(offsetOf(doc, path, undefined), pathText(path), message)));
+  }
   throw new LabFileError(parsed.error.issues.flatMap((issue) => {
     const unknown = issue.code === 'unrecognized_keys' ? issue.keys : [undefined];
     return unknown.map((key) => at(
       offsetOf(doc, issue.path, key),
       pathText(key === undefined ? issue.path : [...issue.path, key]),
-      key === undefined ? issue.message : 'unknown key',
+      key === undefined ? messageOf(issue) : 'unknown key',
     ));
   }));
 }

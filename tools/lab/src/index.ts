@@ -6,6 +6,7 @@ export * from './faults/injector.ts';
 export * from './faults/rule.ts';
 export type * from './headers.ts';
 export * from './lab.ts';
+export { readLabFile } from './lab-file.ts';
 export * from './layers.ts';
 export * from './log.ts';
 export type { ModuleFileInfo } from './module-files.ts';

@@ -9,7 +9,8 @@ import type { Loader, ModuleImage } from '@vdpalab/loader';
 import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
 import type { Logger } from 'pino';
 import { openImage, type BuiltModule } from './built-modules.ts';
-import { labSchema, parseLabFile, type LabConfig, type LabConfigInput } from './config.ts';
+import { labSchema, type LabConfig, type LabConfigInput } from './config.ts';
+import { readLabFile } from './lab-file.ts';
 import { FaultInjector } from './faults/injector.ts';
 import { deviceLayers, type DeviceLayers } from './layers.ts';
 import { KernelLog } from './log.ts';
@@ -123,7 +124,7 @@ export class Lab {
   /** Build the machine, boot the kernel, lay out its file system. */
   static async create(options: LabOptions = {}): Promise<Lab> {
     const config = options.file !== undefined
-      ? parseLabFile(readFileSync(options.file, 'utf8'), options.file)
+      ? readLabFile(options.file)
       : labSchema.parse(options.config ?? {});
     const log = new KernelLog(options.logger);
     const hw = createMachine({

@@ -3,6 +3,7 @@ import { createLab } from '@vdpalab/lab';
 import { Player } from '@vdpalab/shell';
 import { devicePicture, modulePicture, render, type GraphFormat } from '../graph.ts';
 import { programs } from '../programs/index.ts';
+import { QuestionError } from './questions.ts';
 import { labFor, openTranscript } from './run.ts';
 
 /** How a picture is made. */
@@ -16,9 +17,11 @@ export interface GraphOptions {
   readonly until?: number;
 }
 
-/** @returns the picture as a text */
+/** @returns the picture as a text. @throws QuestionError when the script has no such line */
 export async function graphOf(options: GraphOptions): Promise<string> {
   const script = options.after === undefined ? null : openTranscript(options.after);
+  const lines = script?.transcript.lines.length ?? 0;
+  if (script !== null && (options.until ?? 0) > lines) throw new QuestionError(`${script.file}: line ${options.until}: the file has ${lines} lines`);
   const lab = script === null ? await createLab(options.lab === undefined ? {} : { file: options.lab }) : await labFor(script, options);
   const player = await Player.open(lab, { applets: programs });
   for (const { command, line } of script?.transcript.commands ?? []) {

@@ -1,12 +1,11 @@
 /** What `vdpalab graph` answers about a module tree: ours as a lab file selects it. */
-import { readFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import {
   cycles, cyclesText, diff, diffText, impact, impactText, moduleGraph, symbols, symbolsText, unusedExports, unusedText, why, whyText,
   type ModuleGraph,
 } from '@vdpalab/graph';
 import { treeOf } from '@vdpalab/kmod';
-import { labSchema, parseLabFile, selectModules } from '@vdpalab/lab';
+import { labSchema, readLabFile, selectModules } from '@vdpalab/lab';
 
 /** Which tree is asked, and how the answer is written. */
 export interface QuestionOptions {
@@ -25,7 +24,7 @@ export class QuestionError extends Error {}
 /** The graph of the modules a lab file selects; of all without one. */
 export async function graphFor(options: Pick<QuestionOptions, 'lab' | 'builtin'>): Promise<ModuleGraph> {
   const { lab, builtin = false } = options;
-  const config = lab === undefined ? labSchema.parse({}) : parseLabFile(readFileSync(lab, 'utf8'), lab);
+  const config = lab === undefined ? labSchema.parse({}) : readLabFile(lab);
   const selected = await selectModules(config, lab === undefined ? process.cwd() : dirname(lab));
   const infos = selected.map((m) => m.info).filter((info) => info.path?.startsWith('/') !== true); // those that depmod sees
   return moduleGraph(treeOf(infos, config.release), { builtin });

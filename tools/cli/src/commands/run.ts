@@ -1,5 +1,5 @@
 /** `vdpalab run`: play transcripts, and say per command whether it did what the transcript says. */
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, existsSync, mkdirSync, openSync, writeFileSync, writeSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createLab, type Lab, type LabOptions } from '@vdpalab/lab';
 import { EthernetSwitch, type TraceSink } from '@vdpalab/machine';
@@ -9,6 +9,7 @@ import {
 import { jsonLines } from '@vdpalab/trace';
 import { LauncherError, RealPlayer, serveLab } from '@vdpalab/launcher';
 import { lastExplained } from './explain.ts';
+import { readInput } from '../input-file.ts';
 import { devicePicture, modulePicture, render } from '../graph.ts';
 import { programs } from '../programs/index.ts';
 import { reportHtml } from '../report.ts';
@@ -60,14 +61,21 @@ export interface OpenTranscript {
 /**
  * Read a transcript with its set-up.
  *
- * @throws TranscriptError for what is no transcript; Error with the code ENOENT for a file that is not there
+ * @throws TranscriptError for what is no transcript, or names a lab file that is not there; InputFileError when it cannot be read
  */
 export function openTranscript(file: string): OpenTranscript {
-  const transcript = parseTranscript(readFileSync(file, 'utf8'), file);
+  const text = readInput(file);
+  const transcript = parseTranscript(text, file);
+  if (transcript.commands.length === 0) throw new TranscriptError(file, 1, 'no command is in it: a command\'s line begins with "$ "');
   const beside = `${file}.setup`;
-  const setup = existsSync(beside) ? parseSetup(readFileSync(beside, 'utf8')) : noSetup;
+  const setup = existsSync(beside) ? parseSetup(readInput(beside)) : noSetup;
   const [stray] = strayLines(setup, transcript);
   if (stray !== undefined) throw new TranscriptError(beside, stray, `no command of ${basename(file)} is on this line`);
+  const lab = transcript.lab ?? setup.lab;
+  if (lab !== null && !existsSync(resolve(dirname(file), lab))) {
+    const place = transcript.lab === null ? { in: beside, lines: readInput(beside) } : { in: file, lines: text };
+    throw new TranscriptError(place.in, place.lines.split('\n').indexOf(`# lab: ${lab}`) + 1, `there is no lab file ${resolve(dirname(file), lab)}`);
+  }
   return { file, transcript, setup };
 }
 
@@ -143,7 +151,7 @@ export function labSummary(lab: Lab, commands: number, modules: number): (readon
     ['interrupts', String(counters.interrupts)],
     ['DMA faults', String(counters.faults)],
     ['virtual time', `${(sched.now / 1e6).toFixed(3)} ms`],
-    ['trace', sched.traceHash.toString(16).padStart(8, '0')],
+    ['fingerprint of the run', sched.traceHash.toString(16).padStart(8, '0')],
   ];
 }
 
@@ -182,6 +190,7 @@ async function play({ file, transcript, setup }: OpenTranscript, { lab, player, 
     options.out(`  ${name.padEnd(26)}${value}\n`);
   }
   for (const what of left) options.out(`  left behind: ${what}\n`);
+  for (const { rule, seen } of lab.faults?.rules ?? []) if (seen === 0) options.out(`  never met: ${rule.text}\n`);
   if (options.report !== undefined && moment !== null) writeReport(options.report, file, summary, moment, verdicts);
   return { file, commands: verdicts.length, equal, left };
 }

@@ -46,7 +46,7 @@ export async function upForeground(options: UpOptions, { out, err }: Output): Pr
   const end = (): void => void running.down();
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, end);
   if (options.untilEof === true) process.stdin.on('end', end).on('error', end).resume();
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {}); // who started it does not listen any more
+  for (const stream of [process.stdout, process.stderr]) stream.removeAllListeners('error').on('error', () => {}); // who started it does not listen any more
   logCrashes(running);
   if (running.closed !== null) err(`programs of the host cannot enter: ${running.closed}\n`);
   out(`${options.name} ready\n`);
@@ -140,5 +140,6 @@ export async function status(io: Output): Promise<number> {
     if (lab.closed !== null) io.out(`  no programs of the host: ${lab.closed}\n`);
     for (const { pid, argv } of lab.attached) io.out(`  process ${pid}: ${argv.join(' ')}\n`);
   }
+  if (labNames().length === 0) io.err('no lab is up\n');
   return found;
 }

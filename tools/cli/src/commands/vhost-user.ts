@@ -1,9 +1,9 @@
 /** `vdpalab vhost-user`: vDPA devices of a lab for programs that speak vhost-user. */
-import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline/promises';
 import { createLab, type Lab, type LabConfigInput } from '@vdpalab/lab';
 import { Interactive } from '@vdpalab/shell';
 import { runLine, VdpaApp } from '@vdpalab/vhost-user';
+import { readInput } from '../input-file.ts';
 import { programs } from '../programs/index.ts';
 
 /** How devices are served. */
@@ -91,7 +91,7 @@ export async function serveVhostUser(command: readonly string[], options: VhostU
     ...(options.fail === undefined ? {} : { fail: options.fail }),
   });
   const own = options.setup === undefined && options.lab === undefined;
-  let status = await prepare(lab, own ? setup : options.setup === undefined ? '' : readFileSync(options.setup, 'utf8'), options);
+  let status = await prepare(lab, own ? setup : options.setup === undefined ? '' : readInput(options.setup), options);
   if (status === 0) status = await serve(lab, command, options);
   if (own) await prepare(lab, teardown, options);
   for (const what of await lab.close()) err(`left behind: ${what}\n`);

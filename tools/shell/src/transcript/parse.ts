@@ -96,7 +96,7 @@ export function parseTranscript(text: string, file: string): Transcript {
       covers.push(...(/^# covers: (.+)$/.exec(line)?.[1]?.split(/\s+/) ?? []));
       return;
     }
-    if (current === undefined) throw new TranscriptError(file, index + 1, `'${line}' stands before the first command`);
+    if (current === undefined) throw new TranscriptError(file, index + 1, `'${line}' stands before the first command, whose line begins with "$ "`);
     if (current.recorded && line.startsWith('dmesg: ')) current.dmesg.push(line.slice(7));
     else if (current.recorded && line.startsWith('uevent: ')) current.uevents.push(line.slice(8));
     else if (current.recorded) throw new TranscriptError(file, index + 1, `'${line}' stands after the exit status of '${current.command}'`);

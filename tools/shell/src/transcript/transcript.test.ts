@@ -42,7 +42,7 @@ describe('a transcript', () => {
   });
 
   it.each([
-    ['hello\n$ a\n', "x:1: 'hello' stands before the first command"],
+    ['hello\n$ a\n', "x:1: 'hello' stands before the first command, whose line begins with \"$ \""],
     ['$ a\nexit: 0\nmore\n', "x:3: 'more' stands after the exit status of 'a'"],
     ['$ a\nexit: none\n', "x:2: 'exit: none' is no exit status"],
   ])('says where it is wrong: %j', (bad, message) => {
