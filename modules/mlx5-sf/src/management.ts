@@ -91,7 +91,7 @@ async function configuration(
 }
 
 /** The management device of a function. */
-export function managementOf(k: VnetKernel, mdev: Mlx5CoreDev): VdpaMgmtDev {
+export function managementOf(k: VnetKernel, mdev: Mlx5CoreDev, later: boolean): VdpaMgmtDev {
   let made: Made | null = null;
 
   async function make(mgmt: VdpaMgmtDev, name: string, config: VdpaDevSetConfig, undo: UndoStack): Promise<Made> {
@@ -109,7 +109,7 @@ export function managementOf(k: VnetKernel, mdev: Mlx5CoreDev): VdpaMgmtDev {
     undo.push('work', () => ndev.stopWork());
     await ndev.mapAll();
     const vdev = await k.__vdpa_alloc_device({
-      parent: mdev.device, dma_dev: mdev.pdev.dev, config: vnetOps(ndev), ngroups: NUMVQ_GROUPS, nas: NUM_AS, name, models: ['virtio', 'vhost'], priv: ndev,
+      parent: mdev.device, dma_dev: mdev.pdev.dev, config: vnetOps(ndev, later), ngroups: NUMVQ_GROUPS, nas: NUM_AS, name, models: ['virtio', 'vhost'], priv: ndev,
     });
     vdev.mdev = mgmt;
     k.set_dma_ops(vdev.dev, { map_page: (_, pa) => pa, unmap_page: () => undefined }); // software reads the control queue

@@ -1,5 +1,5 @@
 /** vDPA devices of ConnectX subfunctions. Mirrors `drivers/vdpa/mlx5` (Linux 6.1). */
-import { defineModule } from '@vdpalab/abi';
+import { defineModule, KERNEL_VERSION } from '@vdpalab/abi';
 import type { AuxiliaryDriver } from '@vdpalab/auxiliary';
 import type { Mlx5Adev } from '@vdpalab/mlx5-core';
 import type { VdpaMgmtDev } from '@vdpalab/vdpa-core';
@@ -16,13 +16,13 @@ export default defineModule({
   alias: ids.map(({ name }) => `auxiliary:${name}`),
   imports,
 
-  async module_init(k, { THIS_MODULE }) {
+  async module_init(k, { THIS_MODULE, LINUX_VERSION_CODE }) {
     const driver: AuxiliaryDriver = {
       name: 'vnet',
       owner: THIS_MODULE,
       id_table: ids,
       async probe({ dev, container }) {
-        const mgmt = managementOf(k, (container as Mlx5Adev).mdev); // mlx5_core registered it
+        const mgmt = managementOf(k, (container as Mlx5Adev).mdev, LINUX_VERSION_CODE >= KERNEL_VERSION(6, 6)); // mlx5_core registered it
         await k.vdpa_mgmtdev_register(mgmt);
         k.dev_set_drvdata(dev, mgmt);
       },

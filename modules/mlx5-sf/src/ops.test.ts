@@ -2,7 +2,7 @@ import { covers, errnoOf } from '@vdpalab/testing';
 import * as uapi from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { Bench, CONTROL, frame, PLAIN, RUNNING, SETTLED } from './testing/device.ts';
-import { SF_MAC } from './testing/subfunction.ts';
+import { hardware, SF_MAC } from './testing/subfunction.ts';
 import type { Vnet } from './vnet.ts';
 
 const BROADCAST = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
@@ -37,10 +37,12 @@ test('a queue object is RDY while it is ready, SUSPEND after it; its index is se
   await done();
 });
 
-test('a queue that is not ready at DRIVER_OK is an object in INIT, and runs once it is', async () => {
-  const b = await Bench.boot();
+test.each([['6.1', undefined], ['6.12', 1n << 6n]] as const)('a queue that is not ready at DRIVER_OK is an object in INIT, and runs once it is; %s says of it %s', async (kernel, says) => {
+  covers('2.10.22');
+  const b = await Bench.boot(hardware(), { kernel });
   await b.add();
   const { vdev } = b;
+  expect(vdev.config.get_backend_features?.(vdev)).toBe(says);
   const rings = await b.start();
   await b.run(async () => {
     await vdev.reset();

@@ -14,8 +14,8 @@ const PACKED_START = 0x8000;
 const MAX_VQ_ENTRIES = 256;
 const { VIRTIO_CONFIG_S_DRIVER_OK: DRIVER_OK, VIRTIO_CONFIG_S_FAILED: FAILED } = uapi;
 
-/** The operations on one device. */
-export function vnetOps(ndev: Vnet): VdpaConfigOps {
+/** The operations on one device. @param later a kernel of 6.6: it says that queues may be enabled after DRIVER_OK, as they always might */
+export function vnetOps(ndev: Vnet, later: boolean): VdpaConfigOps {
   const { k, mdev, cvq, res } = ndev;
   const name = mdev.device.name;
   const invalid = (what: string, idx: number): KernelError => new KernelError('EINVAL', 'mlx5_vdpa.vq.index', `${name}: ${what}: no queue ${idx}`);
@@ -30,6 +30,7 @@ export function vnetOps(ndev: Vnet): VdpaConfigOps {
       await ndev.locked(async () => verifyFeatures(ndev, features));
     },
     get_driver_features: () => ndev.actualFeatures,
+    ...(later ? { get_backend_features: () => uapi.bit(uapi.VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK) } satisfies Partial<VdpaConfigOps> : {}),
 
     get_status: () => ndev.status,
     async set_status(_, status) {

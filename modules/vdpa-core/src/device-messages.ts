@@ -4,11 +4,12 @@ import type { Atomic } from '@vdpalab/abi';
 import type { NlMessageBuilder } from '@vdpalab/netlink';
 import type { SchedSymbols } from '@vdpalab/sched';
 import {
-  VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NEGOTIATED_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR,
+  VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_ID, VDPA_ATTR_DEV_NAME, VDPA_ATTR_DEV_NEGOTIATED_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR,
   VDPA_ATTR_DEV_NET_CFG_MAX_VQP, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_NET_STATUS, VDPA_ATTR_DEV_QUEUE_INDEX, VDPA_ATTR_PAD,
-  VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
-  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX, VIRTIO_NET_F_MTU, VIRTIO_NET_F_RSS, virtio_net_config,
+  VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, VIRTIO_CONFIG_S_FEATURES_OK, VIRTIO_ID_BLOCK, VIRTIO_ID_NET, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ,
+  VIRTIO_NET_CTRL_MQ_VQ_PAIRS_MAX, VIRTIO_NET_F_MTU, VIRTIO_NET_F_RSS, virtio_blk_config, virtio_net_config,
 } from '@vdpalab/uapi';
+import { putBlockConfig } from './block-config.ts';
 import { getConfigUnlocked, reading } from './config.ts';
 import type { VdpaDevice } from './header.ts';
 
@@ -19,11 +20,12 @@ type Locks = Pick<SchedSymbols, 'down_read' | 'up_read' | 'down_write' | 'up_wri
 
 const has = (features: bigint, bit: number): boolean => (features & (1n << BigInt(bit))) !== 0n;
 
-async function netConfig(vdev: VdpaDevice): Promise<ReturnType<typeof virtio_net_config.read>> {
-  const raw = new Uint8Array(virtio_net_config.size);
+/** Its configuration as this struct; members beyond its end are 0. */
+async function configAs<T>(vdev: VdpaDevice, struct: { readonly size: number; readonly decode: (bytes: Uint8Array) => T }): Promise<T> {
+  const raw = new Uint8Array(struct.size);
   const size = Math.min(raw.length, vdev.config.get_config_size(vdev));
   raw.set(await getConfigUnlocked(vdev, 0, size));
-  return virtio_net_config.read(new DataView(raw.buffer), 0);
+  return struct.decode(raw);
 }
 
 /** The driver's features are settled only from FEATURES_OK on. */
@@ -33,29 +35,45 @@ const negotiated = (vdev: VdpaDevice): bigint | null =>
 /**
  * `vdpa dev config show`.
  *
- * @throws EOPNOTSUPP for a device that is no network device
+ * @param later a kernel of 6.12: block devices are shown too, and the attribute of the features has another number
+ * @throws EOPNOTSUPP for another class of device
  */
-export async function configMessage(k: Locks, vdev: VdpaDevice): Promise<Fill> {
+export async function configMessage(k: Locks, vdev: VdpaDevice, later: boolean): Promise<Fill> {
   return reading(k, vdev, async () => {
     const id = vdev.config.get_device_id(vdev);
     const driver = negotiated(vdev);
-    if (id !== VIRTIO_ID_NET) throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.config.class', `${vdev.dev.name}: virtio id ${id} has no configuration to show`);
-    const net = await netConfig(vdev);
-    const offered = vdev.config.get_device_features(vdev);
+    const rest = await classConfig(vdev, id, later);
     return (msg) => {
       msg.putString(VDPA_ATTR_DEV_NAME, vdev.dev.name);
       msg.putU32(VDPA_ATTR_DEV_ID, id);
       if (driver !== null) msg.putU64(VDPA_ATTR_DEV_NEGOTIATED_FEATURES, driver, VDPA_ATTR_PAD);
-      msg.putU16(VDPA_ATTR_DEV_NET_STATUS, net.status); // whether STATUS is offered or not
-      msg.putU64(VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, offered, VDPA_ATTR_PAD);
-      if (has(offered, VIRTIO_NET_F_MTU)) msg.putU16(VDPA_ATTR_DEV_NET_CFG_MTU, net.mtu);
-      if (has(offered, VIRTIO_NET_F_MAC)) msg.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, Uint8Array.from(net.mac));
-      if (has(offered, VIRTIO_NET_F_MQ) || has(offered, VIRTIO_NET_F_RSS)) {
-        msg.putU16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, net.max_virtqueue_pairs);
-      }
-      return undefined;
+      return rest(msg);
     };
   });
+}
+
+/** What a class of device has of its own. */
+async function classConfig(vdev: VdpaDevice, id: number, later: boolean): Promise<Fill> {
+  const offered = vdev.config.get_device_features(vdev);
+  if (id === VIRTIO_ID_BLOCK && later) {
+    const config = await configAs(vdev, virtio_blk_config);
+    return (msg) => {
+      msg.putU64(VDPA_ATTR_DEV_FEATURES, offered, VDPA_ATTR_PAD);
+      return putBlockConfig(msg, config, offered);
+    };
+  }
+  if (id !== VIRTIO_ID_NET) throw new KernelError('EOPNOTSUPP', 'vdpa.netlink.config.class', `${vdev.dev.name}: virtio id ${id} has no configuration to show`);
+  const net = await configAs(vdev, virtio_net_config);
+  return (msg) => {
+    msg.putU16(VDPA_ATTR_DEV_NET_STATUS, net.status); // whether STATUS is offered or not
+    msg.putU64(later ? VDPA_ATTR_DEV_FEATURES : VDPA_ATTR_VDPA_DEV_SUPPORTED_FEATURES, offered, VDPA_ATTR_PAD);
+    if (has(offered, VIRTIO_NET_F_MTU)) msg.putU16(VDPA_ATTR_DEV_NET_CFG_MTU, net.mtu);
+    if (has(offered, VIRTIO_NET_F_MAC)) msg.put(VDPA_ATTR_DEV_NET_CFG_MACADDR, Uint8Array.from(net.mac));
+    if (has(offered, VIRTIO_NET_F_MQ) || has(offered, VIRTIO_NET_F_RSS)) {
+      msg.putU16(VDPA_ATTR_DEV_NET_CFG_MAX_VQP, net.max_virtqueue_pairs);
+    }
+    return undefined;
+  };
 }
 
 /**
@@ -80,7 +98,7 @@ export async function statsMessage(k: Locks, vdev: VdpaDevice, index: number): P
       const text = 'feature negotiation not complete';
       throw new KernelError('EAGAIN', 'vdpa.netlink.stats.status', `${name}: ${text}`, { extack: `vdpa: ${text}` });
     }
-    const net = await netConfig(vdev);
+    const net = await configAs(vdev, virtio_net_config);
     // the parent's op may sleep and writes straight into a message: record what it puts, replay it into the real one
     const puts: Fill[] = [];
     await stats(vdev, index, recorder(puts));

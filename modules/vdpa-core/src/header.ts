@@ -59,6 +59,8 @@ export interface VdpaConfigOps {
   readonly get_vq_ready: (vdev: VdpaDevice, idx: number) => boolean;
   readonly set_vq_state: (vdev: VdpaDevice, idx: number, state: VdpaVqState) => Promise<void>;
   readonly get_vq_state: (vdev: VdpaDevice, idx: number) => Promise<VdpaVqState>;
+  /** (optional; later than 6.1) Bits of VHOST_GET_BACKEND_FEATURES that the parent adds. */
+  readonly get_backend_features?: (vdev: VdpaDevice) => bigint;
   /** (optional) Fill in netlink attributes. */
   readonly get_vendor_vq_stats?: (vdev: VdpaDevice, idx: number, msg: NlMessageBuilder) => Promise<void>;
   /** (optional) */

@@ -1,5 +1,5 @@
 /** vDPA bus. Mirrors `drivers/vdpa/vdpa.c` (Linux 6.1). */
-import { defineModule, DriverTable, KernelError } from '@vdpalab/abi';
+import { defineModule, DriverTable, KernelError, KERNEL_VERSION } from '@vdpalab/abi';
 import type { DeviceDriver } from '@vdpalab/driver-core';
 import { vdpaBus } from './bus.ts';
 import { configSymbols } from './config.ts';
@@ -26,7 +26,7 @@ export default defineModule({
     'vdpa_put_device', 'vdpa_mgmtdevs',
   ],
 
-  async module_init(k, { THIS_MODULE, undo }) {
+  async module_init(k, { THIS_MODULE, LINUX_VERSION_CODE, undo }) {
     const devices = new VdpaDevices(k);
     const drivers = new DriverTable<VdpaDriver, DeviceDriver>(k);
     const managers = new Managers();
@@ -42,7 +42,7 @@ export default defineModule({
     }
 
     const family = {
-      ...vdpaFamily(k, { managers, find, devices: () => k.bus_devices(bus).map((dev) => devices.of(dev)), lock }),
+      ...vdpaFamily(k, { managers, find, devices: () => k.bus_devices(bus).map((dev) => devices.of(dev)), lock, later: LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9) }),
       module: THIS_MODULE,
     };
     k.genl_register_family(family);

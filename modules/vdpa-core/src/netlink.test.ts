@@ -195,6 +195,39 @@ test('dev config show of a block device is EOPNOTSUPP, and ends a dump without a
   });
 });
 
+test('dev config show of a block device, of a later release, has what its features give', async () => {
+  covers('2.3.13');
+  const config = uapi.virtio_blk_config.encode({
+    capacity: 0x1_2345_6789n, size_max: 0x11223344, seg_max: 126, blk_size: 4096, physical_block_exp: 3, alignment_offset: 1, min_io_size: 0x1234,
+    opt_io_size: 0x56789abc, num_queues: 0x0102, max_discard_sectors: 0x2001, max_discard_seg: 33, discard_sector_alignment: 64,
+    max_write_zeroes_sectors: 0x4003, max_write_zeroes_seg: 17,
+  });
+  const all = [uapi.VIRTIO_BLK_F_SIZE_MAX, uapi.VIRTIO_BLK_F_SEG_MAX, uapi.VIRTIO_BLK_F_BLK_SIZE, uapi.VIRTIO_BLK_F_TOPOLOGY, uapi.VIRTIO_BLK_F_MQ, uapi.VIRTIO_BLK_F_DISCARD, uapi.VIRTIO_BLK_F_WRITE_ZEROES, uapi.VIRTIO_BLK_F_RO, uapi.VIRTIO_BLK_F_FLUSH];
+  /** Attributes of the reply by number, from the features on: value and bytes. */
+  const shown = async (features: readonly number[]): Promise<Record<number, readonly number[]>> => {
+    const kernel = await bootVdpa({ device_id: 2, config, features: features.reduce((word, bit) => word | (1n << BigInt(bit)), 0n) }, { kernel: '6.12' });
+    return kernel.tool(async (tool) => {
+      await tool.add('blk0', FAKE_PARENT);
+      const { messages: [m] } = await tool.request(uapi.VDPA_CMD_DEV_CONFIG_GET, named('blk0'));
+      expect((await tool.dump(uapi.VDPA_CMD_DEV_CONFIG_GET)).messages).toHaveLength(1);
+      await tool.del('blk0');
+      return Object.fromEntries([...m ?? []].filter(([attr]) => attr >= uapi.VDPA_ATTR_DEV_FEATURES).map(([attr, bytes]) => [attr, [number(bytes), bytes.length]]));
+    });
+  };
+  const always = { [uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY]: [0x1_2345_6789, 8], [uapi.VDPA_ATTR_DEV_BLK_READ_ONLY]: [0, 1], [uapi.VDPA_ATTR_DEV_BLK_FLUSH]: [0, 1] };
+  expect(await shown([])).toEqual({ ...always, [uapi.VDPA_ATTR_DEV_FEATURES]: [0, 8] });
+  expect(await shown([uapi.VIRTIO_BLK_F_MQ])).toEqual({ ...always, [uapi.VDPA_ATTR_DEV_FEATURES]: [0x1000, 8], [uapi.VDPA_ATTR_DEV_BLK_CFG_NUM_QUEUES]: [0x0102, 2] });
+  expect(await shown(all)).toEqual({
+    [uapi.VDPA_ATTR_DEV_FEATURES]: [0x7666, 8], [uapi.VDPA_ATTR_DEV_BLK_CFG_CAPACITY]: [0x1_2345_6789, 8], [uapi.VDPA_ATTR_DEV_BLK_CFG_SIZE_MAX]: [0x11223344, 4],
+    [uapi.VDPA_ATTR_DEV_BLK_CFG_BLK_SIZE]: [4096, 4], [uapi.VDPA_ATTR_DEV_BLK_CFG_SEG_MAX]: [126, 4], [uapi.VDPA_ATTR_DEV_BLK_CFG_NUM_QUEUES]: [0x0102, 2],
+    [uapi.VDPA_ATTR_DEV_BLK_CFG_PHY_BLK_EXP]: [3, 1], [uapi.VDPA_ATTR_DEV_BLK_CFG_ALIGN_OFFSET]: [1, 1], [uapi.VDPA_ATTR_DEV_BLK_CFG_MIN_IO_SIZE]: [0x1234, 2],
+    [uapi.VDPA_ATTR_DEV_BLK_CFG_OPT_IO_SIZE]: [0x56789abc, 4], [uapi.VDPA_ATTR_DEV_BLK_CFG_MAX_DISCARD_SEC]: [0x2001, 4],
+    [uapi.VDPA_ATTR_DEV_BLK_CFG_MAX_DISCARD_SEG]: [33, 4], [uapi.VDPA_ATTR_DEV_BLK_CFG_DISCARD_SEC_ALIGN]: [64, 4],
+    [uapi.VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEC]: [0x4003, 4], [uapi.VDPA_ATTR_DEV_BLK_CFG_MAX_WRITE_ZEROES_SEG]: [17, 4],
+    [uapi.VDPA_ATTR_DEV_BLK_READ_ONLY]: [1, 1], [uapi.VDPA_ATTR_DEV_BLK_FLUSH]: [1, 1],
+  });
+});
+
 test('vstats: class, index, op, negotiation and the parent are asked in this order', async () => {
   covers('2.3.10');
   const stats = async (options: FakeParentOptions, index: number | null, status = 0xb) => {

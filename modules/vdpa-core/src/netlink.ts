@@ -46,6 +46,8 @@ export interface Management {
   readonly devices: () => readonly VdpaDevice[];
   /** Held for reading by queries, for writing by add and delete. */
   readonly lock: RwSemaphore;
+  /** The kernel is of 6.12: block devices have a configuration to show. */
+  readonly later: boolean;
 }
 
 type Kernel = Pick<SchedSymbols, 'down_read' | 'up_read' | 'down_write' | 'up_write'> & Pick<FsSymbols, 'capable'>;
@@ -254,14 +256,14 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
       {
         cmd: VDPA_CMD_DEV_CONFIG_GET,
         doit: (info) => withManaged(info, 'unmanaged vdpa device', async (vdev) => {
-          info.reply(VDPA_CMD_DEV_CONFIG_GET, await configMessage(k, vdev));
+          info.reply(VDPA_CMD_DEV_CONFIG_GET, await configMessage(k, vdev, management.later));
         }),
         dumpit: (_, emit) => reading(async () => {
           for (const vdev of management.devices()) {
             if (vdev.mdev === null) continue;
             let message: Fill;
             try {
-              message = await configMessage(k, vdev);
+              message = await configMessage(k, vdev, management.later);
             } catch {
               return; // 6.1 ends the listing at the first device that has none, without a word
             }

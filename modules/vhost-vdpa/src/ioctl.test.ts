@@ -224,10 +224,10 @@ test('backend features not offered are refused, and what the parent can do adds 
     expect(await f.get(VHOST_GET_BACKEND_FEATURES, 8)).toBe(0xen);
     expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, 0x1e)).toBe('EOPNOTSUPP');
   });
-  const later = await bootVhost({ having: ['resume', 'get_vq_desc_group', 'reset_map'] });
+  const later = await bootVhost({ having: ['resume', 'get_vq_desc_group', 'reset_map', 'get_backend_features'] });
   await later.withFile(async (f) => {
-    expect(await f.get(VHOST_GET_BACKEND_FEATURES, 8)).toBe(0x1ben);
-    expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, 0x1be)).toBe(0);
+    expect(await f.get(VHOST_GET_BACKEND_FEATURES, 8)).toBe(0x1fen);
+    expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, 0x1fe)).toBe(0);
     expect(await f.set(uapi.VHOST_SET_BACKEND_FEATURES, 8, 0x80)).toBe('EINVAL'); // DESC_ASID without IOTLB_ASID
   });
 });

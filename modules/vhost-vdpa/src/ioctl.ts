@@ -20,10 +20,11 @@ const BACKEND_FEATURES = bit(VHOST_BACKEND_F_IOTLB_MSG_V2) | bit(VHOST_BACKEND_F
 
 /** With what the parent adds; parents as 6.1 knows them add SUSPEND at most. */
 function backendFeatures(v: VhostVdpa): bigint {
-  const { suspend, resume, get_vq_desc_group, reset_map } = v.vdpa.config;
+  const { suspend, resume, get_vq_desc_group, reset_map, get_backend_features } = v.vdpa.config;
   const withOp = (op: unknown, feature: number): bigint => (op === undefined ? 0n : bit(feature));
   return BACKEND_FEATURES | withOp(suspend, VHOST_BACKEND_F_SUSPEND) | withOp(resume, VHOST_BACKEND_F_RESUME)
-    | withOp(get_vq_desc_group, VHOST_BACKEND_F_DESC_ASID) | withOp(reset_map, VHOST_BACKEND_F_IOTLB_PERSIST);
+    | withOp(get_vq_desc_group, VHOST_BACKEND_F_DESC_ASID) | withOp(reset_map, VHOST_BACKEND_F_IOTLB_PERSIST)
+    | (get_backend_features?.(v.vdpa) ?? 0n);
 }
 
 function setBackendFeatures(k: VhostVdpaSymbols, v: VhostVdpa, state: OpenState, features: bigint): void {

@@ -39,7 +39,7 @@ export class Bench {
     this.devices = devices;
   }
 
-  static async boot(made: Hardware = hardware(), options: Pick<BootOptions, 'wrap'> = {}): Promise<Bench> {
+  static async boot(made: Hardware = hardware(), options: Pick<BootOptions, 'kernel' | 'wrap'> = {}): Promise<Bench> {
     const toy = toyBusDriver<VdpaDevice>();
     const kernel = await bootBuiltins([
       'sched', 'mm', 'fs', 'driver-core', 'irq', 'iommu', 'pci', 'netlink', 'netdev', 'vhost-iotlb', 'vringh', 'vdpa-core', ...MODULES, toy.module,

@@ -1,7 +1,7 @@
 /** The ops table of a fake vDPA device: every op of `vdpa_config_ops`, each call recorded. */
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, Machine } from '@vdpalab/abi';
-import { VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, VDPA_RESET_F_CLEAN_MAP, VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
+import { VDPA_ATTR_DEV_VENDOR_ATTR_VALUE, VDPA_ATTR_PAD, VDPA_RESET_F_CLEAN_MAP, VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK, VIRTIO_F_ACCESS_PLATFORM } from '@vdpalab/uapi';
 import type { FakeCallback, FakeDevice, FakeMap, FakeVqState } from './device.ts';
 
 /** What the ops need of the kernel. */
@@ -36,7 +36,7 @@ export class FakeCalls {
 /** Ops the simulator of Linux 6.1 lacks: in the table only when asked for. */
 const EXTRA = new Set([
   'resume', 'reset_map', 'get_vq_irq', 'get_vq_notification', 'get_vq_size', 'get_vq_desc_group', 'get_vendor_vq_stats', 'bind_mm',
-  'unbind_mm', 'kick_vq_with_data', 'compat_reset',
+  'unbind_mm', 'kick_vq_with_data', 'compat_reset', 'get_backend_features',
 ]);
 
 const U64_MAX = (1n << 64n) - 1n;
@@ -114,6 +114,7 @@ export function fakeOps(k: FakeOpsKernel, dev: FakeDevice, calls: FakeCalls) {
       mayFail('get_vq_irq');
       return FAKE_IRQ + idx;
     },
+    get_backend_features: (): bigint => 1n << BigInt(VHOST_BACKEND_F_ENABLE_AFTER_DRIVER_OK),
     get_vq_size: (): number => setup.num_max >> 1,
     get_vq_align: (): number => 4096,
     get_vq_group: (_: unknown, idx: number): number => (idx === setup.nvqs - 1 && setup.ngroups > 1 ? 1 : 0),
