@@ -1,7 +1,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { NetDevice, NetDeviceOps } from '@vdpalab/netdev';
 import type { IoMem, PciDev, PciDriver } from '@vdpalab/pci';
-import { startModule } from '@vdpalab/testing';
+import { errnoOf, startModule } from '@vdpalab/testing';
 import { describe, expect, it } from 'vitest';
 import n3000Pf from './module.ts';
 
@@ -13,7 +13,7 @@ async function started(failing: 'pcim_enable_device' | 'pcim_iomap_regions' | 'r
   let ops: NetDeviceOps | null = null;
   let drvdata: unknown = null;
   const regs = {
-    read8: (offset: number) => offset & 0xff, read32: (offset: number) => (offset === 0x1004 ? 0x0403_0201 : 0x0605),
+    read8: (offset: number) => offset & 0xff, read32: (offset: number) => ({ 0x1004: 0x0403_0201, 0x1008: 0x0605 }[offset] ?? 0xe064),
     write32: (offset: number, value: number): undefined => void written.push([offset, value]),
   } as unknown as IoMem; // what the driver uses of a window
   const netdev = { name: 'eth0', stats: { tx_dropped: 0 } } as unknown as NetDevice; // what the driver looks at
@@ -63,7 +63,7 @@ describe('n3000_pf', () => {
     expect(log.filter((line) => line === 'alloc').length).toBe(log.filter((line) => line === 'free').length);
   });
 
-  it('sets addresses of stations on functions there are', async () => {
+  it('sets addresses of stations and VLANs on functions there are', async () => {
     const { driver, pdev, written, netdev, ops } = await started();
     await driver.probe(pdev, {} as never);
     const set = async (vf: number, ...mac: number[]): Promise<string> => {
@@ -78,6 +78,10 @@ describe('n3000_pf', () => {
     expect(written).toEqual([]);
     expect(await set(3, 0x02, 0x11, 0x22, 0xf3, 0x44, 0x55)).toBe('ok');
     expect(written).toEqual([[0x1000, 3], [0x1004, 0xf322_1102], [0x1008, 0x5544]]);
-    expect(ops().ndo_get_vf_config?.(netdev, 1)).toEqual({ mac: Uint8Array.of(1, 2, 3, 4, 5, 6) });
+    written.length = 0;
+    const vlan = async (vf: number, id: number, qos: number): Promise<string> => errnoOf(() => ops().ndo_set_vf_vlan?.(netdev, vf, id, qos));
+    expect([await vlan(4, 1, 0), await vlan(0, 4096, 0), await vlan(0, 1, 8), await vlan(2, 4095, 7), await vlan(2, 0, 0)]).toEqual(['EINVAL', 'EINVAL', 'EINVAL', 'ok', 'ok']);
+    expect(written).toEqual([[0x1000, 2], [0x100c, 0xefff], [0x1000, 2], [0x100c, 0]]);
+    expect(ops().ndo_get_vf_config?.(netdev, 1)).toEqual({ mac: Uint8Array.of(1, 2, 3, 4, 5, 6), vlan: 100, qos: 7 });
   });
 });

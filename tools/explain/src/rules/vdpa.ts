@@ -60,6 +60,7 @@ export const vdpaRules = {
   'vdpa.netlink.attr-op': ['The parent changes no attributes.', 'Give them when the device is made: `vdpa dev add`.', 'drivers/vdpa/vdpa.c vdpa_dev_net_device_attr_set (since 6.12)'],
   'vdpa.netlink.attr-set': ['The device was made by no management device, so the tool does not change it.', 'Use its parent\'s own files.', 'drivers/vdpa/vdpa.c vdpa_nl_cmd_dev_attr_set_doit (since 6.12)'],
   'n3000_pf.vf.mac': ['A virtual function\'s address is unicast, or zero to take it back.', 'Take one with an even first byte.', 'drivers/net/ethernet/intel/ice/ice_sriov.c ice_set_vf_mac'],
+  'n3000_pf.vf.vlan': ['A VLAN\'s number has 12 bits, its priority 3.', 'Take a number up to 4095 and a priority up to 7.', 'drivers/net/ethernet/intel/ixgbe/ixgbe_sriov.c ixgbe_ndo_set_vf_vlan'],
   'n3000_pf.vf.number': ['The function has fewer virtual ones.', 'Name one below sriov_numvfs.', 'drivers/net/ethernet/intel/ice/ice_vf_lib.c ice_get_vf_by_id'],
   'virtio_net.mac.command': ['The device refused the command that sets its address.', 'Give the address where the device is made: `vdpa dev add ... mac`.', 'drivers/net/virtio_net.c virtnet_set_mac_address'],
   'virtio_net.channels.count': ['The device has fewer queue pairs, and at least one is used.', 'Take a number up to the most there are.', 'drivers/net/virtio_net.c virtnet_set_channels'],

@@ -44,15 +44,23 @@ export class N3000Vf extends N3000Function {
 /** The physical function. */
 export class N3000Pf extends N3000Function {
   private readonly virtual: VirtualFunctions<N3000Vf> | null;
-  /** Addresses that were set, which functions have when they come. */
+  /** Addresses and VLAN tags that were set, which functions have when they come. */
   private readonly vfMacs = new Map<number, Uint8Array>();
+  private readonly vfTcis = new Map<number, number>();
   private readonly admin = new VfAdmin({
-    get: (vf) => this.vfs[vf]?.mac ?? null,
-    set: (vf, mac) => {
+    mac: (vf) => this.vfs[vf]?.mac ?? null,
+    setMac: (vf, mac) => {
       const function_ = this.vfs[vf];
       if (function_ === undefined) return;
       this.vfMacs.set(vf, mac);
       function_.setMac(mac);
+    },
+    tci: (vf) => (this.vfs[vf] === undefined ? 0 : this.vfTcis.get(vf) ?? 0),
+    setTci: (vf, tci) => {
+      const function_ = this.vfs[vf];
+      if (function_ === undefined) return;
+      this.vfTcis.set(vf, tci);
+      if (function_.port !== null) function_.port.tci = tci;
     },
   });
 
@@ -102,6 +110,7 @@ export class N3000Pf extends N3000Function {
       const mac = this.vfMacs.get(index) ?? (own?.mac === undefined ? macPlus(this.settings.mac, index + 1) : macBytes(own.mac));
       const vf = new N3000Vf(this, index, { ...context.site, bus, devfn }, parts, { ...this.settings, mac });
       vf.plug(plugInto(context, own?.link ?? config.link, vf.bdf, own?.learning ?? true));
+      if (vf.port !== null) vf.port.tci = this.vfTcis.get(index) ?? 0;
       return vf;
     });
   }

@@ -161,6 +161,30 @@ describe('NetPort', () => {
     expect(ends[1]!.port.counters).toEqual({ sentFrames: 0, sentBytes: 0, receivedFrames: 1, receivedBytes: 100, dropped: 0 });
   });
 
+  it('puts a tag on what its function sends, and gives it what has that tag, without it', async () => {
+    const { ends } = switchOf(3);
+    const [member, trunk, plain] = ends as [InjectionPort, InjectionPort, InjectionPort];
+    const bytes = frame(BROADCAST, 1);
+    bytes.set([0x08, 0x06], 12);
+    const tagged = (tci: number): Uint8Array => Uint8Array.from([...bytes.subarray(0, 12), 0x81, 0, tci >> 8, tci & 0xff, ...bytes.subarray(12)]);
+    member.port.tci = 0x6005;
+    member.inject(bytes);
+    await sched.run();
+    expect([trunk.take(), plain.take()]).toEqual([[tagged(0x6005)], [tagged(0x6005)]]);
+    for (const tci of [5, 0xe005, 6, 0]) trunk.inject(tagged(tci));
+    trunk.inject(bytes);
+    await sched.run();
+    expect(member.take()).toEqual([bytes, bytes]); // whatever the priority
+    expect(plain.take()).toHaveLength(5);
+    member.port.tci = 0x6000; // a priority alone
+    member.inject(bytes);
+    for (const tci of [5, 0]) trunk.inject(tagged(tci));
+    trunk.inject(bytes);
+    await sched.run();
+    expect([plain.take()[0], member.take()]).toEqual([tagged(0x6000), [bytes, bytes]]);
+    expect([pool.inUse, member.port.counters.dropped]).toEqual([0, 0]);
+  });
+
   it('injects no frame without an Ethernet header, and none longer than any MTU', () => {
     const { ends } = switchOf(1);
     expect([ends[0]!.inject(new Uint8Array(13)), ends[0]!.inject(new Uint8Array(FRAME_MAX + 1))]).toEqual([false, false]);

@@ -1,6 +1,7 @@
 /** Where a function plugs into a network: a bounded queue of frames, taken in atomic work. */
 import type { AtomicWork, Scheduler } from '@vdpalab/abi';
 import type { FramePool } from './frame-pool.ts';
+import { tagged, untagged } from './vlan.ts';
 
 /** Frames a port keeps before it drops. */
 export const PORT_DEPTH = 1024;
@@ -40,6 +41,8 @@ export class NetPort {
   index = -1;
   /** Whether the network may learn addresses from this port. */
   learning: boolean;
+  /** Tag that frames have in the network, and not at the function: see vlan.ts; 0 for none. */
+  tci = 0;
   receiver: FrameReceiver | null = null;
   /** Sees frames of this port; `null` costs nothing. */
   tap: FrameTap | null = null;
@@ -82,7 +85,8 @@ export class NetPort {
     counters.sentFrames++;
     counters.sentBytes += pool.length[frame]!;
     if (this.tap !== null) this.tap(frame, this, 'sent');
-    this.network.forward(this, frame);
+    const out = this.tci === 0 ? frame : tagged(pool, frame, this.tci);
+    if (out >= 0) this.network.forward(this, out);
   }
 
   /** The network has a frame for the function; the reference goes with it. */
@@ -92,8 +96,10 @@ export class NetPort {
       this.pool.release(frame);
       return;
     }
+    const own = this.tci === 0 ? frame : untagged(this.pool, frame, this.tci & 0x0fff);
+    if (own < 0) return;
     const ring = (this.ring ??= new Uint16Array(this.depth));
-    ring[this.tail++ & (this.depth - 1)] = frame;
+    ring[this.tail++ & (this.depth - 1)] = own;
     if (!this.work.pending) this.sched.raise(this.work);
   }
 
