@@ -1,7 +1,8 @@
 /** What a physical function sets of its virtual ones: seen in vDPA devices, and in their frames. */
 import { programs } from '@vdpalab/cli';
 import { createLab } from '@vdpalab/lab';
-import { EthernetSwitch, InjectionPort } from '@vdpalab/machine';
+import type { EthernetSwitch } from '@vdpalab/machine';
+import { InjectionPort } from '@vdpalab/machine';
 import { Player } from '@vdpalab/shell';
 import { covers } from '@vdpalab/testing';
 import { VirtioUserNet } from '@vdpalab/user';
