@@ -5,7 +5,7 @@ import type { AttributeGroup, BusType, Device, DeviceDriver } from '@vdpalab/dri
 import { groupPeer } from './acs.ts';
 import { busMatch, busProbe, busRemove, dmaCleanup, dmaConfigure, idAttributes } from './driver.ts';
 import type { PciBus } from './function.ts';
-import { rescan } from './hotplug.ts';
+import { scanAtBoot } from './hotplug.ts';
 import { formatResource, IORESOURCE_MEM, IORESOURCE_PREFETCH } from './ioresource.ts';
 import { busRange } from './scan.ts';
 import { storeRescan } from './store.ts';
@@ -78,5 +78,5 @@ async function enumerate(world: PciWorld, host: PciHost): Promise<void> {
     k._printk(KERN_INFO, `pci_bus ${name}: root bus resource ${formatResource({ start: window.base, size: window.size, flags })}`);
   }
   k._printk(KERN_INFO, `pci_bus ${name}: root bus resource ${busRange(bus.number, bus.busnEnd)}`);
-  await rescan(world, root, bus);
+  await scanAtBoot(world, root);
 }

@@ -1,6 +1,6 @@
 /** Decoding and bus mastering. Mirrors `drivers/pci/{pci,setup-res,devres}.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
-import { PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_INTERRUPT_PIN, PCI_SLOT } from '@vdpalab/uapi';
+import { PCI_COMMAND, PCI_COMMAND_IO, PCI_COMMAND_MASTER, PCI_COMMAND_MEMORY, PCI_COMMAND_SERR, PCI_INTERRUPT_PIN, PCI_SLOT } from '@vdpalab/uapi';
 import type { PciFunction } from './function.ts';
 import { formatResource, IORESOURCE_IO, IORESOURCE_MEM } from './ioresource.ts';
 import type { Kernel } from './world.ts';
@@ -21,6 +21,15 @@ export function enableDevice(k: Kernel, fn: PciFunction): undefined {
     routePin(k, fn);
   }
   fn.enableCnt++;
+}
+
+/**
+ * What firmware leaves of each function that it finds at boot: decoders that are on, so that drivers have nothing to switch.
+ *
+ * @see SeaBIOS 1.16, src/fw/pciinit.c `pci_bios_init_device`
+ */
+export function openDecoders(fn: PciFunction): undefined {
+  fn.config.write(PCI_COMMAND, 2, fn.config.read(PCI_COMMAND, 2) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_SERR);
 }
 
 /** Undo one {@link enableDevice}; the last one ends bus mastering. @see `pci_disable_device` */

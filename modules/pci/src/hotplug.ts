@@ -2,6 +2,7 @@
 import { isKernelError } from '@vdpalab/abi';
 import { assignResources } from './assign.ts';
 import { addFunction, removeFunction, startFunction } from './device.ts';
+import { openDecoders } from './enable.ts';
 import type { PciBus, PciFunction } from './function.ts';
 import { scanBus } from './scan.ts';
 import { disableSriov, forgetVf } from './sriov.ts';
@@ -9,10 +10,22 @@ import type { PciRoot, PciWorld } from './world.ts';
 
 const KERN_WARNING = 4;
 
+/** Add what is on the root bus at boot, and below it; firmware has been there before. @see `pci_host_probe` */
+export async function scanAtBoot(world: PciWorld, root: PciRoot): Promise<void> {
+  const found = await scanBus(world, root.host, root.bus);
+  assignResources(world, root);
+  for (const fn of found) openDecoders(fn);
+  await addFound(world, found);
+}
+
 /** Add what is new on a bus and below it. @see `pci_rescan_bus` */
-export async function rescan(world: PciWorld, root: PciRoot, bus: PciBus): Promise<void> {
+async function rescan(world: PciWorld, root: PciRoot, bus: PciBus): Promise<void> {
   const found = await scanBus(world, root.host, bus);
   assignResources(world, root);
+  await addFound(world, found);
+}
+
+async function addFound(world: PciWorld, found: readonly PciFunction[]): Promise<void> {
   const added: PciFunction[] = [];
   for (const fn of found) {
     try {

@@ -1,4 +1,6 @@
+import { PCI_COMMAND, PCI_COMMAND_MEMORY, PCI_COMMAND_SERR } from '@vdpalab/uapi';
 import { describe, expect, it } from 'vitest';
+import type { PciDev } from './header.ts';
 import { faultInjector } from './testing/faults.ts';
 import { bootPci, pciId, toyDriver } from './testing/kernel.ts';
 
@@ -81,9 +83,11 @@ describe('BARs', () => {
 
 describe('enabling', () => {
   it('switches decoding and the bridge above on, once', async () => {
-    const kernel = await bootPci({ firmware: (host) => host.configWrite(0, 8, 4, 2, 0) });
+    const kernel = await bootPci();
     const { k } = kernel;
-    const pf = k.pci_devices()[2]!;
+    const [, port, pf] = k.pci_devices() as [unknown, PciDev, PciDev];
+    expect(k.pci_read_config_word(pf, PCI_COMMAND)).toBe(PCI_COMMAND_MEMORY | PCI_COMMAND_SERR); // firmware left it on
+    for (const fn of [port, pf]) k.pci_write_config_word(fn, PCI_COMMAND, 0);
     kernel.dmesg();
     k.pcim_enable_device(pf);
     k.pcim_enable_device(pf);
