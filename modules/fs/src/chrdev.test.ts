@@ -1,6 +1,6 @@
 import { KernelError } from '@vdpalab/abi';
 import type { KModule } from '@vdpalab/abi';
-import { O_RDWR } from '@vdpalab/uapi';
+import { LOG_USER, O_RDWR } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import type { FileOperations } from './header.ts';
 import { decodeText, encodeText } from './text.ts';
@@ -127,6 +127,6 @@ test('/dev/null, zero, full, urandom and kmsg do what they are for', async () =>
     await expect(k.ksys_open(user, '/dev/kmsg', O_RDWR)).rejects.toMatchObject(refusal('EACCES'));
     await k.ksys_open(user, '/dev/null', O_RDWR);
   });
-  expect(log.map(({ level, facility, text }) => [level, facility, text])).toEqual([[3, 'user', 'from user space'], [4, 'user', 'plain']]);
+  expect(log.map(({ level, facility, text }) => [level, facility, text])).toEqual([[3, LOG_USER, 'from user space'], [4, LOG_USER, 'plain']]);
   expect(decodeText(Uint8Array.of(65))).toBe('A');
 });

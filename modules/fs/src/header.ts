@@ -63,6 +63,8 @@ export interface File {
 /** `struct file_operations`; all but poll may sleep. Absent ones give Linux's errno (read EINVAL, ioctl ENOTTY, mmap ENODEV, llseek ESPIPE...). */
 export interface FileOperations {
   readonly owner?: KModule | null;
+  /** Reads go on where the last one ended, whatever position they are given, and only `llseek` changes that. */
+  readonly ownPosition?: true;
   readonly open?: (file: File, proc: Process) => Promise<void>;
   /** Last close. */
   readonly release?: (file: File) => Promise<void>;

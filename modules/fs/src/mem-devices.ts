@@ -1,13 +1,9 @@
-/** /dev/null and its kin. Mirrors `drivers/char/mem.c` and `kernel/printk/printk.c` (Linux 6.1). */
+/** /dev/null and its kin. Mirrors `drivers/char/mem.c` (Linux 6.1). */
 import type { Machine } from '@vdpalab/abi';
 import { fail } from './fail.ts';
 import type { FileOperations, FsSymbols } from './header.ts';
-import { decodeText } from './text.ts';
 
 const MEM_MAJOR = 1;
-const LOG_DEBUG = 7;
-/** Level of a line that names none: `MESSAGE_LOGLEVEL_DEFAULT`. */
-const LEVEL_DEFAULT = 4;
 
 const seekable: Pick<FileOperations, 'llseek'> = { llseek: async () => 0 };
 const zeroes: FileOperations = {
@@ -16,23 +12,14 @@ const zeroes: FileOperations = {
   write: async (_file, bytes) => bytes.length,
 };
 
-/** Make the memory devices: number, node and driver. */
+/** Make the memory devices: number, node and driver. @param kmsg operations of /dev/kmsg */
 export function createMemDevices(
-  machine: Machine, symbols: Pick<FsSymbols, 'alloc_chrdev_region' | 'cdev_add' | 'devtmpfs_create_node'>,
+  machine: Machine, kmsg: FileOperations, symbols: Pick<FsSymbols, 'alloc_chrdev_region' | 'cdev_add' | 'devtmpfs_create_node'>,
 ): void {
   const random: FileOperations = {
     ...seekable,
     read: async (_file, len) => Uint8Array.from({ length: len }, () => machine.sched.random() * 256),
     write: async (_file, bytes) => bytes.length,
-  };
-  const kmsg: FileOperations = {
-    // Reading the log is the lab's business: it keeps the lines.
-    write: async (_file, bytes) => {
-      const [, prefix, text] = /^(?:<(\d+)>)?([^]*)$/.exec(decodeText(bytes)) as RegExpExecArray; // matches any text
-      const level = prefix === undefined ? LEVEL_DEFAULT : Number(prefix) & LOG_DEBUG;
-      machine.console(level, 'user', (text ?? '').replace(/\n$/, ''));
-      return bytes.length;
-    },
   };
   const devices: readonly [minor: number, name: string, mode: number, ops: FileOperations][] = [
     [3, 'null', 0o666, { ...zeroes, read: async () => new Uint8Array(0) }],

@@ -11,6 +11,7 @@ import { createEventfds } from './eventfd.ts';
 import { fail } from './fail.ts';
 import { createIo } from './io.ts';
 import { createKernfs, createNodeMaker, createRoots } from './kernfs.ts';
+import { createKmsg } from './kmsg.ts';
 import { createMemDevices } from './mem-devices.ts';
 import { createDelayedFput, createMmap } from './mmap.ts';
 import { createNames } from './names.ts';
@@ -89,7 +90,7 @@ export default defineModule({
       },
     });
 
-    createMemDevices(machine, { ...chrdevs.symbols, ...devtmpfs.symbols });
+    createMemDevices(machine, createKmsg(machine, k, nap), { ...chrdevs.symbols, ...devtmpfs.symbols });
     const proc = createProcFiles(roots.proc, make, kernfs.proc_create, { machine, k, chrdevs: chrdevs.regions, blkdevs: blkdevs.regions });
     chrdevs.settle();
     devtmpfs.settle();

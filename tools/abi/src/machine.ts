@@ -178,11 +178,25 @@ export interface Trace {
 export interface LogLine {
   /** 0 emerg .. 7 debug */
   readonly level: number;
-  /** Facility: `kern`, or `user` for what processes write to /dev/kmsg. */
-  readonly facility: string;
+  /** LOG_KERN, or LOG_USER and others for what processes write to /dev/kmsg. */
+  readonly facility: number;
   readonly text: string;
   /** Virtual time, ns. */
   readonly at: number;
+}
+
+/** What is kept of the kernel log: records with consecutive numbers. */
+export interface LogRecords {
+  /** Number of the oldest record that is kept. */
+  readonly first: number;
+  /** Number that the next record gets. */
+  readonly next: number;
+  /** Number of the first record after the last clear; that record may be gone, or to come. */
+  readonly cleared: number;
+  /** @returns `undefined` for one that is gone, or to come */
+  readonly record: (seq: number) => LogLine | undefined;
+  /** Called after each record, in atomic context. */
+  readonly watchers: Set<() => Atomic>;
 }
 
 /** The machine. */
@@ -201,8 +215,10 @@ export interface Machine {
   readonly cmdline: string;
   /** `uname -r` */
   readonly release: string;
-  /** Write a line to the console; the lab keeps it as dmesg. */
-  readonly console: (level: number, facility: string, text: string) => Atomic;
+  /** Write a line to the console, and keep it in the log. @param facility LOG_KERN, LOG_USER... */
+  readonly console: (level: number, facility: number, text: string) => Atomic;
+  /** What was written to the console. */
+  readonly log: LogRecords;
 }
 
 /** What `vmlinux` exports before any module is loaded. */

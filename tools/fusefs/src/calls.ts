@@ -8,7 +8,7 @@ import type { FuseRequest } from './request.ts';
 
 /** Calls whose refusals the lab keeps, for `vdpalab explain`. */
 const NOTED = [
-  'dentry_open', 'ksys_open', 'ksys_close', 'ksys_pread', 'ksys_pwrite', 'ksys_ioctl', 'ksys_fsync', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink',
+  'dentry_open', 'ksys_open', 'ksys_close', 'ksys_pread', 'ksys_pwrite', 'ksys_lseek', 'ksys_ioctl', 'ksys_fsync', 'ksys_mkdir', 'ksys_mknod', 'ksys_unlink',
   'ksys_rmdir', 'ksys_symlink', 'ksys_rename', 'ksys_chmod', 'ksys_chown', 'ksys_utimes',
 ] as const;
 /** What neither sleeps nor is refused in a way that anybody asks about. */

@@ -14,6 +14,8 @@ type Needs = Pick<KernelSymbols, 'get_file' | 'fput' | 'receive_fd' | 'ksys_clos
 export class Handle {
   readonly file: File;
   readonly node: Node;
+  /** Where the host's kernel goes on: after what was read or written last. */
+  position = 0;
   /** Takes the poll watcher out of its queue; `null` without one. */
   unwatch: (() => void) | null = null;
   readonly #k: Needs;

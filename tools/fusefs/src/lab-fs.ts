@@ -3,8 +3,8 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import type { DirNode, File, Node, Process } from '@vdpalab/fs';
 import type { Lab, UserProcess } from '@vdpalab/lab';
 import {
-  ENOENT, ENOTDIR, FOPEN_DIRECT_IO, FOPEN_NONSEEKABLE, FOPEN_STREAM, FUSE_ACCESS, FUSE_BATCH_FORGET, FUSE_CREATE, FUSE_FORGET, FUSE_FSYNC, FUSE_GETATTR,
-  FUSE_IOCTL, FUSE_LOOKUP, FUSE_OPEN, FUSE_OPENDIR, FUSE_POLL, FUSE_READ, FUSE_READDIR, FUSE_READLINK, FUSE_RELEASE, FUSE_RELEASEDIR, FUSE_STATFS,
+  ENOENT, ENOTDIR, FOPEN_DIRECT_IO, FOPEN_NONSEEKABLE, FOPEN_STREAM, FUSE_ACCESS, FUSE_BATCH_FORGET, FUSE_CREATE, FUSE_FORGET, FUSE_FSYNC, FUSE_GETATTR, FUSE_GETATTR_FH,
+  FUSE_IOCTL, FUSE_LOOKUP, FUSE_LSEEK, FUSE_OPEN, FUSE_OPENDIR, FUSE_POLL, FUSE_READ, FUSE_READDIR, FUSE_READLINK, FUSE_RELEASE, FUSE_RELEASEDIR, FUSE_STATFS,
   FUSE_WRITE, O_CREAT, O_EXCL, R_OK, W_OK, X_OK, fuse_batch_forget_in, fuse_create_in, fuse_forget_one, fuse_write_in,
 } from '@vdpalab/uapi';
 import { Attributes } from './attributes.ts';
@@ -17,6 +17,7 @@ import { Handle, Numbered } from './handles.ts';
 import { nameHandlers } from './names.ts';
 import { NodeTable } from './nodes.ts';
 import { ioctl, poll } from './device-calls.ts';
+import { follow, lseek, seekEnd } from './positions.ts';
 import type { DirEntry, Replies } from './reply.ts';
 import { at } from './request.ts';
 import type { Arguments, FuseRequest } from './request.ts';
@@ -81,7 +82,11 @@ export class LabFs {
         const { offsets, size } = fuse_forget_one;
         for (let i = 0, from = fuse_batch_forget_in.size; i < args.u32(0); i++, from += size) this.nodes.forget(args.u64(from + offsets.nodeid), args.u64(from + offsets.nlookup));
       },
-      [FUSE_GETATTR]: (request, _args, reply) => reply.attr(request.unique, this.attr(this.nodes.get(request.nodeid))) as undefined,
+      [FUSE_GETATTR]: (request, args, reply) => {
+        const attr = (): void => reply.attr(request.unique, this.attr(this.nodes.get(request.nodeid)));
+        if ((args.u32(at.getattr.getattr_flags) & FUSE_GETATTR_FH) === 0) return attr() as undefined;
+        return seekEnd(this, request, this.handles.get(args.u64(at.getattr.fh)), attr);
+      },
       [FUSE_READLINK]: (request, _args, reply) => {
         const { proc } = this.processes.of(request).process;
         reply.text(request.unique, this.k.vfs_get_link(this.nodes.get(request.nodeid), proc));
@@ -112,6 +117,7 @@ export class LabFs {
       },
       [FUSE_RELEASE]: (request, args, reply) => this.#release(request, this.handles.take(args.u64(at.release.fh)), reply),
       [FUSE_IOCTL]: (request, args, reply) => ioctl(this, request, args, reply),
+      [FUSE_LSEEK]: (request, args, reply) => lseek(this, request, args, reply),
       [FUSE_POLL]: (request, args, reply) => poll(this, request, args, reply),
     };
   }
@@ -253,7 +259,11 @@ export class LabFs {
     const client = this.processes.of(request);
     handle.setFlags(args.u32(at.read.flags));
     return this.caller.run(request, client, async (proc) => {
-      reply.bytes(request.unique, await this.k.ksys_pread(proc, handle.descriptor(client), size, offset));
+      const fd = handle.descriptor(client);
+      await follow(this.k, proc, fd, handle, offset);
+      const bytes = await this.k.ksys_pread(proc, fd, size, offset);
+      handle.position = offset + bytes.length;
+      reply.bytes(request.unique, bytes);
     });
   }
 
@@ -264,7 +274,9 @@ export class LabFs {
     const client = this.processes.of(request);
     handle.setFlags(args.u32(at.write.flags));
     return this.caller.run(request, client, async (proc) => {
-      reply.written(request.unique, await this.k.ksys_pwrite(proc, handle.descriptor(client), bytes, offset));
+      const written = await this.k.ksys_pwrite(proc, handle.descriptor(client), bytes, offset);
+      handle.position = offset + written;
+      reply.written(request.unique, written);
     });
   }
 

@@ -1,7 +1,7 @@
 /** Answers as /dev/fuse takes them: one write each. */
 import { writeSync } from 'node:fs';
 import {
-  FUSE_NOTIFY_POLL, fuse_attr, fuse_attr_out, fuse_dirent, fuse_entry_out, fuse_init_out, fuse_ioctl_out, fuse_open_out, fuse_out_header, fuse_poll_out, fuse_statfs_out,
+  FUSE_NOTIFY_POLL, fuse_attr, fuse_attr_out, fuse_dirent, fuse_entry_out, fuse_init_out, fuse_ioctl_out, fuse_lseek_out, fuse_open_out, fuse_out_header, fuse_poll_out, fuse_statfs_out,
   fuse_write_out,
 } from '@vdpalab/uapi';
 
@@ -109,6 +109,12 @@ export class Replies {
   written(unique: number, size: number): void {
     this.#out.fill(0, HEADER, HEADER + fuse_write_out.size).writeUInt32LE(size, HEADER + fuse_write_out.offsets.size);
     this.#send(unique, HEADER + fuse_write_out.size);
+  }
+
+  /** @param offset where a seek has led */
+  position(unique: number, offset: number): void {
+    this.#u64(HEADER, offset); // its only field
+    this.#send(unique, HEADER + fuse_lseek_out.size);
   }
 
   poll(unique: number, revents: number): void {

@@ -1,6 +1,6 @@
 /** Requests as they come from /dev/fuse, and the fields of their arguments. */
 import {
-  fuse_access_in, fuse_create_in, fuse_getattr_in, fuse_in_header, fuse_ioctl_in, fuse_mkdir_in, fuse_mknod_in, fuse_open_in,
+  fuse_access_in, fuse_create_in, fuse_getattr_in, fuse_in_header, fuse_ioctl_in, fuse_lseek_in, fuse_mkdir_in, fuse_mknod_in, fuse_open_in,
   fuse_poll_in, fuse_read_in, fuse_release_in, fuse_rename2_in, fuse_rename_in, fuse_setattr_in, fuse_write_in,
 } from '@vdpalab/uapi';
 
@@ -89,6 +89,7 @@ export const at = {
   access: fuse_access_in.offsets,
   create: fuse_create_in.offsets,
   getattr: fuse_getattr_in.offsets,
+  lseek: fuse_lseek_in.offsets,
   ioctl: fuse_ioctl_in.offsets,
   mkdir: fuse_mkdir_in.offsets,
   mknod: fuse_mknod_in.offsets,

@@ -7,13 +7,14 @@ import type { ForeignFiles, Process } from '@vdpalab/fs';
 import type { MmStruct } from '@vdpalab/mm';
 import type { Loader, ModuleImage } from '@vdpalab/loader';
 import { createMachine, createPciHost, describeRun, type HwMachine, type PciSystem, type TraceSink } from '@vdpalab/machine';
+import { LOG_KERN } from '@vdpalab/uapi';
 import type { Logger } from 'pino';
 import { openImage, type BuiltModule } from './built-modules.ts';
 import { labSchema, type LabConfig, type LabConfigInput } from './config.ts';
 import { readLabFile } from './lab-file.ts';
 import { FaultInjector } from './faults/injector.ts';
 import { deviceLayers, type DeviceLayers } from './layers.ts';
-import { KernelLog } from './log.ts';
+import { KernelLog, passOn } from './log.ts';
 import { installModuleTree } from './module-tree.ts';
 import { openModuleFile } from './module-file.ts';
 import { RefusalLog } from './refusals.ts';
@@ -126,7 +127,6 @@ export class Lab {
     const config = options.file !== undefined
       ? readLabFile(options.file)
       : labSchema.parse(options.config ?? {});
-    const log = new KernelLog(options.logger);
     const hw = createMachine({
       seed: options.seed ?? config.seed,
       ramBytes: config.memory,
@@ -136,8 +136,9 @@ export class Lab {
       release: config.release,
       ...(options.clock === undefined ? {} : { clock: options.clock }),
       ...(options.traceSink === undefined ? {} : { traceSink: options.traceSink }),
-      consoleSink: (line) => log.write(line),
+      consoleSink: options.logger === undefined ? () => undefined : passOn(options.logger),
     });
+    const log = new KernelLog(hw.log);
     const folder = options.file === undefined ? process.cwd() : dirname(options.file);
     const pci = createPciHost(hw, config.pci, config.networks.map((net) => ({
       ...net,
@@ -374,7 +375,7 @@ export class Lab {
   }
 
   async #openFile(bytes: Uint8Array, path: string): Promise<ModuleImage> {
-    const file = openModuleFile(bytes, path, (level, text) => this.hw.machine.console(level, 'kern', text));
+    const file = openModuleFile(bytes, path, (level, text) => this.hw.machine.console(level, LOG_KERN, text));
     const module = this.#modules.get(file.package);
     if (module === undefined) throw new KernelError('ENOEXEC', 'module.load.package', `${path}: package ${file.package} is not in this lab`);
     return file.image(await this.hw.sched.host(openImage(module, path), `module ${path}`));

@@ -4,7 +4,7 @@ import { MODULE_LAYOUT_CRC } from '@vdpalab/kmod';
 import { Loader, makeImage, type ModuleImage } from '@vdpalab/loader';
 import type { HwMachine } from '@vdpalab/machine';
 import type { WaitQueue } from '@vdpalab/sched';
-import { CAP_SYS_MODULE } from '@vdpalab/uapi';
+import { CAP_SYS_MODULE, LOG_KERN } from '@vdpalab/uapi';
 import type { FaultInjector } from './faults/injector.ts';
 import { bootOrder, openImage, type BuiltModule } from './built-modules.ts';
 import { KernelModules } from './kernel-modules.ts';
@@ -46,11 +46,11 @@ export class Vmlinux {
     this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {
       machine: hw.machine,
-      _printk: (level, text) => hw.machine.console(level, 'kern', text),
+      _printk: (level, text) => hw.machine.console(level, LOG_KERN, text),
       note_refusal: noteRefusal,
     };
     this.loader = new Loader({
-      printk: (level, text) => hw.machine.console(level, 'kern', text),
+      printk: (level, text) => hw.machine.console(level, LOG_KERN, text),
       wait: (reason, until, timeoutNs) => this.#wait(reason, until, timeoutNs),
       wake: () => (this.#queue === null ? undefined : this.symbol('wake_up')(this.#queue)),
       capable: () => this.#mayLoad(),
@@ -76,8 +76,8 @@ export class Vmlinux {
   /** Start the built-ins. Called inside a task. */
   async boot(builtins: readonly BuiltModule[]): Promise<void> {
     const { machine } = this.#hw;
-    machine.console(5, 'kern', `Linux version ${machine.release} (vdpalab) #1 SMP PREEMPT_DYNAMIC`);
-    machine.console(6, 'kern', `Command line: ${machine.cmdline}`);
+    machine.console(5, LOG_KERN, `Linux version ${machine.release} (vdpalab) #1 SMP PREEMPT_DYNAMIC`);
+    machine.console(6, LOG_KERN, `Command line: ${machine.cmdline}`);
     const provided = new Set(this.loader.symbols().map((s) => s.name));
     for (const module of bootOrder(builtins, provided)) {
       const image = await machine.sched.host(openImage(module, `vmlinux(${module.info.name})`), `built-in ${module.info.name}`);

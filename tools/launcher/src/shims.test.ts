@@ -7,15 +7,15 @@ import { programDirs, shimNames, writePrograms, writeProgramsByPath } from './sh
 
 it('puts the lab\'s programs before the caller\'s, but for kinds whose calls are trapped', () => {
   expect(programDirs('/bin', [])).toEqual({ front: ['/bin'], back: [] });
-  expect(programDirs('/bin', ['netlink'])).toEqual({ front: ['/bin/modules', '/bin/files'], back: ['/bin/netlink'] });
-  expect(programDirs('/bin', ['netlink', 'modules', 'log'])).toEqual({ front: ['/bin/files'], back: ['/bin/modules', '/bin/netlink'] });
+  expect(programDirs('/bin', ['netlink'])).toEqual({ front: ['/bin/modules', '/bin/log', '/bin/files'], back: ['/bin/netlink'] });
+  expect(programDirs('/bin', ['netlink', 'modules', 'log'])).toEqual({ front: ['/bin/files'], back: ['/bin/modules', '/bin/netlink', '/bin/log'] });
 });
 
 it('writes every program to the directory of all and to that of its kind', () => {
   const root = mkdtempSync(join(tmpdir(), 'vdpalab-shims-'));
   const paths = labPaths('x', root);
   writePrograms(paths);
-  const kinds = ['files', 'modules', 'netlink'];
+  const kinds = ['files', 'log', 'modules', 'netlink'];
   const all = [...shimNames, 'lab'].sort();
   expect(readdirSync(paths.bin).filter((name) => !kinds.includes(name)).sort()).toEqual(all);
   expect(kinds.flatMap((kind) => readdirSync(join(paths.bin, kind))).sort()).toEqual(all);

@@ -13,7 +13,8 @@ const ANY = 'lab';
 const kinds = {
   modules: ['modprobe', 'insmod', 'rmmod', 'lsmod', 'modinfo', 'depmod'],
   netlink: ['vdpa', 'devlink'],
-  files: ['dmesg', ANY], // dmesg prefers /dev/kmsg to the call
+  log: ['dmesg'], // reads /dev/kmsg, and clears by the call
+  files: [ANY],
 } as const;
 
 /** Names of the programs: those that talk to the kernel by other ways than files. */

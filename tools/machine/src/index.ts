@@ -1,5 +1,6 @@
 /** Simulated hardware and the deterministic scheduler. */
 export * from './connectx/index.ts';
+export { ConsoleLog } from './console-log.ts';
 export * from './counters.ts';
 export * from './dma.ts';
 export * from './foreign.ts';

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { LogLine, TraceEvent } from '@vdpalab/abi';
+import { LOG_KERN } from '@vdpalab/uapi';
 import { createMachine } from './machine.ts';
 import type { HwMachine, MachineOptions } from './machine.ts';
 
@@ -23,8 +24,8 @@ describe('createMachine', () => {
     expect(machine.release).toBe('6.1.0');
     expect(machine.pci).toBeNull();
     expect(machine.iommu?.apertureEnd).toBe(2 ** 48 - 1);
-    machine.console(6, 'kern', 'hello');
-    expect(lines).toEqual([{ level: 6, facility: 'kern', text: 'hello', at: 0 }]);
+    machine.console(6, LOG_KERN, 'hello');
+    expect(lines).toEqual([{ level: 6, facility: LOG_KERN, text: 'hello', at: 0 }]);
   });
 
   it('has no IOMMU when it is switched off', () => {

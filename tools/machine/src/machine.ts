@@ -1,5 +1,6 @@
 /** Puts a machine together: the kernel's view of it and the hardware's. */
 import type { Atomic, LogLine, Machine, PciHost, PlatformDevice } from '@vdpalab/abi';
+import { ConsoleLog } from './console-log.ts';
 import { newCounters } from './counters.ts';
 import type { Counters } from './counters.ts';
 import { DmaPort } from './dma.ts';
@@ -58,6 +59,7 @@ export interface HwMachine {
   /** Where memory of other processes can be put; on a paced clock beside RAM, in the same WebAssembly memory. */
   readonly foreign: ForeignMemory;
   readonly mmio: MmioBus;
+  readonly log: ConsoleLog;
   readonly iommu: PlatformIommu | null;
   readonly irqchip: MessageIrqChip;
   readonly trace: EventTrace;
@@ -99,6 +101,7 @@ export function createMachine(options: MachineOptions): HwMachine {
   const door: DmaDoor = { sched, ram, iommu, irq: irqchip, trace, counters, observer: null };
   const ports = new Map<string, DmaPort>();
   const platform: PlatformDevice[] = [];
+  const log = new ConsoleLog();
   let pci: PciHost | null = null;
 
   ram.onChange(() => {
@@ -112,11 +115,16 @@ export function createMachine(options: MachineOptions): HwMachine {
     },
     cmdline: options.cmdline,
     release: options.release,
-    console: (level, facility, text) => options.consoleSink({ level, facility, text, at: sched.now }),
+    console: (level, facility, text): Atomic => {
+      const line = { level, facility, text, at: sched.now };
+      log.write(line);
+      return options.consoleSink(line);
+    },
+    log,
   };
 
   return {
-    machine, sched, ram, mmio, iommu, irqchip, trace, counters,
+    machine, sched, ram, mmio, log, iommu, irqchip, trace, counters,
     foreign: new ForeignMemory(ram),
     addMmio: (base, size, handler) => mmio.add(base, size, handler),
     removeMmio: (range) => mmio.remove(range),

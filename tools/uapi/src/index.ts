@@ -44,6 +44,7 @@ export * from './serial_reg.ts';
 export * from './signal.ts';
 export * from './socket.ts';
 export * from './stat.ts';
+export * from './syslog.ts';
 export * from './strerror.ts';
 export * from './struct.ts';
 export * from './uaccess.ts';

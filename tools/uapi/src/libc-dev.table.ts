@@ -47,6 +47,7 @@ import * as socket from './socket.ts';
 import * as stat from './stat.ts';
 import * as strerror from './strerror.ts';
 import * as struct from './struct.ts';
+import * as syslog from './syslog.ts';
 import * as uaccess from './uaccess.ts';
 import * as unistd from './unistd.ts';
 import * as unistd_64 from './unistd_64.ts';
@@ -112,6 +113,7 @@ export const MIRRORS: Readonly<Record<string, Mirror>> = {
   rtnetlink: linux(rtnetlink, 'rtnetlink'),
   seccomp: linux(seccomp, 'ioctl', 'seccomp'),
   serial_reg: linux(serial_reg, 'serial_reg'),
+  syslog: { exports: syslog, includes: ['sys/syslog.h'] },
   signal: { exports: signal, includes: ['signal.h', 'sys/wait.h'] },
   socket: { exports: socket, includes: ['sys/socket.h'] },
   stat: linux(stat, 'stat'),

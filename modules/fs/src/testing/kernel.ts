@@ -6,6 +6,7 @@ import type { MmSymbols } from '@vdpalab/mm';
 import type { SchedSymbols } from '@vdpalab/sched';
 import { startModule } from '@vdpalab/testing';
 import type { Startable } from '@vdpalab/testing';
+import { LOG_KERN } from '@vdpalab/uapi';
 import type { FsSymbols, Process } from '../header.ts';
 import fs from '../module.ts';
 
@@ -44,10 +45,10 @@ async function load(name: string): Promise<Startable<object, Record<never, never
 }
 
 /** Boot. @param seed chooses the order of what may run in any order */
-export async function bootFs(seed = 1, ramBytes = 4 << 20): Promise<TestKernel> {
+export async function bootFs(seed = 1, ramBytes = 4 << 20, cmdline = 'quiet'): Promise<TestKernel> {
   const log: LogLine[] = [];
   const hw = createMachine({
-    seed, ramBytes, iommu: false, cmdline: 'quiet', release: '6.1.0', consoleSink: (line) => void log.push(line),
+    seed, ramBytes, iommu: false, cmdline, release: '6.1.0', consoleSink: (line) => void log.push(line),
   });
   const { machine } = hw;
   const modules: ModuleView[] = [];
@@ -56,7 +57,7 @@ export async function bootFs(seed = 1, ramBytes = 4 << 20): Promise<TestKernel> 
   let taints = 4096;
   const vmlinux = {
     machine,
-    _printk: (level: number, text: string) => machine.console(level, 'kern', text),
+    _printk: (level: number, text: string) => machine.console(level, LOG_KERN, text),
     modules: () => modules,
     tainted: () => taints,
     add_taint: (bit: number): undefined => {

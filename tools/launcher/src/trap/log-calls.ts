@@ -1,6 +1,6 @@
 /** `syslog(2)`: the kernel log that `dmesg -S` reads, answered by the lab. */
 import type { HostProcesses } from '@vdpalab/fusefs';
-import { levelNames, type Lab } from '@vdpalab/lab';
+import { formatLogTime, type Lab } from '@vdpalab/lab';
 import type { TrapRule } from '@vdpalab/libc';
 import { CAP_SYS_ADMIN, CAP_SYSLOG, EINVAL, EPERM, __NR_syslog } from '@vdpalab/uapi';
 import type { Answer, CallFamily, TrappedCall } from './call.ts';
@@ -60,7 +60,7 @@ export class LogCalls implements CallFamily {
     const records: Buffer[] = [];
     let left = len;
     for (const { level, facility, at, text } of this.#lab.log.lines.toReversed()) {
-      const head = `<${(facility === 'user' ? 8 : 0) + (levelNames[level] === undefined ? 6 : level)}>[${(at / 1e9).toFixed(6).padStart(12)}] `;
+      const head = `<${facility | level}>${formatLogTime(at)}`;
       const record = Buffer.from(text.split('\n').map((line) => `${head}${line}\n`).join(''));
       if (record.length > left) break;
       left -= record.length;

@@ -1,5 +1,5 @@
 /** `dmesg` of util-linux on the lab's log. */
-import { formatLogLine } from '@vdpalab/lab';
+import { formatLogLine, formatLogTime } from '@vdpalab/lab';
 import type { Applet } from '../program.ts';
 import { options } from '../applets/options.ts';
 
@@ -15,7 +15,7 @@ export const dmesg: Applet = async (c) => {
   if (!o.has('C')) {
     for (const line of log.lines) {
       if (levels !== undefined && !levels.includes(LEVELS[line.level] ?? 'info')) continue;
-      const time = o.has('t') ? '' : `[${(line.at / 1e9).toFixed(6).padStart(12)}] `;
+      const time = o.has('t') ? '' : formatLogTime(line.at);
       const head = o.has('r') ? `<${line.level}>` : o.has('x') ? formatLogLine({ ...line, text: '' }) : '';
       const margin = o.has('r') ? '' : ' '.repeat(head.length + time.length);
       c.out(`${head}${time}${line.text.replaceAll('\n', `\n${margin}`)}\n`);

@@ -4,6 +4,7 @@
  */
 import type { KernelRelease, KernelSymbols, LogLine, Machine, ModuleDefinition, ParamSpecs, RunResult, Task, ThisModule } from '@vdpalab/abi';
 import { UndoStack, versionCodeOf } from '@vdpalab/abi';
+import { LOG_KERN } from '@vdpalab/uapi';
 import { ModuleTable, TestModule } from './module-table.ts';
 
 /** `struct task_struct` as the `fs` header declares it, in programs that include that header. */
@@ -73,7 +74,7 @@ export async function bootBuiltins(names: readonly (string | Loadable)[], option
   const machine = options.machine ?? await plainMachine(options.seed ?? 1, log);
   const table = new ModuleTable();
   const symbols = new Map<string, unknown>(Object.entries({
-    machine, _printk: (level: number, text: string) => machine.console(level, 'kern', text), ...table.symbols(),
+    machine, _printk: (level: number, text: string) => machine.console(level, LOG_KERN, text), ...table.symbols(),
   }));
   const loaded = new Map<string, Loaded>();
   const tasks: Task[] = [];
