@@ -8,9 +8,11 @@ import { VHOST_BACKEND_F_IOTLB_ASID } from '@vdpalab/uapi';
 import type { VhostIotlb, VhostIotlbSymbols } from '@vdpalab/vhost-iotlb';
 import type { Miss } from './device-iotlb.ts';
 import type { VhostDev, VhostDevInit, VhostVirtqueue } from './header.ts';
+import { Workers, type Worker, type WorkerNeeds } from './worker.ts';
 
 /** What vhost takes of the kernel. */
 export type VhostNeeds =
+  & WorkerNeeds
   & Pick<SchedSymbols, 'mutex_init' | 'mutex_lock' | 'mutex_unlock' | 'init_waitqueue_head' | 'wait_event' | 'wake_up'>
   & Pick<FsSymbols, 'eventfd_ctx_fdget' | 'eventfd_ctx_put' | 'eventfd_signal'>
   & Pick<VhostIotlbSymbols,
@@ -38,8 +40,13 @@ export class VirtqueueState implements VhostVirtqueue {
   kick: EventfdCtx | null = null;
   call_ctx: EventfdCtx | null = null;
   error_ctx: EventfdCtx | null = null;
+  /** Does its work; null for a device without workers, whose kicks run where they come from. */
+  worker: Worker | null = null;
   /** A reader of the eventfd wakes its waiters too: only a count is a kick. */
-  readonly #onKick = (): Atomic => ((this.kick?.count ?? 0n) > 0n ? this.handle_kick(this) : undefined);
+  readonly #onKick = (): Atomic => {
+    if ((this.kick?.count ?? 0n) === 0n) return undefined;
+    return this.worker === null ? this.handle_kick(this) : this.worker.queue(this);
+  };
 
   constructor(k: VhostNeeds, dev: DevState, index: number, handle_kick: VhostVirtqueue['handle_kick']) {
     this.dev = dev;
@@ -77,6 +84,7 @@ export class DevState implements VhostDev {
   readonly wait: WaitQueue;
   /** The memory table of SET_MEM_TABLE. */
   umem: VhostIotlb | null = null;
+  readonly workers: Workers | null;
   readonly #k: VhostNeeds;
 
   constructor(k: VhostNeeds, init: VhostDevInit) {
@@ -84,6 +92,7 @@ export class DevState implements VhostDev {
     this.mutex = k.mutex_init('vhost device');
     this.wait = k.init_waitqueue_head('vhost device');
     this.msg_handler = init.msg_handler;
+    this.workers = init.use_worker === true ? new Workers(k) : null;
     this.vqs = Array.from({ length: init.nvqs }, (_, index) => new VirtqueueState(k, this, index, init.handle_kick));
   }
 
@@ -97,6 +106,8 @@ export class DevState implements VhostDev {
     if (this.mm !== null) throw new KernelError('EBUSY', 'vhost.owner.taken', `owned by process ${this.owner?.pid}`);
     this.mm = proc.mm;
     this.owner = proc;
+    const worker = this.workers?.create(proc);
+    if (worker !== undefined) for (const vq of this.vqs) this.workers?.attach(vq, worker);
     return undefined;
   }
 
@@ -105,6 +116,13 @@ export class DevState implements VhostDev {
     if (this.mm === proc.mm) return undefined;
     const owner = this.owner === null ? 'nobody' : `process ${this.owner.pid}`;
     throw new KernelError('EPERM', 'vhost.owner.other', `process ${proc.pid} asks, ${owner} owns the device`);
+  }
+
+  /** @throws ENOBUFS */
+  vq(index: number): VirtqueueState {
+    const vq = this.vqs[index];
+    if (vq === undefined) throw new KernelError('ENOBUFS', 'vhost.vring.index', `queue ${index} of ${this.vqs.length}`);
+    return vq;
   }
 
   hasBackendFeature(bit: number): boolean {
@@ -141,6 +159,7 @@ export class DevState implements VhostDev {
     this.misses.length = 0;
     this.pending.clear();
     this.#k.wake_up(this.wait);
+    this.workers?.stop(this.vqs);
     this.mm = null;
     this.owner = null;
     return undefined;

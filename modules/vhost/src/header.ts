@@ -31,7 +31,7 @@ export interface VhostVirtqueue {
   readonly kick: EventfdCtx | null;
   readonly call_ctx: EventfdCtx | null;
   readonly error_ctx: EventfdCtx | null;
-  /** Runs for each kick, in the context of whoever signals the eventfd: atomic. vhost-vdpa has no worker. */
+  /** Runs for each kick, in the context of whoever signals the eventfd, or in the queue's worker: atomic. vhost-vdpa has no worker. */
   readonly handle_kick: (vq: VhostVirtqueue) => Atomic;
   readonly mutex: Mutex;
 }
@@ -82,6 +82,8 @@ export interface VhostDev {
 export interface VhostDevInit {
   readonly nvqs: number;
   readonly handle_kick: (vq: VhostVirtqueue) => Atomic;
+  /** Whether threads do the queues' work: one for all of them, from SET_OWNER on. Absent: none. */
+  readonly use_worker?: boolean;
   /** Null for a device whose mappings vhost itself keeps: see vhost_init_device_iotlb. */
   readonly msg_handler: ((dev: VhostDev, asid: number, msg: VhostIotlbMsg, proc: Process) => Promise<void>) | null;
 }
@@ -103,6 +105,13 @@ export interface VhostSymbols {
   vhost_dev_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
   /** The vring ioctls. @throws ENOBUFS for the queue index, ... @returns false when not its own */
   vhost_vring_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
+  /**
+   * The worker ioctls; later than 6.1, for drivers of devices with workers.
+   *
+   * @throws EINVAL for a device without workers or owner; EPERM ENOBUFS ENODEV EBUSY EFAULT
+   * @returns false when not its own, as all are in 6.1
+   */
+  vhost_worker_ioctl: (dev: VhostDev, cmd: number, arg: number, proc: Process) => Promise<boolean>;
   /** write() of an IOTLB message. @returns bytes @throws EINVAL EFAULT */
   vhost_chr_write_iter: (dev: VhostDev, bytes: Uint8Array, proc: Process) => Promise<number>;
   /** read() of a miss. @param len bytes there is room for @throws EAGAIN when not to wait; EBADFD without an IOTLB */

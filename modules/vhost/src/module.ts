@@ -1,5 +1,5 @@
 /** Generic vhost. Mirrors `drivers/vhost/vhost.c` (Linux 6.1), the part vhost-vdpa uses. */
-import { defineModule, param } from '@vdpalab/abi';
+import { defineModule, KERNEL_VERSION, param } from '@vdpalab/abi';
 import { VHOST_SET_LOG_BASE, VHOST_SET_LOG_FD, VHOST_SET_MEM_TABLE, VHOST_SET_OWNER } from '@vdpalab/uapi';
 import { DevState, type VirtqueueState } from './dev.ts';
 import { initDeviceIotlb, pollMisses, prefetchMeta, readMiss } from './device-iotlb.ts';
@@ -9,6 +9,7 @@ import { setLogBase, setLogFd, vhostLogWrite } from './log.ts';
 import { setMemory } from './memory.ts';
 import { getVqDesc } from './vq-desc.ts';
 import { vringIoctl } from './vring-ioctl.ts';
+import { workerIoctl } from './worker.ts';
 
 export default defineModule({
   name: 'vhost',
@@ -23,14 +24,15 @@ export default defineModule({
   imports: [
     'mutex_init', 'mutex_lock', 'mutex_unlock', 'eventfd_ctx_fdget', 'eventfd_ctx_put', 'eventfd_signal', 'vhost_iotlb_alloc',
     'vhost_iotlb_add_range', 'vhost_iotlb_free', 'vhost_iotlb_del_range', 'init_waitqueue_head', 'wait_event', 'wake_up', 'vhost_iotlb_itree_first', 'vhost_iotlb_itree_next',
+    'cond_resched', 'kthread_run',
   ],
   exportsGpl: [
     'vhost_dev_init', 'vhost_dev_set_owner', 'vhost_dev_has_owner', 'vhost_dev_check_owner', 'vhost_dev_reset_owner', 'vhost_dev_stop', 'vhost_dev_cleanup',
-    'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_log_write', 'vhost_chr_read_iter', 'vhost_chr_poll', 'vhost_chr_poll_queue', 'vhost_init_device_iotlb',
+    'vhost_dev_ioctl', 'vhost_vring_ioctl', 'vhost_worker_ioctl', 'vhost_chr_write_iter', 'vhost_set_backend_features', 'vhost_log_write', 'vhost_chr_read_iter', 'vhost_chr_poll', 'vhost_chr_poll_queue', 'vhost_init_device_iotlb',
     'vq_meta_prefetch', 'vhost_get_vq_desc', 'vhost_poll_stop', 'vhost_leftovers',
   ],
 
-  module_init(k, { params }) {
+  module_init(k, { params, LINUX_VERSION_CODE }) {
     const devices = new Set<DevState>();
     const own = (dev: VhostDev): DevState => {
       if (!(dev instanceof DevState)) throw new TypeError('not a device of this vhost');
@@ -75,6 +77,7 @@ export default defineModule({
           return true;
         },
         vhost_vring_ioctl: (dev, cmd, arg, proc) => vringIoctl(k, own(dev), cmd, arg, proc),
+        vhost_worker_ioctl: async (dev, cmd, arg, proc) => LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5) && workerIoctl(own(dev), cmd, arg, proc),
         vhost_chr_write_iter: (dev, bytes, proc) => writeIotlbMessage(k, own(dev), bytes, proc),
         vhost_chr_read_iter: (dev, len, noblock) => readMiss(k, own(dev), len, noblock),
         vhost_chr_poll: (dev) => pollMisses(own(dev)),

@@ -93,8 +93,7 @@ function setKick(k: VhostNeeds, vq: VirtqueueState, kick: EventfdCtx | null): vo
  */
 export async function vringIoctl(k: VhostNeeds, dev: DevState, cmd: number, arg: number, proc: Process): Promise<boolean> {
   const idx = new DataView(proc.mm.read(arg, 4).slice().buffer).getUint32(0, true);
-  const vq = dev.vqs[idx];
-  if (vq === undefined) throw new KernelError('ENOBUFS', 'vhost.vring.index', `queue ${idx} of ${dev.vqs.length}`);
+  const vq = dev.vq(idx);
   await k.mutex_lock(vq.mutex);
   try {
     switch (cmd) {
