@@ -138,7 +138,7 @@ function lastPage(address: number): number {
 
 function stateOf(dev: Device): DmaState {
   if (dev.dma instanceof DmaState) return dev.dma;
-  throw new Error(`${dev.name}: DMA by a device without a DMA mask`);
+  throw new Error(`${dev.name}: DMA by a device without a DMA mask: its driver calls dma_set_mask_and_coherent first`);
 }
 
 function lastAddress(ram: Ram): number {

@@ -47,7 +47,8 @@ describe('the module generator', () => {
     [{ name: 'eni_vdpa' }, 'lower case with hyphens'],
     [{ name: '../x' }, 'lower case with hyphens'],
     [{ name: 'driver-core' }, 'modules/driver-core exists'],
-    [{ name: 'x', needs: 'nothing' }, 'modules/nothing: no such module'],
+    [{ name: 'x', needs: 'nothing' }, 'modules/nothing: no such package'],
+    [{ name: 'x', needs: 'vdpa' }, 'modules/vdpa: no such package; the module vdpa is in the package vdpa-core'],
     [{ name: 'x', needs: 'types-only' }, 'exports no symbol'],
   ])('refuses %j and writes nothing', async (options, message) => {
     const before = tree.listChanges().length;

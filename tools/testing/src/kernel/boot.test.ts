@@ -40,6 +40,7 @@ test('a symbol that is not there is named', async () => {
   const kernel = await bootBuiltins([]);
   expect(() => (kernel.k as unknown as { nosuch: unknown }).nosuch).toThrow('Unknown symbol nosuch');
   await expect(bootBuiltins([toy('user', [], ['absent'])])).rejects.toThrow('user: Unknown symbol absent (err -2)');
+  await expect(bootBuiltins([toy('user', [], ['dma_set_mask_and_coherent'])])).rejects.toThrow("(err -2): boot 'iommu' before it");
 });
 
 test('notifiers see a module come, live and go, and a user keeps its provider', async () => {

@@ -2,6 +2,7 @@
  * A kernel of some modules on a real machine, for tests of what lies above `sched` and `fs`. No loader is involved:
  * symbols are wired by the modules' own lists, and what the loader would tell is told.
  */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import type { KernelRelease, KernelSymbols, LogLine, Machine, ModuleDefinition, ParamSpecs, RunResult, Task, ThisModule } from '@vdpalab/abi';
 import { UndoStack, versionCodeOf } from '@vdpalab/abi';
 import { LOG_KERN } from '@vdpalab/uapi';
@@ -81,7 +82,7 @@ export async function bootBuiltins(names: readonly (string | Loadable)[], option
   const k = new Proxy({}, { get: (_, name) => symbolOf(String(name), 'the test') }) as KernelSymbols; // a table that says what it lacks
 
   function symbolOf(name: string, importer: string): unknown {
-    if (!symbols.has(name)) throw new Error(`${importer}: Unknown symbol ${name} (err -2)`);
+    if (!symbols.has(name)) throw new Error(`${importer}: Unknown symbol ${name} (err -2)${hintOf(name)}`);
     return symbols.get(name);
   }
 
@@ -204,6 +205,17 @@ interface ProcessSymbols {
   readonly process_create: (comm: string, options: object) => unknown;
   readonly process_exit: (proc: unknown) => Promise<void>;
   readonly current_task: () => Task;
+}
+
+/** Which package has to be named before, where one of the tree exports the symbol. */
+function hintOf(symbol: string): string {
+  const modules = new URL('../../../../modules/', import.meta.url);
+  const declares = new RegExp(`^  (readonly )?${symbol}: `, 'm');
+  const found = readdirSync(modules).find((name) => {
+    const header = new URL(`${name}/src/header.ts`, modules);
+    return existsSync(header) && declares.test(readFileSync(header, 'utf8'));
+  });
+  return found === undefined ? '' : `: boot '${found}' before it`;
 }
 
 /** Definition of a module package. Packages export types only, so its code is found by its place in the tree. */

@@ -137,7 +137,7 @@ ${description}. The module's own name is \`${linuxName(name)}\`, as lsmod shows 
 
 **Not modelled.** ...
 
-**Symbols.** Exports \`${linuxName(name)}_loaded\`. Needs ${needed.length === 0 ? 'nothing but the kernel image' : needed.map((n) => `\`${n.symbol}\` (${n.package})`).join(', ')}.
+**Symbols.** Exports \`${linuxName(name)}_loaded\`, an example: put what others may call in its place, or nothing. Needs ${needed.length === 0 ? 'nothing but the kernel image' : needed.map((n) => `\`${n.symbol}\` (${n.package})`).join(', ')}.
 
 \`\`\`ts
 const running = await startModule(${valueName(name)}, { /* its imports */ });

@@ -28,7 +28,24 @@ export default async function moduleGenerator(tree, { name, needs = '', place = 
   const at = paths.findLastIndex((path) => path.startsWith('./modules/') && path < `./${dir}`) + 1;
   tree.write('tsconfig.json', withReferences(root, paths.toSpliced(at, 0, `./${dir}`)));
 
-  return () => installPackagesTask(tree, true);
+  return () => {
+    installPackagesTask(tree, true);
+    console.log(nextSteps(name));
+  };
+}
+
+/**
+ * What to type now.
+ *
+ * @param {string} name
+ */
+export function nextSteps(name) {
+  return `
+next:
+  npm run build && npx vitest run modules/${name}/
+  npx vdpalab explain -c 'modprobe ${name}' -c 'dmesg | tail -3'   load it, and see what it says
+  npx vdpalab watch ${name}                                          load it again whenever a file of it is saved
+  docs/guides/first-module.md`;
 }
 
 /**
@@ -39,10 +56,24 @@ export default async function moduleGenerator(tree, { name, needs = '', place = 
  */
 function neededModule(tree, need) {
   const source = tree.read(`modules/${need}/src/module.ts`, 'utf8') ?? tree.read(`modules/${need}/src/header.ts`, 'utf8');
-  if (source === null) throw new Error(`modules/${need}: no such module`);
+  if (source === null) {
+    const said = packageOf(tree, need);
+    throw new Error(`modules/${need}: no such package${said === undefined ? '' : `; the module ${need} is in the package ${said}`}`);
+  }
   const symbol = firstExport(parseAst(source, { lang: 'ts' }));
   if (symbol === undefined) throw new Error(`modules/${need}: exports no symbol, so nothing can need it`);
   return { package: need, symbol };
+}
+
+/**
+ * Package of the module that lsmod shows by this name.
+ *
+ * @param {Tree} tree
+ * @param {string} module
+ */
+function packageOf(tree, module) {
+  const says = `name: '${module.replaceAll('-', '_')}'`;
+  return tree.children('modules').find((dir) => tree.read(`modules/${dir}/src/module.ts`, 'utf8')?.includes(says));
 }
 
 /**
