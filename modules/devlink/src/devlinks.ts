@@ -31,9 +31,9 @@ export class Devlinks {
     return devlink;
   }
 
-  /** Run with the lock held. */
-  async locked<T>(instance: Instance, body: () => Promise<T>): Promise<T> {
-    await this.#k.mutex_lock(instance.lock);
+  /** Run with the lock held. @param wchan as of `mutex_lock` */
+  async locked<T>(instance: Instance, body: () => Promise<T>, wchan = 'devl_lock'): Promise<T> {
+    await this.#k.mutex_lock(instance.lock, wchan);
     try {
       return await body();
     } finally {
@@ -54,7 +54,7 @@ export class Devlinks {
   async #using<T>(instance: Instance, body: (instance: Instance) => Promise<T>): Promise<T> {
     instance.users++;
     try {
-      return await this.locked(instance, () => body(instance));
+      return await this.locked(instance, () => body(instance), 'devlink_nl_pre_doit');
     } finally {
       instance.users--;
       if (instance.users === 0) this.#k.wake_up(instance.unused);
@@ -117,7 +117,7 @@ export class Devlinks {
       devlink_unregister: async (devlink) => {
         const instance = this.of(devlink);
         if (!instance.registered) throw new Error(`devlink ${instance.handle}: unregistered, but not registered`);
-        await k.wait_event(instance.unused, () => instance.users === 0, `requests to devlink ${instance.handle}`, () => (instance.lock.owner === null ? [] : [instance.lock.owner]));
+        await k.wait_event(instance.unused, () => instance.users === 0, `requests to devlink ${instance.handle}`, () => (instance.lock.owner === null ? [] : [instance.lock.owner]), 'devlink_unregister');
         for (const item of [...instance.params.values()].toReversed()) await this.notifyParam(instance, item, uapi.DEVLINK_CMD_PARAM_DEL);
         for (const port of [...instance.ports.values()].toReversed()) await this.notifyPort(port, uapi.DEVLINK_CMD_PORT_DEL);
         this.notify(instance, uapi.DEVLINK_CMD_DEL, instanceMessage(instance));
@@ -129,7 +129,7 @@ export class Devlinks {
         if (reload && instance.ops.reload_up === undefined) throw new Error(`devlink ${instance.handle}: reload without its ops`);
         instance.mayReload = reload;
       },
-      devl_lock: (devlink) => k.mutex_lock(this.of(devlink).lock),
+      devl_lock: (devlink) => k.mutex_lock(this.of(devlink).lock, 'devl_lock'),
       devl_unlock: (devlink) => k.mutex_unlock(this.of(devlink).lock),
       devl_assert_locked: (devlink) => this.assertLocked(this.of(devlink)),
       devlink_leftovers: () => this.all.flatMap((instance) => [`devlink ${instance.handle}`, ...leftIn(instance).map((what) => `${what} of devlink ${instance.handle}`)]),

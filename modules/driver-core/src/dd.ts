@@ -29,7 +29,7 @@ export function driverMatchDevice(drv: DeviceDriver, dev: Device): boolean {
 export async function deviceAttach(core: Core, dev: Device): Promise<boolean> {
   if (dev.bus === null) return false;
   const { drivers } = busState(core, dev.bus);
-  await core.k.mutex_lock(dev.lock);
+  await core.k.mutex_lock(dev.lock, '__device_attach');
   try {
     if (dev.dead) return false;
     if (dev.driver !== null) return true;
@@ -58,7 +58,7 @@ export async function deviceInitialProbe(core: Core, dev: Device): Promise<void>
 export async function driverAttach(core: Core, drv: DeviceDriver): Promise<void> {
   await busState(core, drv.bus).devices.walk(async (dev) => {
     if (!driverMatchDevice(drv, dev)) return false;
-    await core.k.mutex_lock(dev.lock);
+    await core.k.mutex_lock(dev.lock, '__driver_attach');
     try {
       await driverProbeDevice(core, drv, dev);
     } finally {
@@ -74,7 +74,7 @@ export async function driverAttach(core: Core, drv: DeviceDriver): Promise<void>
  * @throws ENODEV for a dead device; EBUSY for a bound one; EAGAIN when the probe wants to be asked later; the probe's errno
  */
 export async function deviceDriverAttach(core: Core, drv: DeviceDriver, dev: Device): Promise<void> {
-  await core.k.mutex_lock(dev.lock);
+  await core.k.mutex_lock(dev.lock, 'device_driver_attach');
   try {
     const refusal = await probeUnlessTaken(core, drv, dev);
     if (refusal === null) return;
@@ -87,7 +87,7 @@ export async function deviceDriverAttach(core: Core, drv: DeviceDriver, dev: Dev
 
 /** Unbind a device from this driver, or from whichever has it. */
 export async function deviceReleaseDriver(core: Core, dev: Device, drv?: DeviceDriver): Promise<void> {
-  await core.k.mutex_lock(dev.lock);
+  await core.k.mutex_lock(dev.lock, 'device_release_driver_internal');
   try {
     const bound = dev.driver;
     if (bound !== null && (drv === undefined || drv === bound)) await releaseDriver(core, dev, bound);

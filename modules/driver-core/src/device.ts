@@ -104,7 +104,7 @@ export function deviceRename(core: Core, dev: Device, name: string): Atomic {
 export async function deviceDel(core: Core, dev: Device): Promise<void> {
   const state = deviceState(core, dev);
   if (!core.added.has(dev) || dev.dead) throw new Error(`device ${dev.name}: deleted, but not added`);
-  await core.k.mutex_lock(dev.lock);
+  await core.k.mutex_lock(dev.lock, 'device_del');
   state.dev.dead = true; // from here on nobody binds it
   core.k.mutex_unlock(dev.lock);
   try {

@@ -123,7 +123,7 @@ export class SysfsFiles {
     if (this.#leaving.size === 0) return;
     const self = this.#k.current_task();
     const others = (): Task[] => [...this.#leaving].flatMap((f) => [...f.users]).filter((task) => task !== self);
-    await this.#k.wait_event(this.#wq, () => others().length === 0, `end of operations in the ${this.#wq.name}`, others);
+    await this.#k.wait_event(this.#wq, () => others().length === 0, `end of operations in the ${this.#wq.name}`, others, 'kernfs_drain');
   }
 
   #made(made: (() => void)[], file: ActiveFile | null): void {

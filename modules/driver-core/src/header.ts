@@ -234,7 +234,8 @@ export interface DriverCoreSymbols {
   device_release_driver: (dev: Device) => Promise<void>;
   /** Try every driver of the bus. @returns whether it is bound now */
   device_attach: (dev: Device) => Promise<boolean>;
-  device_lock: (dev: Device) => Promise<void>;
+  /** @param wchan Linux's function that takes it, as of `mutex_lock` */
+  device_lock: (dev: Device, wchan?: string) => Promise<void>;
   device_unlock: (dev: Device) => Atomic;
 
   /** @throws EBUSY when the name is taken on the bus */

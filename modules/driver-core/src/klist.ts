@@ -48,7 +48,7 @@ export class KList<T> {
     if (walkers === undefined) return;
     this.#items.delete(item);
     this.#leaving.set(item, walkers);
-    await this.#k.wait_event(this.#wq, () => walkers.length === 0, `end of the walks of ${this.#wq.name}`, () => walkers);
+    await this.#k.wait_event(this.#wq, () => walkers.length === 0, `end of the walks of ${this.#wq.name}`, () => walkers, 'klist_remove');
     this.#leaving.delete(item);
   }
 

@@ -92,7 +92,7 @@ export default defineModule({
         device_driver_attach: (drv, dev) => deviceDriverAttach(core, drv, dev),
         device_release_driver: (dev) => deviceReleaseDriver(core, dev),
         device_attach: (dev) => deviceAttach(core, dev),
-        device_lock: (dev) => k.mutex_lock(dev.lock),
+        device_lock: (dev, wchan) => k.mutex_lock(dev.lock, wchan),
         device_unlock: (dev) => k.mutex_unlock(dev.lock),
 
         driver_register: (drv) => driverRegister(core, drv),

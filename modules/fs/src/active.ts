@@ -40,7 +40,7 @@ export function createActiveNodes(
     },
     drain: async (node) => {
       const me = k.current_task();
-      await k.wait_event(left, () => others(node, me).length === 0, `users of ${pathOf(node)}`, () => others(node, me));
+      await k.wait_event(left, () => others(node, me).length === 0, `users of ${pathOf(node)}`, () => others(node, me), 'kernfs_drain');
     },
   };
 }

@@ -1,10 +1,10 @@
 /** /proc/PID. Mirrors `fs/proc/{base,array,fd}.c` (Linux 6.1), as far as shells and leak hunters read it. */
 import type { Task } from '@vdpalab/abi';
-import type { Process } from './header.ts';
+import type { File, Process } from './header.ts';
 import type { NodeMaker } from './kernfs.ts';
 import { procContent } from './proc-file.ts';
 import type { ProcessImpl } from './process.ts';
-import { attach, detach } from './tree.ts';
+import { attach, detach, TreeNode } from './tree.ts';
 import type { DirTreeNode } from './tree.ts';
 
 /** What the files of a process need to know. */
@@ -17,6 +17,12 @@ export interface ProcessFacts {
 export function stateLetter(tasks: readonly Task[], isNapping: (task: Task) => boolean): 'R' | 'S' | 'D' {
   if (tasks.some((task) => task.state !== 'parked')) return 'R';
   return tasks.some((task) => !isNapping(task)) ? 'D' : 'S';
+}
+
+/** Path of an open file, with Linux's mark once the name is gone; a name of sysfs keeps its own until it is looked up again. @see `d_path` */
+function shownPath({ path, node }: File): string {
+  const gone = node instanceof TreeNode && node.removed && (node.flavour === 'devtmpfs' || node.flavour === 'ramfs');
+  return gone ? `${path} (deleted)` : path;
 }
 
 /** Makes and removes /proc/PID as processes come and go. */
@@ -57,7 +63,7 @@ export function createProcessDirs(procRoot: DirTreeNode, make: NodeMaker, facts:
       get: (name) => {
         const file = /^(0|[1-9]\d*)$/.test(name) ? proc.files.get(Number(name)) : undefined;
         if (file === undefined) return null;
-        const link = make.link(name, 'proc', file.path);
+        const link = make.link(name, 'proc', shownPath(file));
         link.parent = dir;
         return link;
       },

@@ -1,4 +1,4 @@
-import { CAP_IPC_LOCK, CAP_NET_ADMIN, MAP_SHARED, O_RDONLY, O_RDWR, PROT_READ, RLIMIT_MEMLOCK, RLIMIT_NOFILE } from '@vdpalab/uapi';
+import { CAP_IPC_LOCK, CAP_NET_ADMIN, MAP_SHARED, O_CREAT, O_RDONLY, O_RDWR, PROT_READ, RLIMIT_MEMLOCK, RLIMIT_NOFILE } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import { decodeText, encodeText } from './text.ts';
 import { bootFs, refusal } from './testing/kernel.ts';
@@ -110,6 +110,11 @@ test('/proc/PID tells state, names and descriptors', async () => {
     expect(await k.ksys_readdir(root, '/proc/3/fd')).toEqual([{ name: '0', kind: 'link' }, { name: '1', kind: 'link' }]);
     expect(await k.ksys_readlink(root, '/proc/3/fd/1')).toBe('pipe:[1]');
     for (const name of ['2', '01', 'x']) await expect(k.ksys_readlink(root, `/proc/3/fd/${name}`)).rejects.toMatchObject(refusal('ENOENT'));
+    const gone = await k.ksys_open(root, '/tmp/gone', O_RDWR | O_CREAT);
+    expect(await k.ksys_readlink(root, `/proc/self/fd/${gone}`)).toBe('/tmp/gone');
+    await k.ksys_unlink(root, '/tmp/gone');
+    expect(await k.ksys_readlink(root, `/proc/self/fd/${gone}`)).toBe('/tmp/gone (deleted)');
+    await k.ksys_close(root, gone);
     const fd = await k.ksys_open(root, '/proc/3/comm', O_RDWR);
     await k.ksys_write(root, fd, encodeText('renamed\n'));
     expect(sleeper.comm).toBe('renamed');

@@ -56,7 +56,7 @@ export class AdevTable {
 
   /** Add what is supported. What fails leaves none. @see `mlx5_register_device` */
   async register(): Promise<void> {
-    await this.#locked(async () => {
+    await this.#locked('mlx5_register_device', async () => {
       this.#closed = false;
       try {
         await this.#add(() => true);
@@ -70,7 +70,7 @@ export class AdevTable {
 
   /** Add what is supported and enabled, after the device was loaded again. @see `mlx5_attach_device` */
   async attach(): Promise<void> {
-    await this.#locked(async () => {
+    await this.#locked('mlx5_attach_device', async () => {
       this.#closed = false;
       await this.#add((kind) => this.#enabled(kind));
     });
@@ -78,7 +78,7 @@ export class AdevTable {
 
   /** Remove all, before it is unloaded or for good. None of the drivers here suspends. @see `mlx5_detach_device`, `mlx5_unregister_device` */
   async detach(): Promise<void> {
-    await this.#locked(async () => {
+    await this.#locked('mlx5_detach_device', async () => {
       this.#closed = true;
       await this.#remove(() => true);
     });
@@ -86,7 +86,7 @@ export class AdevTable {
 
   /** What is supported has changed. What cannot be added is in the log, and missing. @see `mlx5_rescan_drivers` */
   async rescan(): Promise<void> {
-    await this.#locked(async () => {
+    await this.#locked('mlx5_dev_list_lock', async () => {
       if (this.#closed) return;
       await this.#remove((kind) => !this.#enabled(kind) || !kind.supported(this.#dev));
       try {
@@ -136,7 +136,7 @@ export class AdevTable {
     return param === undefined || this.#dev.driverinit(param) === true;
   }
 
-  async #locked(body: () => Promise<void>): Promise<void> {
-    await withMutex(this.#dev.k, this.#dev.shared.intfMutex, body);
+  async #locked(wchan: string, body: () => Promise<void>): Promise<void> {
+    await withMutex(this.#dev.k, this.#dev.shared.intfMutex, body, wchan);
   }
 }

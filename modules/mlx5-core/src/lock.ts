@@ -1,9 +1,9 @@
 /** Work under a lock. */
 import type { Mutex, RwSemaphore, SchedSymbols } from '@vdpalab/sched';
 
-/** Run `body` with the mutex held; it is free again whatever happens. */
-export async function withMutex<T>(k: Pick<SchedSymbols, 'mutex_lock' | 'mutex_unlock'>, lock: Mutex, body: () => Promise<T>): Promise<T> {
-  await k.mutex_lock(lock);
+/** Run `body` with the mutex held; it is free again whatever happens. @param wchan as of `mutex_lock` */
+export async function withMutex<T>(k: Pick<SchedSymbols, 'mutex_lock' | 'mutex_unlock'>, lock: Mutex, body: () => Promise<T>, wchan?: string): Promise<T> {
+  await k.mutex_lock(lock, wchan);
   try {
     return await body();
   } finally {

@@ -70,7 +70,7 @@ export class SfTable {
   async disable(): Promise<void> {
     if (this.#refs === 0) return;
     this.#put();
-    await this.#k.wait_for_completion(this.#disabled);
+    await this.#k.wait_for_completion(this.#disabled, undefined, 'mlx5_sf_table_disable');
     for (const sf of [...this.#byPort.values()]) await this.#remove(sf);
   }
 

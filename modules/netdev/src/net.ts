@@ -58,7 +58,7 @@ export async function createNet(k: Kernel): Promise<NetdevSymbols> {
     dev_close: (dev) => withRtnl(world, () => closeDevice(world, own(dev))),
     dev_set_mtu: (dev, mtu) => withRtnl(world, () => setMtu(world, own(dev), mtu)),
     dev_set_mac_address: (dev, addr) => withRtnl(world, () => setMacAddress(world, own(dev), addr)),
-    rtnl_lock: () => k.mutex_lock(world.rtnl),
+    rtnl_lock: () => k.mutex_lock(world.rtnl, 'rtnl_lock'),
     rtnl_unlock: () => k.mutex_unlock(world.rtnl),
     vlan_vid_add: (dev, vid) => addVid(own(dev), vid),
     vlan_vid_del: (dev, vid) => delVid(own(dev), vid),

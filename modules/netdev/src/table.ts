@@ -64,7 +64,7 @@ export class DeviceTable {
 
 /** Run with the lock that everything about devices is done under. */
 export async function withRtnl<T>({ k, rtnl }: Pick<NetWorld, 'k' | 'rtnl'>, body: () => Promise<T>): Promise<T> {
-  await k.mutex_lock(rtnl);
+  await k.mutex_lock(rtnl, 'rtnl_lock');
   try {
     return await body();
   } finally {

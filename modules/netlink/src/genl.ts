@@ -52,7 +52,7 @@ export class GenlInput {
     }
     try {
       if (registered.family.parallel_ops === true) return await this.#dispatch(registered, request);
-      await this.#k.mutex_lock(this.#lock);
+      await this.#k.mutex_lock(this.#lock, 'genl_rcv_msg');
       try {
         return await this.#dispatch(registered, request);
       } finally {

@@ -41,7 +41,7 @@ async function addFound(world: PciWorld, found: readonly PciFunction[]): Promise
 
 /** As {@link rescan}, one at a time. */
 export async function rescanLocked(world: PciWorld, root: PciRoot, bus: PciBus): Promise<void> {
-  await world.k.mutex_lock(world.rescanRemove);
+  await world.k.mutex_lock(world.rescanRemove, 'pci_lock_rescan_remove');
   try {
     await rescan(world, root, bus);
   } finally {
@@ -51,7 +51,7 @@ export async function rescanLocked(world: PciWorld, root: PciRoot, bus: PciBus):
 
 /** Remove a function by hand; nothing when it is gone. @see `pci_stop_and_remove_bus_device_locked` */
 export async function removeLocked(world: PciWorld, fn: PciFunction): Promise<void> {
-  await world.k.mutex_lock(world.rescanRemove);
+  await world.k.mutex_lock(world.rescanRemove, 'pci_lock_rescan_remove');
   try {
     if (world.functions.at(fn.bus, fn.devfn) !== fn) return;
     if (fn.physfn !== null) forgetVf(world, fn);

@@ -37,7 +37,7 @@ export function sriovAttributes(world: PciWorld): Attribute<Device>[] {
 
 /** Waits for a change that is under way. @see `sriov_numvfs_show` */
 async function showNumVfs({ k }: PciWorld, pf: PhysicalFunction): Promise<string> {
-  await k.device_lock(pf.dev);
+  await k.device_lock(pf.dev, 'sriov_numvfs_show');
   const { numVfs } = pf.sriov;
   k.device_unlock(pf.dev);
   return `${numVfs}\n`;
@@ -59,7 +59,7 @@ async function storeNumVfs({ k }: PciWorld, pf: PhysicalFunction, text: string):
   if (count > sriov.totalVfs) {
     throw new KernelError('ERANGE', 'pci.numvfs.total', `${name}: ${count} VFs, the function has ${sriov.totalVfs}`);
   }
-  await k.device_lock(dev);
+  await k.device_lock(dev, 'sriov_numvfs_store');
   try {
     if (count === sriov.numVfs) return;
     if (pf.driver === null) {

@@ -13,7 +13,7 @@ import type { Kernel, PciWorld } from './world.ts';
 export async function storeEnable({ k }: PciWorld, fn: PciFunction, text: string): Promise<void> {
   needAdmin(k, fn.name, 'enable');
   const on = number(text, fn.name, 'enable') !== 0;
-  await k.device_lock(fn.dev);
+  await k.device_lock(fn.dev, 'enable_store');
   try {
     if (fn.dev.driver !== null) {
       throw new KernelError('EBUSY', 'pci.enable.bound', `${fn.name}: bound to ${fn.dev.driver.name}`);
@@ -65,7 +65,7 @@ export async function storeRescan(world: PciWorld, bus: PciBus | null, text: str
 /** @throws EINVAL for anything but 1; ENOTTY when there is no way to reset @see `reset_store` */
 export async function storeReset({ k }: PciWorld, fn: PciFunction, text: string): Promise<void> {
   if (number(text, fn.name, 'reset') !== 1) throw new KernelError('EINVAL', 'pci.reset.value', `${fn.name}: reset takes 1`);
-  await k.device_lock(fn.dev);
+  await k.device_lock(fn.dev, 'reset_store');
   try {
     await resetFunction(k, fn);
   } finally {

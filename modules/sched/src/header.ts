@@ -61,15 +61,21 @@ export interface SchedSymbols {
   wake_up: (wq: WaitQueue) => Atomic;
 
   mutex_init: (name: string) => Mutex;
-  /** A seed point even when free. @throws Error (a lab bug) when the caller holds it already */
-  mutex_lock: (lock: Mutex) => Promise<void>;
+  /**
+   * A seed point even when free.
+   *
+   * @param wchan Linux's function that takes the lock: `/proc/PID/wchan` names the first that is not of the scheduler's own
+   * @throws Error (a lab bug) when the caller holds it already
+   */
+  mutex_lock: (lock: Mutex, wchan?: string) => Promise<void>;
   mutex_trylock: (lock: Mutex) => boolean;
   mutex_unlock: (lock: Mutex) => Atomic;
 
   init_rwsem: (name: string) => RwSemaphore;
-  down_read: (sem: RwSemaphore) => Promise<void>;
+  /** Wchan as of {@link mutex_lock}, here and in {@link down_write}. */
+  down_read: (sem: RwSemaphore, wchan?: string) => Promise<void>;
   up_read: (sem: RwSemaphore) => Atomic;
-  down_write: (sem: RwSemaphore) => Promise<void>;
+  down_write: (sem: RwSemaphore, wchan?: string) => Promise<void>;
   up_write: (sem: RwSemaphore) => Atomic;
 
   init_completion: (name: string) => Completion;

@@ -42,6 +42,30 @@ test('a cycle of owners is a deadlock that names mutexes and tasks', async () =>
   expect(k.sched_leftovers()).toContain('mutex a held by one');
 });
 
+test('who waits for a lock sleeps in the function that takes it, as far as the caller says which', async () => {
+  const { k, task, run } = await bootSched();
+  const [lock, sem] = [k.mutex_init('device_lock vdpa0'), k.init_rwsem('vdpa_dev_lock')];
+  task('holder', async () => {
+    await k.mutex_lock(lock);
+    await k.down_write(sem);
+    await k.msleep(1);
+    expect([...lock.queue.waiters, ...sem.queue.waiters].map(({ name, wait }) => [name, wait?.wchan]).toSorted()).toEqual([
+      ['del', 'device_del'], ['show', 'vdpa_nl_cmd_dev_get_doit'], ['add', 'vdpa_mgmtdev_register'], ['other', undefined],
+    ].toSorted());
+    k.up_write(sem);
+    k.mutex_unlock(lock);
+  });
+  const after = (body: () => Promise<void>) => async () => {
+    await k.msleep(0.5);
+    await body();
+  };
+  task('del', after(async () => { await k.mutex_lock(lock, 'device_del'); k.mutex_unlock(lock); }));
+  task('show', after(async () => { await k.down_read(sem, 'vdpa_nl_cmd_dev_get_doit'); k.up_read(sem); }));
+  task('add', after(async () => { await k.down_write(sem, 'vdpa_mgmtdev_register'); k.up_write(sem); }));
+  task('other', after(async () => { await k.mutex_lock(lock); k.mutex_unlock(lock); }));
+  expect(await run()).toEqual({ kind: 'idle' });
+});
+
 test('recursive locking and unlocking by another task are bugs of the lab', async () => {
   const { k, inTask, task, run } = await bootSched();
   const lock = k.mutex_init('m');

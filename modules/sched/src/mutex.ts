@@ -35,7 +35,7 @@ export function createMutexes(sched: Scheduler, wait: Wait): Mutexes {
     held.add(lock);
   }
 
-  async function mutex_lock(given: Mutex): Promise<void> {
+  async function mutex_lock(given: Mutex, wchan?: string): Promise<void> {
     const lock = impl(given);
     const task = currentTask(sched, `mutex_lock(${lock.name})`);
     if (lock.owner === task) throw new Error(`mutex ${lock.name}: ${task.name} holds it already (recursive locking)`);
@@ -45,6 +45,7 @@ export function createMutexes(sched: Scheduler, wait: Wait): Mutexes {
         return lock.owner === null ? `mutex ${lock.name}` : `mutex ${lock.name} held by ${lock.owner.name}`;
       },
       owners: () => (lock.owner === null ? [] : [lock.owner]),
+      ...(wchan === undefined ? {} : { wchan }),
     });
     take(lock, task);
   }

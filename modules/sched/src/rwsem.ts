@@ -37,13 +37,14 @@ export function createRwSemaphores(sched: Scheduler, wait: Wait): RwSemaphores {
     throw new Error(`rwsem ${sem.name} was not made by init_rwsem`);
   }
 
-  function reason(sem: RwSemaphoreImpl, how: string) {
+  function reason(sem: RwSemaphoreImpl, how: string, wchan: string | undefined) {
     return {
       get what() {
         const holders = sem.holders.map((t) => t.name).join(', ');
         return holders === '' ? `rwsem ${sem.name} (${how})` : `rwsem ${sem.name} (${how}) held by ${holders}`;
       },
       owners: () => sem.holders,
+      ...(wchan === undefined ? {} : { wchan }),
     };
   }
 
@@ -62,12 +63,12 @@ export function createRwSemaphores(sched: Scheduler, wait: Wait): RwSemaphores {
   return {
     symbols: {
       init_rwsem: (name) => new RwSemaphoreImpl(name, wait.symbols.init_waitqueue_head(name)),
-      down_read: async (given) => {
+      down_read: async (given, wchan) => {
         const sem = impl(given);
         const task = currentTask(sched, `down_read(${sem.name})`);
         refuseRecursion(sem, task);
         await sched.point();
-        await wait.sleepOn(sem.queue, () => sem.writer === null && sem.waitingWriters === 0, reason(sem, 'read'));
+        await wait.sleepOn(sem.queue, () => sem.writer === null && sem.waitingWriters === 0, reason(sem, 'read', wchan));
         sem.readers.add(task);
         held.add(sem);
       },
@@ -77,14 +78,14 @@ export function createRwSemaphores(sched: Scheduler, wait: Wait): RwSemaphores {
         if (!sem.readers.delete(task)) throw new Error(`rwsem ${sem.name}: ${task.name} is no reader`);
         return released(sem);
       },
-      down_write: async (given) => {
+      down_write: async (given, wchan) => {
         const sem = impl(given);
         const task = currentTask(sched, `down_write(${sem.name})`);
         refuseRecursion(sem, task);
         await sched.point();
         sem.waitingWriters++;
         try {
-          await wait.sleepOn(sem.queue, () => sem.holders.length === 0, reason(sem, 'write'));
+          await wait.sleepOn(sem.queue, () => sem.holders.length === 0, reason(sem, 'write', wchan));
         } finally {
           sem.waitingWriters--;
         }

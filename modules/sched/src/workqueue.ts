@@ -106,7 +106,7 @@ export function createWorkqueues(sched: Scheduler, wait: Wait, threads: Kthreads
     if (queue === null) return;
     refuseWorker(queue, `${why} of work ${item.name}`);
     const asked = item.asked;
-    await wait.symbols.wait_event(queue.settled, () => item.settled >= asked, `${why} of work ${item.name}`, () => workers(queue));
+    await wait.symbols.wait_event(queue.settled, () => item.settled >= asked, `${why} of work ${item.name}`, () => workers(queue), '__flush_work');
   }
 
   function refuseWorker(queue: Queue, what: string): void {
@@ -159,7 +159,7 @@ export function createWorkqueues(sched: Scheduler, wait: Wait, threads: Kthreads
         if (queue === system_wq) throw new Error(`workqueue ${queue.name} is the kernel's own`);
         refuseWorker(queue, `destroy of workqueue ${queue.name}`);
         await wait.symbols.wait_event(queue.settled, () => queue.worker === null, `flush of workqueue ${queue.name}`,
-          () => workers(queue));
+          () => workers(queue), '__flush_workqueue');
         queue.dead = true;
         queues.delete(queue);
       },

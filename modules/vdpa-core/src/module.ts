@@ -71,8 +71,8 @@ export default defineModule({
       }
     }
 
-    async function locked(body: () => Promise<void>): Promise<void> {
-      await k.down_write(lock);
+    async function locked(wchan: string, body: () => Promise<void>): Promise<void> {
+      await k.down_write(lock, wchan);
       try {
         await body();
       } finally {
@@ -85,8 +85,8 @@ export default defineModule({
         ...configSymbols(k),
         __vdpa_alloc_device: async (init) => devices.alloc(init, bus),
         vdpa_put_device: (vdev) => k.put_device(vdev.dev),
-        vdpa_register_device: (vdev, nvqs) => locked(() => add(vdev, nvqs)),
-        vdpa_unregister_device: (vdev) => locked(() => remove(vdev)),
+        vdpa_register_device: (vdev, nvqs) => locked('vdpa_register_device', () => add(vdev, nvqs)),
+        vdpa_unregister_device: (vdev) => locked('vdpa_unregister_device', () => remove(vdev)),
 
         async _vdpa_register_device(vdev, nvqs) {
           if (vdev.mdev === null) throw new KernelError('EINVAL', 'vdpa.register.mdev', `${vdev.dev.name}: no management device`);
@@ -100,8 +100,8 @@ export default defineModule({
         __vdpa_register_driver: (drv) => drivers.register(drv, { name: drv.name, bus, owner: drv.owner }),
         vdpa_unregister_driver: (drv) => drivers.unregister(drv),
 
-        vdpa_mgmtdev_register: (mdev) => locked(async () => managers.add(mdev)),
-        vdpa_mgmtdev_unregister: (mdev) => locked(async () => {
+        vdpa_mgmtdev_register: (mdev) => locked('vdpa_mgmtdev_register', async () => managers.add(mdev)),
+        vdpa_mgmtdev_unregister: (mdev) => locked('vdpa_mgmtdev_unregister', async () => {
           for (const vdev of managers.remove(mdev)) await mdev.ops.dev_del(mdev, vdev);
         }),
         vdpa_mgmtdevs: () => [...managers.items()],

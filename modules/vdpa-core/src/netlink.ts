@@ -148,8 +148,9 @@ async function setAttributes(vdev: VdpaDevice, mdev: VdpaMgmtDev, attrs: NlAttrs
 export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 'module'> {
   const { lock } = management;
 
-  async function reading(body: () => Promise<void>): Promise<void> {
-    await k.down_read(lock);
+  /** @param command of `vdpa_nl_cmd_*`, which waits for the lock */
+  async function reading(command: string, body: () => Promise<void>): Promise<void> {
+    await k.down_read(lock, `vdpa_nl_cmd_${command}`);
     try {
       await body();
     } finally {
@@ -157,8 +158,8 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
     }
   }
 
-  async function writing(body: () => Promise<void>): Promise<void> {
-    await k.down_write(lock);
+  async function writing(command: string, body: () => Promise<void>): Promise<void> {
+    await k.down_write(lock, `vdpa_nl_cmd_${command}`);
     try {
       await body();
     } finally {
@@ -183,9 +184,9 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
   }
 
   /** Commands that speak of one managed device share their first checks. */
-  async function withManaged(info: GenlInfo, extack: string | null, body: (vdev: VdpaDevice, mdev: VdpaMgmtDev) => Promise<void>): Promise<void> {
+  async function withManaged(info: GenlInfo, command: string, extack: string | null, body: (vdev: VdpaDevice, mdev: VdpaMgmtDev) => Promise<void>): Promise<void> {
     required(info.attrs, VDPA_ATTR_DEV_NAME, 'device name');
-    await reading(async () => {
+    await reading(command, async () => {
       const vdev = findDevice(info.attrs);
       if (vdev.mdev === null) {
         throw extack === null
@@ -205,10 +206,10 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
     ops: [
       {
         cmd: VDPA_CMD_MGMTDEV_GET,
-        doit: (info) => reading(async () => {
+        doit: (info) => reading('mgmtdev_get_doit', async () => {
           info.reply(VDPA_CMD_MGMTDEV_NEW, mgmtdevMessage(findMgmtdev(info.attrs, 'Fail to find the specified mgmt device')));
         }),
-        dumpit: (_, emit) => reading(async () => {
+        dumpit: (_, emit) => reading('mgmtdev_get_dumpit', async () => {
           for (const mdev of management.managers.items()) emit(VDPA_CMD_MGMTDEV_NEW, mgmtdevMessage(mdev));
         }),
       },
@@ -222,7 +223,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           if ((config.mask & NET_ATTRS) !== 0n && !k.capable(CAP_NET_ADMIN)) {
             throw new KernelError('EPERM', 'vdpa.netlink.net-admin', `${name}: network attributes need CAP_NET_ADMIN`);
           }
-          await writing(async () => {
+          await writing('dev_add_set_doit', async () => {
             const mdev = findMgmtdev(attrs, 'Fail to find the specified management device');
             if ((config.mask & ~mdev.config_attr_mask) !== 0n) {
               throw refuse('EOPNOTSUPP', 'attributes', 'All provided attributes are not supported', name);
@@ -237,7 +238,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
         admin: true,
         async doit({ attrs }) {
           required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
-          await writing(async () => {
+          await writing('dev_del_set_doit', async () => {
             const vdev = findDevice(attrs);
             if (vdev.mdev === null) throw refuse('EINVAL', 'delete', 'Only user created device can be deleted by user', vdev.dev.name);
             await vdev.mdev.ops.dev_del(vdev.mdev, vdev);
@@ -246,19 +247,19 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
       },
       {
         cmd: VDPA_CMD_DEV_GET,
-        doit: (info) => withManaged(info, null, async (vdev, mdev) => {
+        doit: (info) => withManaged(info, 'dev_get_doit', null, async (vdev, mdev) => {
           info.reply(VDPA_CMD_DEV_NEW, deviceMessage(vdev, mdev));
         }),
-        dumpit: (_, emit) => reading(async () => {
+        dumpit: (_, emit) => reading('dev_get_dumpit', async () => {
           for (const vdev of management.devices()) if (vdev.mdev !== null) emit(VDPA_CMD_DEV_NEW, deviceMessage(vdev, vdev.mdev));
         }),
       },
       {
         cmd: VDPA_CMD_DEV_CONFIG_GET,
-        doit: (info) => withManaged(info, 'unmanaged vdpa device', async (vdev) => {
+        doit: (info) => withManaged(info, 'dev_config_get_doit', 'unmanaged vdpa device', async (vdev) => {
           info.reply(VDPA_CMD_DEV_CONFIG_GET, await configMessage(k, vdev, management.later));
         }),
-        dumpit: (_, emit) => reading(async () => {
+        dumpit: (_, emit) => reading('dev_config_get_dumpit', async () => {
           for (const vdev of management.devices()) {
             if (vdev.mdev === null) continue;
             let message: Fill;
@@ -277,7 +278,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
         admin: true,
         async doit({ attrs }) {
           required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
-          await writing(async () => {
+          await writing('dev_attr_set_doit', async () => {
             const vdev = findDevice(attrs);
             if (vdev.mdev === null) throw refuse('EINVAL', 'attr-set', 'unmanaged vdpa device', vdev.dev.name);
             await setAttributes(vdev, vdev.mdev, attrs);
@@ -291,7 +292,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           required(info.attrs, VDPA_ATTR_DEV_NAME, 'device name');
           required(info.attrs, VDPA_ATTR_DEV_QUEUE_INDEX, 'queue index');
           const index = info.attrs.u32(VDPA_ATTR_DEV_QUEUE_INDEX);
-          await withManaged(info, 'unmanaged vdpa device', async (vdev) => {
+          await withManaged(info, 'dev_stats_get_doit', 'unmanaged vdpa device', async (vdev) => {
             info.reply(VDPA_CMD_DEV_VSTATS_GET, await statsMessage(k, vdev, index));
           });
         },

@@ -118,7 +118,12 @@ export class RealPlayer implements Plays {
   /** Kill what the shell has started. */
   async #interrupt(): Promise<void> {
     for (const { pid } of await members(this.#namespace, this.#world.entrance.pid)) {
-      if (pid !== this.#bash.pid) process.kill(pid, 'SIGKILL');
+      if (pid === this.#bash.pid) continue;
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error; // it ended meanwhile
+      }
     }
   }
 

@@ -17,6 +17,14 @@ test('a job in the background runs beside the shell, and wait gives its status',
   expect(await sh(text)).toEqual({ stdout: '(sleep) S\nstill: 2\nlate\nrc=4\n', stderr: '', status: 0 });
 });
 
+test('a column of ps is as wide as asked, and cut but for the last', async () => {
+  const { sh } = await testShell();
+  const text = 'sleep 1 & sleep 0; for o in comm:8,args comm:2,args comm:2 wchan:x; do ps -C sleep -o $o; done; wait';
+  expect(await sh(text)).toEqual({
+    stdout: 'COMMAND  COMMAND\nsleep    sleep 1\nCOMMAND COMMAND\nsl sleep 1\nCOMMAND\nsleep\n', stderr: 'error: unknown user-defined format specifier "wchan:x"\n', status: 0,
+  });
+});
+
 test('a store gets one line at a time from builtins', async () => {
   const { sh, kernel } = await testShell();
   const stores: string[] = [];

@@ -77,6 +77,13 @@ const COLUMNS: Readonly<Record<string, readonly [title: string, width: number, v
   tty: ['TT', -8, () => '?'], time: ['TIME', 8, () => '00:00:00'],
 };
 
+type Column = (typeof COLUMNS)[string];
+
+/** `wchan:32`: as wide as asked. */
+function withWidth(column: Column | undefined, width: string | undefined): Column | undefined {
+  return column === undefined || width === undefined ? column : [column[0], Math.sign(column[1]) * Number(width), column[2]];
+}
+
 const ps: Applet = async (c) => {
   const bsd = c.args[0] !== undefined && /^[auxw]+$/.test(c.args[0]);
   const o = await options(bsd ? Object.assign(Object.create(c) as Program, { args: c.args.slice(1) }) : c, 'eAfo:p:C:Hlww', { format: 'o', pid: 'p', headers: 'H' });
@@ -87,12 +94,13 @@ const ps: Applet = async (c) => {
   else if (!bsd && !o.has('e', 'A')) shown = shown.filter((proc) => proc.uid === c.p.proc.cred.uid);
   const specs = o.all('o').join(',') || (bsd ? 'user,pid,stat,time,args' : o.has('f') ? 'user,pid,ppid,tty,time,cmd' : 'pid,tty,time,comm');
   const columns = specs.split(/[, ]+/).filter((spec) => spec !== '').map((spec) => {
-    const [key = '', title] = spec.split('=');
-    return { key, title, column: COLUMNS[key.toLowerCase()] };
+    const [named = '', title] = spec.split('=');
+    const [key = '', width] = named.split(':');
+    return { named, key, title, column: width === undefined || /^[1-9]\d*$/.test(width) ? withWidth(COLUMNS[key.toLowerCase()], width) : undefined };
   });
   const wrong = columns.find((one) => one.column === undefined);
   if (wrong !== undefined) {
-    await c.err(`error: unknown user-defined format specifier "${wrong.key}"\n`);
+    await c.err(`error: unknown user-defined format specifier "${wrong.named}"\n`);
     return 1;
   }
   const line = (cells: readonly string[]): string => cells.map((cell, i) => {
@@ -101,7 +109,12 @@ const ps: Applet = async (c) => {
   }).join(' ');
   const titles = columns.map((one) => one.title ?? one.column?.[0] ?? '');
   if (titles.some((title) => title !== '')) c.out(`${line(titles)}\n`);
-  for (const proc of shown) c.out(`${line(columns.map((one) => one.column?.[2](proc) ?? ''))}\n`);
+  for (const proc of shown) {
+    c.out(`${line(columns.map(({ column }, i) => {
+      const [, width, value] = column!; // none is unknown
+      return width > 0 || i === columns.length - 1 ? value(proc) : value(proc).slice(0, -width);
+    }))}\n`);
+  }
   return shown.length === 0 ? 1 : 0;
 };
 
