@@ -1,7 +1,7 @@
 /** The virtio network driver. Mirrors `drivers/net/virtio_net.c` (Linux 6.1): without offloads. */
 import { defineModule, KernelError } from '@vdpalab/abi';
 import {
-  ETH_MIN_MTU, VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_VLAN, VIRTIO_NET_F_CTRL_VQ,
+  ETH_MIN_MTU, VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_VLAN, VIRTIO_NET_F_CTRL_VQ,
   VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS,
   virtio_net_config,
 } from '@vdpalab/uapi';
@@ -37,6 +37,7 @@ export default defineModule({
       id_table: [{ device: VIRTIO_ID_NET, vendor: null }],
       feature_table: [
         VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_MTU, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_CTRL_VQ, ...BY_COMMAND.map(([bit]) => bit),
+        VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, // taken as Linux takes it; of offloads that could be switched there are none
       ],
 
       /** A device whose MTU no frame fits into is taken without one. */

@@ -109,10 +109,10 @@ const virtioNet = z.strictObject({
   model: z.literal('virtio-net'),
   queue_pairs: z.int().min(1).max(8).default(1),
   queue_size: z.int().min(16).max(1024).refine(powerOfTwo, 'a power of two').default(256),
-  mtu: z.int().min(68).max(65535).default(1500).describe('bytes'),
+  mtu: z.int().min(68).max(65535).optional().describe('bytes, offered to drivers; when absent, 1500 and not offered'),
   mac: mac.optional(),
   link: z.string().optional().describe('network the function is plugged into'),
-  promisc: z.boolean().default(true).describe('false: receive own unicast, broadcast and multicast only'),
+  promisc: z.boolean().default(true).describe('false: receive what the driver asks for only'),
   mrg_rxbuf: z.boolean().default(true).describe('false: a frame must fit into one buffer'),
 });
 

@@ -5,7 +5,7 @@
  * @see virtio 1.2, sections 4.1.4.8 and 2.7.2 (ring layout)
  */
 import {
-  VIRTIO_MSI_CONFIG_VECTOR, VIRTIO_MSI_QUEUE_VECTOR, VIRTIO_PCI_COMMON_GF, VIRTIO_PCI_COMMON_GFSELECT, VIRTIO_PCI_COMMON_MSIX,
+  VIRTIO_F_ANY_LAYOUT, VIRTIO_MSI_CONFIG_VECTOR, VIRTIO_MSI_QUEUE_VECTOR, VIRTIO_PCI_COMMON_GF, VIRTIO_PCI_COMMON_GFSELECT, VIRTIO_PCI_COMMON_MSIX,
   VIRTIO_PCI_COMMON_Q_DESCLO, VIRTIO_PCI_COMMON_Q_ENABLE, VIRTIO_PCI_COMMON_Q_MSIX, VIRTIO_PCI_COMMON_Q_SELECT,
   VIRTIO_PCI_COMMON_Q_SIZE, VIRTIO_PCI_COMMON_STATUS, VIRTIO_PCI_CONFIG_OFF, VIRTIO_PCI_GUEST_FEATURES, VIRTIO_PCI_HOST_FEATURES,
   VIRTIO_PCI_ISR, VIRTIO_PCI_QUEUE_ADDR_SHIFT, VIRTIO_PCI_QUEUE_NOTIFY, VIRTIO_PCI_QUEUE_NUM, VIRTIO_PCI_QUEUE_PFN,
@@ -29,7 +29,8 @@ export class LegacyRegisters {
     const config = VIRTIO_PCI_CONFIG_OFF(msix?.on === true);
     if (offset >= config) return this.face.config.read(offset - config, size);
     switch (offset) {
-      case VIRTIO_PCI_HOST_FEATURES: return common.offered.lo;
+      // Chains may be cut anywhere; what is so in virtio 1.0 needs a feature here, and only here.
+      case VIRTIO_PCI_HOST_FEATURES: return (common.offered.lo | (1 << VIRTIO_F_ANY_LAYOUT)) >>> 0;
       case VIRTIO_PCI_GUEST_FEATURES: return common.driverLo;
       case VIRTIO_PCI_QUEUE_PFN: return this.pageFrame();
       case VIRTIO_PCI_QUEUE_NUM: return common.read(VIRTIO_PCI_COMMON_Q_SIZE, 2);

@@ -1,5 +1,5 @@
 /** The device configuration of a network function: `struct virtio_net_config` (virtio 1.2, section 5.1.4). */
-import { VIRTIO_NET_S_LINK_UP, virtio_net_config } from '@vdpalab/uapi';
+import { VIRTIO_NET_S_ANNOUNCE, VIRTIO_NET_S_LINK_UP, virtio_net_config } from '@vdpalab/uapi';
 import type { NetSettings } from './net-settings.ts';
 
 const STATUS_AT = 6;
@@ -24,7 +24,19 @@ export class NetConfig {
   }
 
   set linkUp(up: boolean) {
-    this.put16(STATUS_AT, up ? VIRTIO_NET_S_LINK_UP : 0);
+    this.setStatus(VIRTIO_NET_S_LINK_UP, up);
+  }
+
+  /** Whether the status asks the driver to announce itself. */
+  set announce(on: boolean) {
+    this.setStatus(VIRTIO_NET_S_ANNOUNCE, on);
+  }
+
+  /** The driver has announced itself. @returns false when it was not asked to */
+  announced(): boolean {
+    const asked = (this.bytes[STATUS_AT]! & VIRTIO_NET_S_ANNOUNCE) !== 0;
+    this.announce = false;
+    return asked;
   }
 
   /** Set the address the function answers to, until it is reset. */
@@ -41,12 +53,17 @@ export class NetConfig {
   /** The permanent address again. */
   reset(): undefined {
     this.bytes.set(this.mac, 0);
+    this.announce = false;
   }
 
   read(offset: number, size: 1 | 2 | 4): number {
     let value = 0;
     for (let i = 0; i < size; i++) value |= (this.bytes[offset + i] ?? 0) << (8 * i);
     return value >>> 0;
+  }
+
+  private setStatus(bit: number, on: boolean): undefined {
+    this.bytes[STATUS_AT] = on ? this.bytes[STATUS_AT]! | bit : this.bytes[STATUS_AT]! & ~bit;
   }
 
   private put16(at: number, value: number): undefined {

@@ -1,6 +1,7 @@
 /** A virtio network function: frames between its queues and a network. */
 import {
-  VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, virtio_net_hdr, virtio_net_hdr_v1,
+  VIRTIO_F_VERSION_1, VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_VLAN, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MQ,
+  VIRTIO_NET_F_MRG_RXBUF, virtio_net_hdr, virtio_net_hdr_v1,
 } from '@vdpalab/uapi';
 import type { NetPort } from '../net/port.ts';
 import type { FunctionParts, FunctionSite } from '../pci/function.ts';
@@ -12,6 +13,7 @@ import type { VirtioInit } from './function.ts';
 import { NetConfig } from './net-config.ts';
 import type { NetSettings } from './net-settings.ts';
 import type { DeviceRing, VirtQueue } from './queue.ts';
+import { ReceiveFilter } from './receive-filter.ts';
 import { Receiver } from './receive.ts';
 import { Transmitter } from './transmit.ts';
 
@@ -19,8 +21,9 @@ import { Transmitter } from './transmit.ts';
 export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<C> {
   readonly net: NetConfig;
   readonly receiver: Receiver;
-  /** Whether frames for other addresses are taken. */
+  /** Whether every frame is taken, whatever the driver asks for: captures replayed into the network then arrive. */
   promisc: boolean;
+  private readonly filter = new ReceiveFilter();
   /** Where the function is plugged in. */
   port: NetPort | null = null;
   private pairs = 1;
@@ -42,6 +45,9 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
         this.net.setMac(mac);
         return true;
       },
+      negotiated: (bit) => this.common.negotiated(bit),
+      filter: this.filter,
+      announced: () => this.net.announced(),
     });
   }
 
@@ -70,6 +76,13 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
     this.configChanged();
   }
 
+  /** Ask the driver to tell the network where it is, as after a migration: QEMU's `announce-self`. */
+  announceSelf(): undefined {
+    if (!this.common.negotiated(VIRTIO_NET_F_GUEST_ANNOUNCE)) return;
+    this.net.announce = true;
+    this.configChanged();
+  }
+
   /** Use this many queue pairs. @returns false when there are not that many */
   protected setPairs(count: number): boolean {
     if (count < 1 || count > this.netSettings.queuePairs) return false;
@@ -85,10 +98,12 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
   protected override onDriverOk(): undefined {
     const merged = this.common.negotiated(VIRTIO_F_VERSION_1) || this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF);
     this.headerSize = merged ? virtio_net_hdr_v1.size : virtio_net_hdr.size;
+    this.filter.filtersVlans = this.common.negotiated(VIRTIO_NET_F_CTRL_VLAN);
   }
 
   protected onDeviceReset(): undefined {
     this.net.reset();
+    this.filter.reset();
     this.port?.flush();
     this.pairs = 1;
     this.headerSize = virtio_net_hdr.size;
@@ -121,7 +136,7 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
 
   private newReceiver(settings: NetSettings): Receiver {
     return new Receiver(settings.mtu, {
-      accepts: (u8, at) => this.promisc || isFor(this.address, u8, at),
+      accepts: (u8, at) => this.promisc || this.wants(u8, at),
       queue: (u8, at, length) => this.queueOf(u8, at, length),
       headerSize: () => this.headerSize,
       mergeable: () => this.common.negotiated(VIRTIO_NET_F_MRG_RXBUF),
@@ -130,6 +145,11 @@ export abstract class NetFunction<C extends NetCounters> extends VirtioFunction<
       unreachable: (queue) => this.lostRing(queue),
       refused: (queue, ring) => this.server.refused(queue, ring),
     }, this.counters);
+  }
+
+  /** Whether a frame is for the function: its driver decides, where it can. */
+  private wants(u8: Uint8Array, at: number): boolean {
+    return this.common.negotiated(VIRTIO_NET_F_CTRL_RX) ? this.filter.accepts(this.address, u8, at) : isFor(this.address, u8, at);
   }
 
   private receive(): undefined {

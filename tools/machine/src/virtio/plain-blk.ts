@@ -1,7 +1,7 @@
 /** A plain virtio block function, as QEMU's `virtio-blk-pci`. */
 import {
   PCI_CLASS_STORAGE_SCSI, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
-  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_RING_PACKED, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_ID_BLOCK, VIRTIO_RING_F_EVENT_IDX,
+  VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_ID_BLOCK, VIRTIO_RING_F_EVENT_IDX,
   VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_TRANS_ID_BLOCK, virtio_blk_config,
 } from '@vdpalab/uapi';
 import type { ModelContext } from '../pci/model.ts';
@@ -26,7 +26,7 @@ function features(config: VirtioBlkConfig, shape: PlainShape): readonly number[]
     VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH,
     ...(config.read_only ? [VIRTIO_BLK_F_RO] : []),
     ...(config.num_queues > 1 ? [VIRTIO_BLK_F_MQ] : []),
-    VIRTIO_F_ANY_LAYOUT, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
     ...(shape.modern ? [VIRTIO_F_VERSION_1, VIRTIO_F_RING_RESET] : []),
     ...(shape.platform ? [VIRTIO_F_ACCESS_PLATFORM] : []),
     ...(shape.packed ? [VIRTIO_F_RING_PACKED] : []),

@@ -25,7 +25,8 @@ interface PlainConfig {
 export interface VirtioNetConfig extends PlainConfig {
   readonly model: 'virtio-net';
   readonly queue_pairs: number;
-  readonly mtu: number;
+  /** Offered when it is there: bytes, 1500 else. */
+  readonly mtu?: number | undefined;
   readonly mac?: string | undefined;
   /** Network the function is plugged into. */
   readonly link?: string | undefined;

@@ -1,7 +1,8 @@
 /** A plain virtio network function, as QEMU's `virtio-net-pci`. */
 import {
-  PCI_CLASS_NETWORK_ETHERNET, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_RING_PACKED, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_ID_NET,
-  VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
+  PCI_CLASS_NETWORK_ETHERNET, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_RING_PACKED, VIRTIO_F_RING_RESET, VIRTIO_F_VERSION_1, VIRTIO_ID_NET,
+  VIRTIO_NET_F_CTRL_GUEST_OFFLOADS, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_VLAN,
+  VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MQ, VIRTIO_NET_F_MRG_RXBUF, VIRTIO_NET_F_MTU,
   VIRTIO_NET_F_STATUS, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC, VIRTIO_TRANS_ID_NET, virtio_net_config,
 } from '@vdpalab/uapi';
 import type { ModelContext } from '../pci/model.ts';
@@ -17,13 +18,18 @@ import { PlainRegisters } from './plain-registers.ts';
 
 const MAC_SIZE = 6;
 
-/** What it offers. */
+/** MTU of a function whose lab file says none; it is not offered then. */
+const MTU = 1500;
+
+/** What it offers; QEMU's offers the same. */
 function features(config: VirtioNetConfig, shape: PlainShape): readonly number[] {
   return [
-    VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_CTRL_MAC_ADDR,
+    VIRTIO_NET_F_MAC, VIRTIO_NET_F_STATUS, VIRTIO_NET_F_GUEST_ANNOUNCE, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_CTRL_MAC_ADDR,
+    VIRTIO_NET_F_CTRL_RX, VIRTIO_NET_F_CTRL_RX_EXTRA, VIRTIO_NET_F_CTRL_VLAN, VIRTIO_NET_F_CTRL_GUEST_OFFLOADS,
+    ...(config.mtu === undefined ? [] : [VIRTIO_NET_F_MTU]),
     ...(config.mrg_rxbuf === false ? [] : [VIRTIO_NET_F_MRG_RXBUF]),
     ...(config.queue_pairs > 1 ? [VIRTIO_NET_F_MQ] : []),
-    VIRTIO_F_ANY_LAYOUT, VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
+    VIRTIO_RING_F_EVENT_IDX, VIRTIO_RING_F_INDIRECT_DESC,
     ...(shape.modern ? [VIRTIO_F_VERSION_1, VIRTIO_F_RING_RESET] : []),
     ...(shape.platform ? [VIRTIO_F_ACCESS_PLATFORM] : []),
     ...(shape.packed ? [VIRTIO_F_RING_PACKED] : []),
@@ -48,7 +54,7 @@ export class VirtioNetFunction extends NetFunction<NetCounters> {
     const mac = config.mac === undefined ? defaultMac(site.bus, site.devfn) : macBytes(config.mac);
     super(site, plainParts(shape, multifunction), {
       counters: newNetCounters(), features: features(config, shape), queues: shape.queues, queueSize: config.queue_size,
-    }, { queuePairs: config.queue_pairs, queueSize: config.queue_size, mtu: config.mtu, mac, promisc: config.promisc ?? true });
+    }, { queuePairs: config.queue_pairs, queueSize: config.queue_size, mtu: config.mtu ?? MTU, mac, promisc: config.promisc ?? true });
     this.registers = new PlainRegisters(shape, {
       common: this.common,
       msix: this.msix,
