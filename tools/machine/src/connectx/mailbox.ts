@@ -59,6 +59,7 @@ function walk(
   port: DmaPort, entry: Uint8Array, pointer: 'in_ptr' | 'out_ptr', length: number, misaligned: number,
   use: (block: Uint8Array, done: number, n: number, address: number) => undefined,
 ): undefined {
+  if (length <= MLX5_CMD_INLINE_SIZE) return;
   const token = mlx5_cmd_layout.get(entry, 'token');
   const block = new Uint8Array(mlx5_cmd_prot_block.size);
   let next = mlx5_cmd_layout.get(entry, pointer);
