@@ -5,6 +5,7 @@ import { unreal } from '../mounted-lab.ts';
 import { LabDoor } from './door.ts';
 import { Guest, type GuestOptions } from './guest.ts';
 import { GuestImage, missing, required, VLAN_MODULES } from './image.ts';
+import { Qmp } from './qmp.ts';
 import { httpBothWays, linkUp, ping, tftpBothWays } from './traffic.ts';
 import { firstBatch, startOf, TRACED, vdpaCalls } from './vdpa-trace.ts';
 
@@ -111,6 +112,19 @@ describe.skipIf(absent !== null && !required)(`QEMU's -netdev vhost-vdpa${absent
     await linkUp(vm);
     expect(await ping(vm, lab.peer, 50)).toMatchObject({ sent: 50, received: 50 });
     await httpBothWays(vm, lab.peer, MIB);
+    await end();
+  }, SLOW);
+
+  it('moves no guest whose rings QEMU does not shadow: QEMU 7.2 refuses', async () => {
+    const lab = await open({ parent: 'ifcvf' });
+    const qmp = new Qmp();
+    try {
+      await boot(lab, { args: qmp.args });
+      await qmp.execute('qmp_capabilities');
+      await expect(qmp.execute('migrate', { uri: 'unix:/nobody' })).rejects.toThrow('Migration disabled: vhost lacks VHOST_F_LOG_ALL feature');
+    } finally {
+      qmp.close();
+    }
     await end();
   }, SLOW);
 
