@@ -3,7 +3,7 @@ import { KernelError } from '@vdpalab/abi';
 import type { Process } from '@vdpalab/fs';
 import { bootBuiltins, errnoOf } from '@vdpalab/testing';
 import {
-  BLKDISCARD, BLKGETSIZE, BLKGETSIZE64, BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, MAP_ANONYMOUS, MAP_PRIVATE, O_DSYNC, O_RDONLY, O_RDWR,
+  BLKDISCARD, BLKGETSIZE, BLKGETSIZE64, BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, MAP_ANONYMOUS, MAP_PRIVATE, O_DIRECT, O_DSYNC, O_RDONLY, O_RDWR,
   PROT_READ, PROT_WRITE, SEEK_END, SEEK_SET,
 } from '@vdpalab/uapi';
 import fc from 'fast-check';
@@ -27,6 +27,18 @@ test('what is written is read back, at any offset, and the end is the end', asyn
     expect((await k.ksys_pread(proc, fd, 1024, end - 512)).length).toBe(512);
     expect([await errnoOf(() => k.ksys_lseek(proc, fd, 1, SEEK_END)), await errnoOf(() => k.ksys_lseek(proc, fd, -1, SEEK_SET)), await k.ksys_pwrite(proc, fd, new Uint8Array(0), end)])
       .toEqual(['EINVAL', 'EINVAL', 0]);
+    await k.ksys_close(proc, fd);
+  });
+});
+
+test('whole blocks only go past the page cache', async () => {
+  const { k, user } = await bootRam();
+  await user(async (proc) => {
+    const fd = await k.ksys_open(proc, DISK, O_RDWR | O_DIRECT);
+    expect((await k.ksys_pread(proc, fd, 512, 512)).length).toBe(512);
+    for (const [len, pos] of [[100, 0], [512, 100]] as const) {
+      expect([await errnoOf(() => k.ksys_pread(proc, fd, len, pos)), await errnoOf(() => k.ksys_pwrite(proc, fd, new Uint8Array(len), pos))]).toEqual(['EINVAL', 'EINVAL']);
+    }
     await k.ksys_close(proc, fd);
   });
 });

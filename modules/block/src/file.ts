@@ -4,7 +4,7 @@ import type { ErrnoName } from '@vdpalab/abi';
 import type { File, FileOperations, FsSymbols, Process } from '@vdpalab/fs';
 import {
   BLKALIGNOFF, BLKBSZGET, BLKDISCARD, BLKFLSBUF, BLKGETDISKSEQ, BLKGETSIZE, BLKGETSIZE64, BLKIOMIN, BLKIOOPT, BLKPBSZGET, BLKRAGET,
-  BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, CAP_SYS_ADMIN, O_ACCMODE, O_DSYNC, O_RDONLY, SEEK_CUR, SEEK_END, SEEK_SET, put_user,
+  BLKROGET, BLKROSET, BLKSSZGET, BLKZEROOUT, CAP_SYS_ADMIN, O_ACCMODE, O_DIRECT, O_DSYNC, O_RDONLY, SEEK_CUR, SEEK_END, SEEK_SET, put_user,
 } from '@vdpalab/uapi';
 import { type Disk, SECTOR_SIZE } from './disk.ts';
 import { readDisk, type TransferSymbols, writeDisk } from './transfer.ts';
@@ -24,11 +24,26 @@ export async function flush(disk: Disk): Promise<void> {
   disk.account('FLUSH', 0);
 }
 
+/** `blkdev_dio_unaligned`. @throws EINVAL for a part of a block, past the page cache */
+function aligned({ disk_name: name, queue }: Disk, file: File, pos: number, len: number): undefined {
+  const block = queue.limits.logical_block_size;
+  if ((file.flags & O_DIRECT) === 0 || (pos % block === 0 && len % block === 0)) return;
+  throw refuse('EINVAL', 'direct.alignment', `${name}: ${len} bytes at ${pos}, of blocks of ${block}`);
+}
+
+async function read(k: FileSymbols, disk: Disk, file: File, wanted: number, pos: number): Promise<Uint8Array> {
+  if (pos >= disk.size) return new Uint8Array(0);
+  const len = Math.min(wanted, disk.size - pos);
+  aligned(disk, file, pos, len);
+  return await readDisk(k, disk, pos, len);
+}
+
 async function write(k: FileSymbols, disk: Disk, file: File, bytes: Uint8Array, pos: number): Promise<number> {
   if (disk.ro) throw refuse('EPERM', 'write.read-only', `${disk.disk_name} is read-only`);
   if (bytes.length === 0) return 0;
   if (pos >= disk.size) throw refuse('ENOSPC', 'write.end', `${disk.disk_name}: position ${pos} of ${disk.size} bytes`);
   const len = Math.min(bytes.length, disk.size - pos);
+  aligned(disk, file, pos, len);
   await writeDisk(k, disk, pos, bytes.subarray(0, len));
   if ((file.flags & O_DSYNC) !== 0) await flush(disk);
   return len;
@@ -48,7 +63,7 @@ async function clear(disk: Disk, file: File, op: 'DISCARD' | 'WRITE_ZEROES', arg
   if ((file.flags & O_ACCMODE) === O_RDONLY) throw refuse('EBADF', 'ioctl.read-only', `${name} is open for reading`);
   const view = new DataView(proc.mm.read(arg, 16).slice().buffer);
   const [start, len] = [Number(view.getBigUint64(0, true)), Number(view.getBigUint64(8, true))];
-  const most = op === 'DISCARD' ? queue.limits.max_discard_sectors : queue.limits.max_write_zeroes_sectors;
+  const most = op === 'DISCARD' ? queue.discard_max_sectors : queue.limits.max_write_zeroes_sectors;
   if (most === 0) throw refuse('EOPNOTSUPP', 'ioctl.clear', `${name}: the device knows no ${op}`);
   if (start % SECTOR_SIZE !== 0 || len % SECTOR_SIZE !== 0 || start + len > disk.size) throw refuse('EINVAL', 'ioctl.range', `${name}: ${len} bytes at ${start} of ${disk.size}`);
   for (let sector = start / SECTOR_SIZE; sector < (start + len) / SECTOR_SIZE;) {
@@ -104,7 +119,7 @@ export function diskFile(k: FileSymbols, disk: Disk): FileOperations {
     async release() {
       disk.openers--;
     },
-    read: async (_, len, pos) => (pos >= disk.size ? new Uint8Array(0) : await readDisk(k, disk, pos, Math.min(len, disk.size - pos))),
+    read: (file, len, pos) => read(k, disk, file, len, pos),
     write: (file, bytes, pos) => write(k, disk, file, bytes, pos),
     llseek: async (file, offset, whence) => seek(disk, file, offset, whence),
     fsync: () => flush(disk),

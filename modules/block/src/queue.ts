@@ -2,6 +2,7 @@
 import { KernelError } from '@vdpalab/abi';
 import type { Atomic, ErrnoName } from '@vdpalab/abi';
 import type { Completion, SchedSymbols, WaitQueue } from '@vdpalab/sched';
+import { QueueSettings } from './queue-files.ts';
 import type { BioVec, BlkMqOps, BlkStatus, DiskInit, QueueLimits, ReqOp, Request, RequestQueue } from './header.ts';
 
 /** What waiting for requests takes. */
@@ -57,6 +58,10 @@ export class Queue implements RequestQueue {
   readonly queuedata: unknown;
   write_cache = false;
   rotational = true;
+  /** Sectors of one discard, no more than the device's limit. */
+  discard_max_sectors: number;
+  /** What /sys/block/DISK/queue keeps. */
+  readonly settings: QueueSettings;
   /** Nothing is taken any more: the disk is going. */
   dead = false;
   readonly #k: QueueSymbols;
@@ -72,6 +77,8 @@ export class Queue implements RequestQueue {
     this.depth = init.queue_depth;
     this.queuedata = init.queuedata;
     this.limits = { ...LIMITS, ...init.limits };
+    this.discard_max_sectors = this.limits.max_discard_sectors;
+    this.settings = new QueueSettings(init.queue_depth, 1); // drivers here have one queue
     this.#tags = Array.from({ length: init.queue_depth }, (_, i) => init.queue_depth - 1 - i);
     this.#idle = k.init_waitqueue_head('blk_mq_freeze_queue_wait');
   }

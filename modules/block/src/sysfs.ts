@@ -1,6 +1,8 @@
 /** What /sys/block/DISK shows. Mirrors `block/{genhd,blk-sysfs}.c` and `mm/backing-dev.c` (Linux 6.1). */
-import type { AttributeGroup, Device } from '@vdpalab/driver-core';
-import { type Disk, SECTOR_SIZE } from './disk.ts';
+import { KernelError } from '@vdpalab/abi';
+import type { Attribute, AttributeGroup, Device } from '@vdpalab/driver-core';
+import type { Disk } from './disk.ts';
+import { queueFiles } from './queue-files.ts';
 
 type Show = () => string | number;
 
@@ -11,6 +13,16 @@ const group = (name: string | null, files: Readonly<Record<string, Show>>): Attr
 
 /** A file that is there with nothing in it. */
 const empty = (name: string): { name: string; mode: number; show: () => Promise<string> } => ({ name, mode: 0o444, show: async () => '' });
+
+/** `disk_events_poll_msecs_store`: a disk without events has nothing to poll for. */
+const pollInterval: Attribute<Device> = {
+  name: 'events_poll_msecs', mode: 0o644, show: async () => '-1\n',
+  store: async (_, text) => {
+    const value = /^\s*([-+]?\d+)/.exec(text)?.[1];
+    if (value === undefined || Number(value) < -1) throw new KernelError('EINVAL', 'block.queue.value', `events_poll_msecs: "${text.trimEnd()}"`);
+    throw new KernelError('ENODEV', 'block.events.none', 'events_poll_msecs: the disk has no events');
+  },
+};
 
 /** Reads, writes, discards, flushes: seventeen columns, times always 0 for nothing takes any. */
 function stat({ stats, queue }: Disk): string {
@@ -24,14 +36,12 @@ function stat({ stats, queue }: Disk): string {
 /** The disk's own files, and its queue's. */
 export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
   const { limits } = disk.queue;
-  const kib = (sectors: number): number => (sectors * SECTOR_SIZE) / 1024;
   return [
     group(null, {
       alignment_offset: () => limits.alignment_offset,
       capability: () => 0,
       discard_alignment: () => 0,
       diskseq: () => disk.diskseq,
-      events_poll_msecs: () => -1,
       ext_range: () => 256,
       hidden: () => 0,
       inflight: () => `${String(0).padStart(8)} ${String(disk.queue.underWay).padStart(8)}`,
@@ -41,7 +51,7 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       size: () => disk.capacity,
       stat: () => stat(disk),
     }),
-    { attrs: [empty('events'), empty('events_async')] }, // media are never changed
+    { attrs: [empty('events'), empty('events_async'), pollInterval] }, // media are never changed
     group('holders', {}),
     group('slaves', {}),
     group('integrity', {
@@ -49,47 +59,7 @@ export function diskGroups(disk: Disk): readonly AttributeGroup<Device>[] {
       write_generate: () => 0,
     }),
     group('trace', { act_mask: () => 'disabled', enable: () => 0, end_lba: () => 'disabled', pid: () => 'disabled', start_lba: () => 'disabled' }),
-    group('queue', {
-      add_random: () => 0,
-      chunk_sectors: () => 0,
-      dax: () => 0,
-      discard_granularity: () => limits.discard_granularity,
-      discard_max_bytes: () => limits.max_discard_sectors * SECTOR_SIZE,
-      discard_max_hw_bytes: () => limits.max_discard_sectors * SECTOR_SIZE,
-      discard_zeroes_data: () => 0,
-      dma_alignment: () => 511,
-      fua: () => 0,
-      hw_sector_size: () => limits.logical_block_size,
-      io_poll: () => 0,
-      io_poll_delay: () => -1,
-      iostats: () => 1,
-      logical_block_size: () => limits.logical_block_size,
-      max_discard_segments: () => 1,
-      max_hw_sectors_kb: () => 2147483647,
-      max_integrity_segments: () => 0,
-      max_sectors_kb: () => kib(limits.max_sectors),
-      max_segment_size: () => limits.max_segment_size,
-      max_segments: () => limits.max_segments,
-      minimum_io_size: () => limits.io_min,
-      nomerges: () => 0,
-      nr_requests: () => disk.queue.depth,
-      nr_zones: () => 0,
-      optimal_io_size: () => limits.io_opt,
-      physical_block_size: () => limits.physical_block_size,
-      read_ahead_kb: () => 128,
-      rotational: () => (disk.queue.rotational ? 1 : 0),
-      rq_affinity: () => 1,
-      scheduler: () => '[none]',
-      stable_writes: () => 0,
-      virt_boundary_mask: () => 0,
-      wbt_lat_usec: () => (disk.queue.rotational ? 75_000 : 2000),
-      write_cache: () => (disk.queue.write_cache ? 'write back' : 'write through'),
-      write_same_max_bytes: () => 0,
-      write_zeroes_max_bytes: () => limits.max_write_zeroes_sectors * SECTOR_SIZE,
-      zone_append_max_bytes: () => 0,
-      zone_write_granularity: () => 0,
-      zoned: () => 'none',
-    }),
+    { name: 'queue', attrs: queueFiles(disk) },
   ];
 }
 

@@ -276,6 +276,7 @@ export interface DriverCoreSymbols {
   /** `dev_info` and friends: "DRIVER BDF: text". */
   dev_err: (dev: Device, text: string) => Atomic;
   dev_warn: (dev: Device, text: string) => Atomic;
+  dev_notice: (dev: Device, text: string) => Atomic;
   dev_info: (dev: Device, text: string) => Atomic;
 
   /** Directories of the core: /sys/devices, /sys/bus, /sys/class, /sys/module, /sys/kernel. */

@@ -25,7 +25,7 @@ export default defineModule({
   builtin: true,
   imports,
   weakImports: ['note_refusal'],
-  exports: ['ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dev_warn', 'dev_info', 'dev_name', 'dev_set_drvdata', 'dev_get_drvdata'],
+  exports: ['ida_init', 'ida_alloc_max', 'ida_free', 'dev_err', 'dev_warn', 'dev_notice', 'dev_info', 'dev_name', 'dev_set_drvdata', 'dev_get_drvdata'],
   exportsGpl: [
     'bus_register', 'bus_unregister', 'bus_devices', 'bus_drivers', 'find_bus', 'bus_find_device_by_name', 'bus_rescan_devices',
     'bus_register_notifier', 'bus_unregister_notifier',
@@ -114,6 +114,7 @@ export default defineModule({
         driver_set_override: driverSetOverride,
         dev_err: (dev, text) => devPrintk(k, KERN.err, dev, text),
         dev_warn: (dev, text) => devPrintk(k, KERN.warning, dev, text),
+        dev_notice: (dev, text) => devPrintk(k, KERN.notice, dev, text),
         dev_info: (dev, text) => devPrintk(k, KERN.info, dev, text),
 
         devices_dir: core.dirs.devices,

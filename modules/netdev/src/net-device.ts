@@ -42,8 +42,8 @@ export class NetDev implements NetDevice {
   /** IF_LINK_MODE_* */
   link_mode: number = IF_LINK_MODE_DEFAULT;
   tso_max_size = TSO_MAX_SIZE;
-  /** Name of the queueing discipline while it is up. */
-  qdisc_name = 'pfifo_fast';
+  /** Name of the queueing discipline while it is up: Debian's default; frames leave in their order, as `fq_codel` lets one flow. */
+  qdisc_name = 'fq_codel';
   addr_assign_type = NET_ADDR_PERM;
   flags = IFF_BROADCAST | IFF_MULTICAST;
   readonly stats: NetStats = {

@@ -67,7 +67,8 @@ export class QueueDirectories {
     const limits = k.kernfs_create_dir(tx, 'byte_queue_limits');
     for (const [name, value, mode] of LIMITS) k.kernfs_create_file(limits, name, mode, { show: async () => `${value}\n` });
     for (const name of ['tx_maxrate', 'tx_timeout']) k.kernfs_create_file(tx, name, name === 'tx_timeout' ? 0o444 : 0o644, { show: async () => '0\n' });
-    for (const [name, mode] of [['traffic_class', 0o444], ['xps_cpus', 0o644], ['xps_rxqs', 0o644]] as const) {
+    k.kernfs_create_file(tx, 'xps_rxqs', 0o644, { show: async () => '0\n' });
+    for (const [name, mode] of [['traffic_class', 0o444], ['xps_cpus', 0o644]] as const) {
       k.kernfs_create_file(tx, name, mode, { show: async () => ofSeveral(this.#dev, name) });
     }
     return tx;

@@ -22,7 +22,7 @@ export type VirtioBlkSymbols =
   & Pick<BlockSymbols, 'blk_mq_alloc_disk' | 'put_disk' | 'device_add_disk' | 'del_gendisk' | 'set_capacity' | 'get_capacity'
     | 'set_capacity_and_notify' | 'set_disk_ro' | 'blk_execute_rq'>
   & Pick<SchedSymbols, 'INIT_WORK' | 'queue_work' | 'cancel_work_sync'>
-  & Pick<DriverCoreSymbols, 'dev_info' | 'dev_err'>;
+  & Pick<DriverCoreSymbols, 'dev_info' | 'dev_notice' | 'dev_err'>;
 
 /** What all disks of the driver share. */
 export interface Shared {
@@ -176,7 +176,7 @@ export class VirtioBlk {
   #tell(sectors: number, block: number, resize = false): void {
     const bytes = sectors * SECTOR_SIZE;
     const size = `${sectors * SECTOR_SIZE / block} ${block}-byte logical blocks (${sizeText(bytes, 10)}/${sizeText(bytes, 2)})`;
-    this.#k.dev_info(this.#vdev.dev, `[${this.#disk.disk_name}] ${resize ? 'new size: ' : ''}${size}`);
+    this.#k.dev_notice(this.#vdev.dev, `[${this.#disk.disk_name}] ${resize ? 'new size: ' : ''}${size}`);
   }
 
   async #updateCapacity(): Promise<void> {

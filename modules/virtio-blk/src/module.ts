@@ -18,7 +18,7 @@ export default defineModule({
     'unregister_blkdev', 'blk_mq_alloc_disk', 'put_disk', 'device_add_disk', 'del_gendisk', 'set_capacity', 'get_capacity',
     'set_capacity_and_notify', 'set_disk_ro', 'blk_mq_end_request', 'blk_mq_stop_hw_queues', 'blk_mq_start_stopped_hw_queues',
     'blk_execute_rq', 'INIT_WORK', 'queue_work', 'cancel_work_sync', 'alloc_workqueue', 'destroy_workqueue', 'alloc_pages', 'free_pages',
-    'phys_view', 'dev_info', 'dev_err',
+    'phys_view', 'dev_info', 'dev_notice', 'dev_err',
   ],
 
   async module_init(k, { THIS_MODULE, undo }) {
