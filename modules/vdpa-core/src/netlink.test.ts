@@ -17,7 +17,7 @@ const number = (bytes: Uint8Array | undefined): number => [...bytes ?? []].reduc
 test('dev add checks the attributes, then the manager, then what it takes, then the name', async () => {
   covers('2.3.5', '2.3.6');
   const add = async (options: FakeParentOptions, mgmtdev: string, ...more: ((b: NlaBuilder) => void)[]) => {
-    const kernel = await bootVdpa(options);
+    const kernel = await bootVdpa(options, { kernel: '6.12' });
     return await kernel.tool((tool) => tool.add('x', mgmtdev, (b) => more.forEach((fill) => fill(b))));
   };
   const unknown = 'ENODEV: vdpa: Fail to find the specified management device';
@@ -261,9 +261,11 @@ test('vstats: class, index, op, negotiation and the parent are asked in this ord
   }, { caps: [] });
 });
 
-test('dev set, which is later than 6.1, takes a unicast address of a network device, where the manager can', async () => {
+test('dev set, which 6.1 does not know, takes a unicast address of a network device, where the manager can', async () => {
   covers('2.3.11');
-  const kernel = await bootVdpa();
+  const old = await bootVdpa();
+  await old.tool(async (tool) => expect((await tool.request(uapi.VDPA_CMD_DEV_ATTR_SET)).result).toBe('EOPNOTSUPP'));
+  const kernel = await bootVdpa({}, { kernel: '6.12' });
   const { k } = kernel;
   const set: Uint8Array[] = [];
   const having = async (dev_set_attr: boolean, id: number): Promise<void> => {

@@ -89,7 +89,7 @@ function deviceMessage(vdev: VdpaDevice, mdev: VdpaMgmtDev): Fill {
   };
 }
 
-/** What `vdpa dev add` asked for. @throws EINVAL for no queue pairs, and for settings whose feature is not provisioned */
+/** What `vdpa dev add` asked for. @throws EINVAL for no queue pairs */
 function setConfig(attrs: NlAttrs): VdpaDevSetConfig {
   let mask = 0n;
   const given = <T>(attr: number, read: () => T, absent: T): T => {
@@ -104,9 +104,7 @@ function setConfig(attrs: NlAttrs): VdpaDevSetConfig {
     throw refuse('EINVAL', 'max-vqp', 'At least one pair of VQs is required', 'max_vqp 0');
   }
   const device_features = given(VDPA_ATTR_DEV_FEATURES, () => attrs.u64(VDPA_ATTR_DEV_FEATURES), 0n);
-  const config = { device_features, net: { mac, mtu, max_vq_pairs }, mask };
-  checkProvisioned(config);
-  return config;
+  return { device_features, net: { mac, mtu, max_vq_pairs }, mask };
 }
 
 /** Later than 6.1, and met only by who provisions features: each setting needs its feature among them. */
@@ -197,6 +195,20 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
     });
   }
 
+  /** Later than 6.1. */
+  const setAttribute: GenlFamily['ops'][number] = {
+    cmd: VDPA_CMD_DEV_ATTR_SET,
+    admin: true,
+    async doit({ attrs }) {
+      required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
+      await writing('dev_attr_set_doit', async () => {
+        const vdev = findDevice(attrs);
+        if (vdev.mdev === null) throw refuse('EINVAL', 'attr-set', 'unmanaged vdpa device', vdev.dev.name);
+        await setAttributes(vdev, vdev.mdev, attrs);
+      });
+    },
+  };
+
   return {
     name: 'vdpa',
     version: 1,
@@ -220,6 +232,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
           const name = attrs.string(VDPA_ATTR_DEV_NAME);
           const config = setConfig(attrs);
+          if (management.later) checkProvisioned(config);
           if ((config.mask & NET_ATTRS) !== 0n && !k.capable(CAP_NET_ADMIN)) {
             throw new KernelError('EPERM', 'vdpa.netlink.net-admin', `${name}: network attributes need CAP_NET_ADMIN`);
           }
@@ -228,7 +241,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
             if ((config.mask & ~mdev.config_attr_mask) !== 0n) {
               throw refuse('EOPNOTSUPP', 'attributes', 'All provided attributes are not supported', name);
             }
-            checkClasses(mdev, config, name);
+            if (management.later) checkClasses(mdev, config, name);
             await mdev.ops.dev_add(mdev, name, config);
           });
         },
@@ -273,19 +286,6 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
         }),
       },
       {
-        // Later than 6.1, whose kernel knows no such command: it is refused there with the same errno as by a manager without the op.
-        cmd: VDPA_CMD_DEV_ATTR_SET,
-        admin: true,
-        async doit({ attrs }) {
-          required(attrs, VDPA_ATTR_DEV_NAME, 'device name');
-          await writing('dev_attr_set_doit', async () => {
-            const vdev = findDevice(attrs);
-            if (vdev.mdev === null) throw refuse('EINVAL', 'attr-set', 'unmanaged vdpa device', vdev.dev.name);
-            await setAttributes(vdev, vdev.mdev, attrs);
-          });
-        },
-      },
-      {
         cmd: VDPA_CMD_DEV_VSTATS_GET,
         admin: true,
         async doit(info) {
@@ -297,6 +297,7 @@ export function vdpaFamily(k: Kernel, management: Management): Omit<GenlFamily, 
           });
         },
       },
+      ...(management.later ? [setAttribute] : []),
     ],
   };
 }

@@ -58,9 +58,9 @@ function serveRequest(k: WorkSymbols, sim: Vdpasim, vq: VdpasimVirtqueue): boole
   const { vring, out_iov: out, in_iov: inp } = vq;
   const head = attempt(() => k.vringh_getdesc_iotlb(vring, out, inp));
   if (head === NONE) return false;
-  const answered = answer(k, sim, vq);
-  k.vringh_complete_iotlb(vring, head, answered ?? 0);
-  return answered !== null;
+  const { pushed, answered } = answer(k, sim, vq);
+  k.vringh_complete_iotlb(vring, head, pushed);
+  return answered;
 }
 
 /** What a request came to. */
@@ -72,17 +72,28 @@ interface Outcome {
 
 const FAILED: Outcome = { status: VIRTIO_BLK_S_IOERR, pushed: 0 };
 
-/** @returns bytes written, status included; null when the request has no room for header or status */
-function answer(k: WorkSymbols, sim: Vdpasim, vq: VdpasimVirtqueue): number | null {
+/** What became of a request. */
+interface Answer {
+  /** Bytes written, the status included. */
+  readonly pushed: number;
+  /** Whether its status was written. */
+  readonly answered: boolean;
+}
+
+const UNANSWERED: Answer = { pushed: 0, answered: false };
+
+/** Read a request's header, do what it asks, write its status, where there is room for them. */
+function answer(k: WorkSymbols, sim: Vdpasim, vq: VdpasimVirtqueue): Answer {
   const { vring, out_iov: out, in_iov: inp } = vq;
   const last = inp.segments.at(-1);
-  if (out.segments.length === 0 || last === undefined || last.len < 1) return null;
+  if (out.segments.length === 0 || last === undefined || last.len < 1) return UNANSWERED;
   const writable = bytesOf(inp) - 1;
   const header = new Uint8Array(virtio_blk_outhdr.size);
-  if (attempt(() => k.vringh_iov_pull_iotlb(vring, out, header)) !== header.length) return null;
+  if (attempt(() => k.vringh_iov_pull_iotlb(vring, out, header)) !== header.length) return UNANSWERED;
   const { status, pushed } = serve(k, sim, vq, virtio_blk_outhdr.decode(header), writable, bytesOf(out) - header.length);
   if (writable > pushed) k.vringh_kiov_advance(inp, writable - pushed);
-  return attempt(() => k.vringh_iov_push_iotlb(vring, inp, Uint8Array.of(status))) === 1 ? pushed + 1 : null;
+  const answered = attempt(() => k.vringh_iov_push_iotlb(vring, inp, Uint8Array.of(status))) === 1;
+  return { pushed: answered ? pushed + 1 : pushed, answered };
 }
 
 /**
@@ -104,8 +115,8 @@ function serve(
     case VIRTIO_BLK_T_OUT:
       return fits(given) && attempt(() => k.vringh_iov_pull_iotlb(vring, out, place(given))) >= 0 ? ok() : FAILED;
     case VIRTIO_BLK_T_GET_ID: {
-      const id = vdpasim_blk_id.subarray(0, Math.min(VIRTIO_BLK_ID_BYTES, writable));
-      return sector === 0n ? ok(attempt(() => k.vringh_iov_push_iotlb(vring, inp, id))) : FAILED;
+      // All of it, even where that leaves no room for the status: the request is then not answered.
+      return sector === 0n ? ok(attempt(() => k.vringh_iov_push_iotlb(vring, inp, vdpasim_blk_id))) : FAILED;
     }
     case VIRTIO_BLK_T_FLUSH:
       return sector === 0n ? ok() : FAILED; // nothing is held back

@@ -1,7 +1,8 @@
 /** The management device of the network simulators. Mirrors `vdpasim_net_dev_add` of `drivers/vdpa/vdpa_sim/vdpa_sim_net.c` (Linux 6.1). */
+import { KernelError } from '@vdpalab/abi';
 import type { Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import {
-  VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1,
+  VDPA_ATTR_DEV_FEATURES, VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU, VIRTIO_F_ACCESS_PLATFORM, VIRTIO_F_ANY_LAYOUT, VIRTIO_F_VERSION_1,
   VIRTIO_ID_NET, VIRTIO_NET_F_CTRL_MAC_ADDR, VIRTIO_NET_F_CTRL_VQ, VIRTIO_NET_F_MAC, VIRTIO_NET_F_MTU, VIRTIO_NET_S_LINK_UP,
   virtio_net_config,
 } from '@vdpalab/uapi';
@@ -37,6 +38,14 @@ function setupConfig(sim: Vdpasim, { net, mask }: VdpaDevSetConfig): void {
   }));
 }
 
+/** Features the device has: those asked for, or all. @throws EINVAL for more than there are. @see vdpasim_create in vdpa_sim.c, Linux 6.1 */
+function provisioned(name: string, { device_features, mask }: VdpaDevSetConfig): bigint {
+  if ((mask & bits(VDPA_ATTR_DEV_FEATURES)) === 0n) return VDPASIM_NET_FEATURES;
+  const more = device_features & ~VDPASIM_NET_FEATURES;
+  if (more !== 0n) throw new KernelError('EINVAL', 'vdpa-sim.create.features', `${name}: features 0x${more.toString(16)} are not those of a simulator`);
+  return device_features;
+}
+
 /** The link is up, whatever was written there. */
 function getConfig(_: Vdpasim, config: Uint8Array): undefined {
   config.set([VIRTIO_NET_S_LINK_UP, 0], virtio_net_config.offsets.status);
@@ -47,14 +56,14 @@ export function managementOf(k: ManagementSymbols, device: Device): VdpaMgmtDev 
   return {
     device,
     id_table: [VIRTIO_ID_NET],
-    config_attr_mask: bits(VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU),
+    config_attr_mask: bits(VDPA_ATTR_DEV_NET_CFG_MACADDR, VDPA_ATTR_DEV_NET_CFG_MTU, VDPA_ATTR_DEV_FEATURES),
     supported_features: VDPASIM_NET_FEATURES,
     max_supported_vqs: VDPASIM_NET_VQ_NUM,
     priv: null,
     ops: {
       async dev_add(mdev, name, config) {
         const sim = await k.vdpasim_create({
-          mgmt_dev: mdev, name, id: VIRTIO_ID_NET, supported_features: VDPASIM_NET_FEATURES, nvqs: VDPASIM_NET_VQ_NUM,
+          mgmt_dev: mdev, name, id: VIRTIO_ID_NET, supported_features: provisioned(name, config), nvqs: VDPASIM_NET_VQ_NUM,
           ngroups: VDPASIM_NET_GROUP_NUM, nas: VDPASIM_NET_AS_NUM, config_size: virtio_net_config.size, buffer_size: BUFFER_SIZE,
           work_fn: (of) => serveQueues(k, of), get_config: getConfig,
         });

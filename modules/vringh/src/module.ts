@@ -31,7 +31,7 @@ export default defineModule({
         vringh_iov_push_iotlb: (vrh, wiov, src) => push(own(vrh).data, wiov, src),
         vringh_kiov_advance: advance,
         vringh_abandon_iotlb: (vrh, num) => own(vrh).device.unpop(num),
-        vringh_complete_iotlb: (vrh, head, len) => own(vrh).device.push(head, len),
+        vringh_complete_iotlb: (vrh, head, len) => own(vrh).complete(head, len),
         vringh_notify_enable_iotlb: (vrh) => own(vrh).device.enableNotify(),
         vringh_notify_disable_iotlb: (vrh) => own(vrh).device.disableNotify(),
         vringh_need_notify_iotlb: (vrh) => own(vrh).device.needInterrupt(),

@@ -92,7 +92,7 @@ test('what a driver may not write is refused with the errno and the words of Lin
     return [s.take(s.vrh, readable, writable), s.vrh.last_avail_idx, s.log().join()];
   };
   const { VRING_DESC_F_NEXT: NEXT, VRING_DESC_F_WRITE: WRITE, VRING_DESC_F_INDIRECT: INDIRECT } = { VRING_DESC_F_NEXT, VRING_DESC_F_WRITE, VRING_DESC_F_INDIRECT };
-  const text = (part: string): unknown => expect.stringContaining(`5: vringh:${part}`);
+  const text = (part: string): unknown => expect.stringContaining(`5: vringh:,4: ${part}`);
   expect(await bad((s) => s.offer(NUM))).toEqual(['EINVAL', 0, text(`Guest says index ${NUM} > ${NUM} is available`)]); // and stays where it is
   const one = (...d: Desc) => (s: Awaited<ReturnType<typeof setUp>>) => {
     s.desc(0, d);
@@ -187,7 +187,7 @@ test('a ring that is not mapped cannot be walked, and one size in powers of two 
     expect(() => k.vringh_init_iotlb(0n, num, false, 0n, 0n, 0n)).toThrow(expect.objectContaining({ errno: 'EINVAL' }));
   }
   expect(() => k.vringh_init_iotlb(0n, 8, false, 1n << 60n, 0n, 0n)).toThrow(expect.objectContaining({ rule: 'vringh.init.address' }));
-  expect(log()).toEqual(['5: vringh:Bad ring size 0', '5: vringh:Bad ring size 3', '5: vringh:Bad ring size 65536']);
+  expect(log()).toEqual([0, 3, 65536].flatMap((size) => ['5: vringh:', `4: Bad ring size ${size}`]));
 });
 
 test('a mapping that goes is gone at once, also when the whole table is exchanged', async () => {

@@ -215,8 +215,13 @@ export interface Machine {
   readonly cmdline: string;
   /** `uname -r` */
   readonly release: string;
-  /** Write a line to the console, and keep it in the log. @param facility LOG_KERN, LOG_USER... */
-  readonly console: (level: number, facility: number, text: string) => Atomic;
+  /**
+   * Write a line to the console, and keep it in the log.
+   *
+   * @param facility LOG_KERN, LOG_USER...
+   * @param unfinished whether it lacks its line's end: readers of the log get it once another follows
+   */
+  readonly console: (level: number, facility: number, text: string, unfinished?: boolean) => Atomic;
   /** What was written to the console. */
   readonly log: LogRecords;
 }
@@ -226,7 +231,7 @@ export interface VmlinuxSymbols {
   /** The machine; for built-in modules. */
   machine: Machine;
   /** Write to the kernel log. @param level 0 emerg .. 7 debug; @param text without a newline */
-  _printk: (level: number, text: string) => Atomic;
+  _printk: (level: number, text: string, unfinished?: boolean) => Atomic;
   /** Keep a refusal that no caller is handed as an error, for `explain`. @param call where it came up: `netlink`, `probe` */
   note_refusal: (call: string, error: KernelError) => Atomic;
 }

@@ -35,4 +35,5 @@ export const origins: readonly ProgramOrigin[] = [
   { as: "the lab's own: what a user of VFIO devices does, command by command", programs: words('vfio-dev') },
   { as: "the lab's own: whether two captures hold the same frames, bit for bit", programs: words('pcapcmp') },
   { as: "the lab's own twin of the program the recordings ran on a vhost-vdpa device", programs: words('vhosttest') },
+  { as: "the lab's own twin of the program that makes a script's system calls for the recordings", programs: words('calls') },
 ];

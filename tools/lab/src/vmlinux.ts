@@ -46,7 +46,7 @@ export class Vmlinux {
     this.#own = new KernelModules(hw.machine.cmdline);
     const symbols: VmlinuxSymbols = {
       machine: hw.machine,
-      _printk: (level, text) => hw.machine.console(level, LOG_KERN, text),
+      _printk: (level, text, unfinished) => hw.machine.console(level, LOG_KERN, text, unfinished),
       note_refusal: noteRefusal,
     };
     this.loader = new Loader({

@@ -9,6 +9,7 @@ export class ConsoleLog implements LogRecords {
   readonly watchers = new Set<() => Atomic>();
   readonly #records: LogLine[] = [];
   #first = 0;
+  #unfinished: LogLine | null = null;
   #cleared = 0;
 
   get first(): number {
@@ -37,10 +38,14 @@ export class ConsoleLog implements LogRecords {
     return undefined;
   }
 
-  /** Append a record. */
-  write(line: LogLine): Atomic {
-    this.#records.push(line);
-    if (this.#records.length > CAPACITY) {
+  /** Append a record. @param unfinished its line has no end yet: it is there for readers when the next one comes */
+  write(line: LogLine, unfinished = false): Atomic {
+    const finished = this.#unfinished === null ? [] : [this.#unfinished];
+    this.#unfinished = unfinished ? line : null;
+    if (!unfinished) finished.push(line);
+    if (finished.length === 0) return undefined;
+    this.#records.push(...finished);
+    while (this.#records.length > CAPACITY) {
       this.#records.shift();
       this.#first++;
     }

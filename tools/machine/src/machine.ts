@@ -115,9 +115,9 @@ export function createMachine(options: MachineOptions): HwMachine {
     },
     cmdline: options.cmdline,
     release: options.release,
-    console: (level, facility, text): Atomic => {
+    console: (level, facility, text, unfinished = false): Atomic => {
       const line = { level, facility, text, at: sched.now };
-      log.write(line);
+      log.write(line, unfinished);
       return options.consoleSink(line);
     },
     log,

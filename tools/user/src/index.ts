@@ -1,4 +1,6 @@
 /** User space inside the lab: a vhost-vdpa client, virtio drivers in a process, a VDUSE disk, generic netlink and the `vdpa` tool. */
+export { CallsError } from './calls/fields.ts';
+export { Calls, type CallsHost } from './calls/script.ts';
 export * from './genl.ts';
 export * from './netlink-socket.ts';
 export * from './scratch.ts';

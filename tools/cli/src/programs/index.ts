@@ -1,5 +1,6 @@
 /** Programs the command adds to the lab's own. */
 import { applets, type AppletTable } from '@vdpalab/shell';
+import { calls } from './calls.ts';
 import { explain } from './explain.ts';
 import { fail } from './fail.ts';
 import { pcapcmp } from './pcapcmp.ts';
@@ -12,5 +13,5 @@ import { vhosttest } from './vhosttest.ts';
 /** Every program a lab started from the command has. */
 export const programs: AppletTable = new Map([
   ...applets, ['vhost-net', vhostNet], ['vhost-user', vhostUser], ['vhosttest', vhosttest], ['vduse-blk', vduseBlk], ['vfio-dev', vfioDev], ['pcapcmp', pcapcmp],
-  ['explain', explain], ['fail', fail],
+  ['explain', explain], ['calls', calls], ['fail', fail],
 ]);
