@@ -21,7 +21,7 @@ interface Refusal {
 
 /** Whether the driver can take the device: by its override where one is set, else by the bus's word. */
 export function driverMatchDevice(drv: DeviceDriver, dev: Device): boolean {
-  if (drv.bus.driver_override === true && dev.driver_override !== null) return dev.driver_override === drv.name;
+  if (drv.bus.driver_override === true && dev.driver_override !== null && dev.driver_override !== drv.name) return false;
   return drv.bus.match?.(dev, drv) ?? true;
 }
 

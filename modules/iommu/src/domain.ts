@@ -77,7 +77,7 @@ export function createDomains(unit: IommuUnit, reserved: readonly AddressRange[]
   return {
     all,
     alloc(type) {
-      const paging = type === 'DMA' || type === 'unmanaged';
+      const paging = type === 'DMA' || type === 'DMA-FQ' || type === 'unmanaged';
       const domain = new Domain(type, paging ? unit.createTable() : null, unit.apertureEnd, reserved);
       all.add(domain);
       return domain;

@@ -126,5 +126,5 @@ async function storeType(deps: GroupSysfsDeps, group: Group, text: string): Prom
 
 function parseType(text: string, auto: IommuDomainType): IommuDomainType | null {
   if (text === 'auto') return auto;
-  return text === 'identity' || text === 'DMA' ? text : null;
+  return text === 'identity' || text === 'DMA' || text === 'DMA-FQ' ? text : null; // flushed at once here, queue or not
 }

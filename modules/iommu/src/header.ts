@@ -32,7 +32,7 @@ declare module '@vdpalab/driver-core' {
 }
 
 /** `IOMMU_DOMAIN_*`, as `/sys/kernel/iommu_groups/N/type` names them. */
-export type IommuDomainType = 'identity' | 'blocked' | 'DMA' | 'unmanaged';
+export type IommuDomainType = 'identity' | 'blocked' | 'DMA' | 'DMA-FQ' | 'unmanaged';
 
 /** `struct iommu_domain` */
 export interface IommuDomain {

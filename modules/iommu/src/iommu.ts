@@ -60,7 +60,7 @@ function withUnit(k: IommuNeeds, unit: IommuUnit, parent: DirNode, { type }: Def
       ram: k.machine.ram, mm: k, devices: dmaDevices,
       domainOf(dev) {
         const domain = groups.of(dev)?.default_domain ?? null;
-        return domain?.type === 'DMA' ? domain : null;
+        return domain?.type === 'DMA' || domain?.type === 'DMA-FQ' ? domain : null;
       },
     }),
     ...mapping,

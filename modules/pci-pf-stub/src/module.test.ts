@@ -8,6 +8,7 @@ describe('pci_pf_stub', () => {
     const registered: PciDriver[] = [];
     const simple = async () => 4;
     const running = await startModule(stub, {
+      dev_info: () => undefined,
       __pci_register_driver: async (drv) => void registered.push(drv),
       pci_unregister_driver: async (drv) => void registered.splice(registered.indexOf(drv), 1),
       pci_sriov_configure_simple: simple,

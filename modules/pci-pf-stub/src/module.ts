@@ -11,14 +11,14 @@ export default defineModule({
   name: 'pci_pf_stub',
   license: 'GPL',
   alias: ids.map(pciAlias),
-  imports: ['__pci_register_driver', 'pci_unregister_driver', 'pci_sriov_configure_simple'],
+  imports: ['dev_info', '__pci_register_driver', 'pci_unregister_driver', 'pci_sriov_configure_simple'],
 
   async module_init(k, { THIS_MODULE }) {
     const driver: PciDriver = {
       name: 'pci-pf-stub',
       owner: THIS_MODULE,
       id_table: ids,
-      probe: async () => {}, // claiming the function is all there is to do
+      probe: async ({ dev }) => void k.dev_info(dev, 'claimed by pci-pf-stub'), // which is all there is to do
       sriov_configure: k.pci_sriov_configure_simple,
     };
     await k.__pci_register_driver(driver);

@@ -6,7 +6,7 @@ import {
 } from '@vdpalab/uapi';
 import { writeBar } from './bar.ts';
 import type { BridgeWindows, PciBus, PciFunction } from './function.ts';
-import { formatResource, IORESOURCE_IO, IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, IORESOURCE_WINDOW, isAssigned } from './ioresource.ts';
+import { formatResource, IORESOURCE_IO, IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, IORESOURCE_WINDOW, isAssigned, resourceName } from './ioresource.ts';
 import type { Resource } from './ioresource.ts';
 import { AddressWindow, roundUp } from './window.ts';
 import type { PciRoot, PciWorld } from './world.ts';
@@ -77,7 +77,7 @@ function claimBus(world: PciWorld, root: PciRoot, bus: PciBus): undefined {
     for (const { res, index } of claims(fn)) {
       if (res.start === 0 || world.functions.at(fn.bus, fn.devfn)?.dev.sd !== null) continue;
       if (windowOf(root, bus, res).claim(res.start, res.size)) continue;
-      world.k.dev_info(fn.dev, `can't claim BAR ${index} ${formatResource(res)}: no compatible bridge window`);
+      world.k.dev_info(fn.dev, `${resourceName(index)} ${formatResource(res)}: can't claim; no compatible bridge window`);
       res.start = 0;
     }
     if (fn.subordinate !== null) claimBus(world, root, fn.subordinate);
@@ -95,7 +95,7 @@ function claimWindows({ k }: PciWorld, root: PciRoot, fn: PciFunction): BridgeWi
       k.dev_info(fn.dev, `  bridge window ${windowText(window, index)}`);
       return window;
     }
-    k.dev_info(fn.dev, `can't claim BAR ${index} ${windowText(window, index)}: no compatible bridge window`);
+    k.dev_info(fn.dev, `${resourceName(index)} ${windowText(window, index)}: can't claim; no compatible bridge window`);
     return new AddressWindow(0, 0);
   };
   return { mem: check(windows.mem, above.mem, BRIDGE_MEM), pref: check(windows.pref, above.pref, BRIDGE_PREF) };
@@ -141,12 +141,12 @@ function makeWindow(
   if (window.size > 0 || size === 0) return;
   const base = above.alloc(size, MIB);
   if (base === 0) {
-    k.dev_info(fn.dev, `BAR ${index}: no space for ${windowText({ base: 0, size }, index)}`);
+    k.dev_info(fn.dev, `${resourceName(index)} ${windowText({ base: 0, size }, index)}: can't assign; no space`);
     return;
   }
   window.base = base;
   window.size = size;
-  k.dev_info(fn.dev, `BAR ${index}: assigned ${windowText(window, index)}`);
+  k.dev_info(fn.dev, `${resourceName(index)} ${windowText(window, index)}: assigned`);
 }
 
 /** The largest alignment first, so that no room is lost between. @see `__assign_resources_sorted` */
@@ -155,12 +155,12 @@ function assignBus(world: PciWorld, root: PciRoot, bus: PciBus): undefined {
   for (const { fn, index, res } of wanted.toSorted((a, b) => b.res.align - a.res.align)) {
     const start = windowOf(root, bus, res).alloc(res.size, res.align);
     if (start === 0) {
-      world.k.dev_info(fn.dev, `BAR ${index}: no space for ${formatResource(res)}`);
-      world.k.dev_info(fn.dev, `BAR ${index}: failed to assign ${formatResource(res)}`);
+      world.k.dev_info(fn.dev, `${resourceName(index)} ${formatResource(res)}: can't assign; no space`);
+      world.k.dev_info(fn.dev, `${resourceName(index)} ${formatResource(res)}: failed to assign`);
       continue;
     }
     res.start = start;
-    world.k.dev_info(fn.dev, `BAR ${index}: assigned ${formatResource(res)}`);
+    world.k.dev_info(fn.dev, `${resourceName(index)} ${formatResource(res)}: assigned`);
     writeBar(fn.config, registerOf(fn, index), res);
   }
   for (const fn of bus.devices) {

@@ -3,7 +3,6 @@ import { isKernelError } from '@vdpalab/abi';
 import { ERRNO } from '@vdpalab/uapi';
 import { releaseResources } from './assign.ts';
 import type { PciFunction } from './function.ts';
-import type { PhysicalFunction } from './sriov.ts';
 import type { PciWorld } from './world.ts';
 
 /**
@@ -35,30 +34,34 @@ export async function startFunction({ k }: PciWorld, fn: PciFunction): Promise<v
 /**
  * Take a function away with all that is behind it: first every driver leaves, last one first, then the devices go.
  *
- * A PF whose driver left its VFs enabled takes them along; Linux leaves them behind without their PF.
+ * A PF whose driver left its VFs enabled leaves them behind.
  *
- * @param disable switches a PF's VFs off
  * @see `pci_stop_and_remove_bus_device`
  */
-export async function removeFunction(
-  world: PciWorld, fn: PciFunction, disable?: (pf: PhysicalFunction) => Promise<void>,
-): Promise<void> {
-  await stop(world, fn, disable);
+export async function removeFunction(world: PciWorld, fn: PciFunction): Promise<void> {
+  await stop(world, fn);
   await remove(world, fn);
 }
 
-async function stop(world: PciWorld, fn: PciFunction, disable?: (pf: PhysicalFunction) => Promise<void>): Promise<void> {
-  for (const child of fn.subordinate?.devices.toReversed() ?? []) await stop(world, child, disable);
+async function stop(world: PciWorld, fn: PciFunction): Promise<void> {
+  for (const child of behind(world, fn).toReversed()) {
+    if (world.functions.at(child.bus, child.devfn) === child) await stop(world, child); // a PF's driver may take its VFs away
+  }
   if (fn.dev.sd === null) return;
   await world.k.device_release_driver(fn.dev);
   fn.matchDriver = false;
-  if (fn.sriov !== null && fn.sriov.numVfs > 0) await disable?.(fn as PhysicalFunction); // it has the capability
 }
 
 async function remove(world: PciWorld, fn: PciFunction): Promise<void> {
-  for (const child of [...fn.subordinate?.devices ?? []]) await remove(world, child);
+  for (const child of behind(world, fn)) await remove(world, child);
   if (fn.dev.sd !== null) await world.k.device_del(fn.dev);
   forget(world, fn);
+}
+
+/** What is on the bus behind a bridge: functions, and VFs that their PF's driver left. */
+function behind({ functions }: PciWorld, { subordinate }: PciFunction): PciFunction[] {
+  if (subordinate === null) return [];
+  return [...subordinate.devices, ...functions.list().filter((one) => one.is_virtfn && one.pciBus === subordinate)];
 }
 
 function forget(world: PciWorld, fn: PciFunction): undefined {

@@ -23,9 +23,10 @@ describe('enumeration', () => {
       'pci_bus 0000:00: root bus resource [bus 00-ff]',
       'pci 0000:00:01.0: PCI bridge to [bus 07]',
       'pci 0000:07:00.0: [1af4:1041] type 00 class 0x020000',
-      'pci 0000:07:00.0: reg 0x10: [mem 0x00000000-0x00003fff 64bit]',
-      'pci 0000:07:00.0: VF(n) BAR0 space: [mem 0x00000000-0x0000ffff 64bit] (contains BAR0 for 4 VFs)',
-      'pci 0000:07:00.0: BAR 0: assigned [mem 0xc0000000-0xc0003fff 64bit]',
+      'pci 0000:07:00.0: BAR 0 [mem 0x00000000-0x00003fff 64bit]',
+      'pci 0000:07:00.0: VF BAR 0 [mem 0x00000000-0x00003fff 64bit]',
+      'pci 0000:07:00.0: VF BAR 0 [mem 0x00000000-0x0000ffff 64bit]: contains BAR 0 for 4 VFs',
+      'pci 0000:07:00.0: BAR 0 [mem 0xc0000000-0xc0003fff 64bit]: assigned',
       'pci 0000:07:00.0: Adding to iommu group 2',
     ]));
   });
@@ -47,10 +48,10 @@ describe('enumeration', () => {
     const kernel = await bootPci();
     await kernel.sh(async ({ ls, cat }) => {
       expect(await ls(PF)).toEqual([
-        'ari_enabled', 'broken_parity_status', 'class', 'config', 'consistent_dma_mask_bits', 'd3cold_allowed', 'device', 'dma_mask_bits',
-        'driver_override', 'enable', 'iommu_group', 'irq', 'local_cpulist', 'local_cpus', 'modalias', 'msi_bus',
-        'numa_node', 'power', 'power_state', 'remove', 'rescan', 'reset', 'resource', 'resource0', 'resource2', 'resource4', 'revision',
-        'sriov_drivers_autoprobe', 'sriov_numvfs', 'sriov_offset', 'sriov_stride', 'sriov_totalvfs', 'sriov_vf_device',
+        'ari_enabled', 'broken_parity_status', 'class', 'config', 'consistent_dma_mask_bits', 'current_link_speed', 'current_link_width', 'd3cold_allowed', 'device', 'dma_mask_bits',
+        'driver_override', 'enable', 'iommu_group', 'irq', 'local_cpulist', 'local_cpus', 'max_link_speed', 'max_link_width', 'modalias', 'msi_bus',
+        'numa_node', 'power', 'power_state', 'remove', 'rescan', 'reset', 'reset_method', 'resource', 'resource0', 'resource2', 'resource4', 'revision',
+        'sriov_drivers_autoprobe', 'sriov_numvfs', 'sriov_offset', 'sriov_stride', 'sriov_totalvfs', 'sriov_vf_device', 'sriov_vf_total_msix',
         'subsystem', 'subsystem_device', 'subsystem_vendor', 'uevent', 'vendor',
       ]);
       const read = async (...names: string[]): Promise<string[]> => {
@@ -132,7 +133,7 @@ describe('enumeration', () => {
     const pf = kernel.k.pci_devices().at(-1)!;
     expect(pf.resource[2]!.start).toBeGreaterThanOrEqual(0xc000_0000);
     expect(kernel.dmesg()).toContain(
-      "pci 0000:07:00.0: can't claim BAR 2 [mem 0x80000000-0x80001fff 64bit]: no compatible bridge window");
+      "pci 0000:07:00.0: BAR 2 [mem 0x80000000-0x80001fff 64bit]: can't claim; no compatible bridge window");
   });
 
   it('ignores a bridge whose bus numbers make no sense', async () => {

@@ -6,6 +6,7 @@ import type { PciDev, PciDriver, PciSavedState } from './header.ts';
 import type { IoWindow } from './iomem.ts';
 import type { Resource } from './ioresource.ts';
 import type { MsixState } from './msix.ts';
+import type { ResetMethod } from './reset-methods.ts';
 import type { SriovState } from './sriov-capability.ts';
 import type { AddressWindow } from './window.ts';
 
@@ -74,6 +75,10 @@ export class PciFunction implements PciDev {
   msix: MsixState | null = null;
   /** MSI and MSI-X are forbidden by `msi_bus`. */
   noMsi = false;
+  /** Where the user says it is; -1 for nowhere. */
+  numaNode = -1;
+  /** Ways to reset it that the user chose; null for all it has. */
+  resetMethods: readonly ResetMethod[] | null = null;
   /** `broken_parity_status`, for whoever counts errors. */
   brokenParity = false;
   /** `d3cold_allowed`; without a power management capability it starts as no. */

@@ -5,7 +5,7 @@ import { addFunction, removeFunction, startFunction } from './device.ts';
 import { openDecoders } from './enable.ts';
 import type { PciBus, PciFunction } from './function.ts';
 import { scanBus } from './scan.ts';
-import { disableSriov, forgetVf } from './sriov.ts';
+import { forgetVf } from './sriov.ts';
 import type { PciRoot, PciWorld } from './world.ts';
 
 const KERN_WARNING = 4;
@@ -55,7 +55,7 @@ export async function removeLocked(world: PciWorld, fn: PciFunction): Promise<vo
   try {
     if (world.functions.at(fn.bus, fn.devfn) !== fn) return;
     if (fn.physfn !== null) forgetVf(world, fn);
-    await removeFunction(world, fn, (pf) => disableSriov(world, pf));
+    await removeFunction(world, fn);
   } finally {
     world.k.mutex_unlock(world.rescanRemove);
   }

@@ -61,3 +61,14 @@ function kind(flags: number): string {
 function hex(value: number, flags: number): string {
   return `0x${value.toString(16).padStart((flags & IORESOURCE_IO) !== 0 ? 4 : 8, '0')}`;
 }
+
+/** Where VFs' BARs and bridge windows are counted from, after six BARs and the ROM. */
+const ROM = 6;
+const FIRST_WINDOW = 13;
+
+/** What messages call a resource: `BAR 0`, `ROM`, `VF BAR 0`, `bridge window`. @see drivers/pci/pci.c `pci_resource_name` */
+export function resourceName(index: number): string {
+  if (index < ROM) return `BAR ${index}`;
+  if (index === ROM) return 'ROM';
+  return index < FIRST_WINDOW ? `VF BAR ${index - ROM - 1}` : 'bridge window';
+}

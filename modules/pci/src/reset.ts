@@ -1,7 +1,7 @@
 /** Reset of a function and of a bus. Mirrors `drivers/pci/pci.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
 import {
-  PCI_BRIDGE_CONTROL, PCI_BRIDGE_CTL_BUS_RESET, PCI_COMMAND, PCI_EXP_DEVCAP, PCI_EXP_DEVCAP_FLR, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVSTA,
+  PCI_COMMAND, PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR, PCI_EXP_DEVSTA,
   PCI_EXP_DEVSTA_TRPND, PCI_SRIOV_BAR, PCI_SRIOV_CTRL, PCI_SRIOV_CTRL_VFE, PCI_SRIOV_NUM_VF, PCI_SRIOV_SYS_PGSIZE,
   PCI_STD_HEADER_SIZEOF,
 } from '@vdpalab/uapi';
@@ -10,15 +10,11 @@ import type { PciFunction } from './function.ts';
 import type { PciSavedState } from './header.ts';
 import { isAssigned } from './ioresource.ts';
 import { restoreMsix } from './msix.ts';
+import { hasFlr, pmReset, resetMethods, secondaryBusReset } from './reset-methods.ts';
 import type { FunctionTable, Kernel } from './world.ts';
 
 /** Longest wait for a function to come back, in milliseconds; `PCIE_RESET_READY_POLL_MS`. */
 const READY_MS = 60_000;
-
-/** Whether the function can reset by itself. @see `pcie_reset_flr` */
-export function hasFlr({ config, pcieCap }: PciFunction): boolean {
-  return pcieCap !== 0 && (config.read(pcieCap + PCI_EXP_DEVCAP, 4) & PCI_EXP_DEVCAP_FLR) !== 0;
-}
 
 /**
  * Reset the function; its registers are then as at power-on.
@@ -44,18 +40,28 @@ export async function flr(k: Kernel, fn: PciFunction): Promise<void> {
   }
 }
 
+/** Reset a function the best way it has; its registers are then as at power-on. @throws ENOTTY when it has none @see `__pci_reset_function_locked` */
+export async function resetLocked(k: Kernel, functions: FunctionTable, fn: PciFunction): Promise<void> {
+  switch (resetMethods(functions, fn)[0]) {
+    case 'pm': return await pmReset(k, fn);
+    case 'bus': return await secondaryBusReset(k, fn.pciBus.self!); // a function on a root bus has no such way
+    case 'flr': return await flr(k, fn);
+    default: throw new KernelError('ENOTTY', 'pci.reset.absent', `${fn.name}: no way to reset it`);
+  }
+}
+
 /** Reset a function and bring its configuration back. @throws ENOTTY @see `pci_reset_function` */
-export async function resetFunction(k: Kernel, fn: PciFunction): Promise<void> {
+export async function resetFunction(k: Kernel, functions: FunctionTable, fn: PciFunction): Promise<void> {
   const state = readState(fn);
-  await flr(k, fn);
+  await resetLocked(k, functions, fn);
   await restoreState(k, fn, state);
 }
 
 /** The same, where nobody has the device lock. @throws EAGAIN when somebody has it; ENOTTY @see `pci_try_reset_function` */
-export async function tryResetFunction(k: Kernel, fn: PciFunction): Promise<void> {
+export async function tryResetFunction(k: Kernel, functions: FunctionTable, fn: PciFunction): Promise<void> {
   if (!k.mutex_trylock(fn.dev.lock)) throw new KernelError('EAGAIN', 'pci.reset.locked', `${fn.name}: its device lock is taken`);
   try {
-    await resetFunction(k, fn);
+    await resetFunction(k, functions, fn);
   } finally {
     k.device_unlock(fn.dev);
   }
@@ -92,7 +98,7 @@ export function resetScope(functions: FunctionTable, fn: PciFunction): readonly 
  */
 export async function resetBus(k: Kernel, functions: FunctionTable, fn: PciFunction): Promise<void> {
   const scope = resetScope(functions, fn);
-  const { config } = fn.pciBus.self!; // resetScope has looked
+  const bridge = fn.pciBus.self!; // resetScope has looked
   const locked: PciFunction[] = [];
   try {
     for (const one of scope) {
@@ -100,11 +106,7 @@ export async function resetBus(k: Kernel, functions: FunctionTable, fn: PciFunct
       locked.push(one);
     }
     const states = scope.map((one) => [one, readState(one)] as const);
-    const control = config.read(PCI_BRIDGE_CONTROL, 2);
-    config.write(PCI_BRIDGE_CONTROL, 2, control | PCI_BRIDGE_CTL_BUS_RESET);
-    await k.msleep(2);
-    config.write(PCI_BRIDGE_CONTROL, 2, control & ~PCI_BRIDGE_CTL_BUS_RESET);
-    await k.msleep(1000);
+    await secondaryBusReset(k, bridge);
     // Physical functions first: they have the virtual ones.
     const physical = states.filter(([one]) => !one.is_virtfn);
     for (const [one, state] of [...physical, ...states.filter(([one]) => one.is_virtfn)]) await restoreState(k, one, state);

@@ -12,7 +12,7 @@ import { configSpace } from './config.ts';
 import { answers, configSize, pcieCapability, pcieType, readFacts } from './facts.ts';
 import { PciFunction, pciName } from './function.ts';
 import type { PciBus } from './function.ts';
-import { formatResource, noResource } from './ioresource.ts';
+import { formatResource, noResource, resourceName } from './ioresource.ts';
 import { readSriov } from './sriov-capability.ts';
 import type { PciWorld } from './world.ts';
 
@@ -139,10 +139,9 @@ function configureAri(fn: PciFunction): undefined {
 /** What dmesg shows of a function that was found. */
 export function announce({ k }: PciWorld, fn: PciFunction): undefined {
   k.dev_info(fn.dev, `[${hex4(fn.vendor)}:${hex4(fn.device)}] type ${hex2(fn.headerType)} class 0x${hex6(fn.class)}`);
+  if (fn.is_virtfn) return; // its BARs are its physical function's
   fn.resource.forEach((res, bar) => {
-    if (res.size === 0) return;
-    const reg = bar === 6 ? PCI_ROM_ADDRESS : PCI_BASE_ADDRESS_0 + 4 * bar;
-    k.dev_info(fn.dev, `reg 0x${reg.toString(16)}: ${formatResource(res, false)}`);
+    if (res.size > 0) k.dev_info(fn.dev, `${resourceName(bar)} ${formatResource(res, false)}`);
   });
 }
 
@@ -150,8 +149,8 @@ function announceVfBars({ k }: PciWorld, fn: PciFunction): undefined {
   const { sriov } = fn;
   sriov?.resource.forEach((res, bar) => {
     if (res.size === 0) return;
-    const text = `VF(n) BAR${bar} space: ${formatResource(res, false)} (contains BAR${bar} for ${sriov.totalVfs} VFs)`;
-    k.dev_info(fn.dev, text);
+    k.dev_info(fn.dev, `VF BAR ${bar} ${formatResource({ ...res, size: res.align }, false)}`);
+    k.dev_info(fn.dev, `VF BAR ${bar} ${formatResource(res, false)}: contains BAR ${bar} for ${sriov.totalVfs} VFs`);
   });
 }
 

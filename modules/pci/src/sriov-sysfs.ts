@@ -1,6 +1,7 @@
 /** The SR-IOV attributes of a PF. Mirrors `drivers/pci/iov.c` (Linux 6.1), `sriov_*_show`, `sriov_*_store`. */
 import { KernelError } from '@vdpalab/abi';
 import type { Attribute, Device } from '@vdpalab/driver-core';
+import type { PciFunction } from './function.ts';
 import { kstrtobool, kstrtoul } from './kstrto.ts';
 import type { PhysicalFunction } from './sriov.ts';
 import type { PciWorld } from './world.ts';
@@ -15,6 +16,7 @@ export function sriovAttributes(world: PciWorld): Attribute<Device>[] {
     number('sriov_offset', ({ sriov }) => String(sriov.offset)),
     number('sriov_stride', ({ sriov }) => String(sriov.stride)),
     number('sriov_vf_device', ({ sriov }) => sriov.vfDevice.toString(16)),
+    number('sriov_vf_total_msix', () => '0'), // what a driver lets be shared out; none here does
     {
       name: 'sriov_numvfs', mode: 0o644,
       show: (dev) => showNumVfs(world, of(dev)),
@@ -32,7 +34,20 @@ export function sriovAttributes(world: PciWorld): Attribute<Device>[] {
       },
     },
   ];
-  return all.map((attr) => ({ ...attr, is_visible: (dev: Device) => world.functions.of(dev).sriov !== null }));
+  return [
+    ...all.map((attr) => ({ ...attr, is_visible: (dev: Device) => world.functions.of(dev).sriov !== null })),
+    {
+      name: 'sriov_vf_msix_count', mode: 0o200, is_visible: (dev) => world.functions.of(dev).is_virtfn,
+      store: async (dev, text) => storeMsixCount(world.functions.of(dev), text),
+    },
+  ];
+}
+
+/** No driver here shares vectors out. @throws EINVAL for what is no number; EOPNOTSUPP @see `sriov_vf_msix_count_store` */
+function storeMsixCount(vf: PciFunction, text: string): undefined {
+  const count = kstrtoul(text, 0x7fff_ffff);
+  if (count === null) throw new KernelError('EINVAL', 'pci.vf-msix.number', `${vf.name}: ${JSON.stringify(text)} is not a number of vectors`);
+  throw new KernelError('EOPNOTSUPP', 'pci.vf-msix.driver', `${vf.name}: no driver of ${vf.physfn?.name} shares vectors out`);
 }
 
 /** Waits for a change that is under way. @see `sriov_numvfs_show` */

@@ -99,11 +99,11 @@ describe('sriov_numvfs', () => {
     expect(kernel.dmesg()).toContain('pf-stub 0000:07:00.0: 2 VFs requested; only 1 enabled');
   });
 
-  it('sends uevents in the order of the VFs, both ways, and a change of the PF', async () => {
+  it('sends uevents in the order of the VFs, both ways, with a change of each and of the PF', async () => {
     const kernel = await bootPci();
     await withPf(kernel);
     await kernel.sh(({ echo }) => echo('2', `${PF}/sriov_numvfs`));
-    expect(kernel.uevents()).toEqual([`add@${VF_EVENT(1)}`, `add@${VF_EVENT(2)}`, `change@${PF_EVENT}`]);
+    expect(kernel.uevents()).toEqual([`add@${VF_EVENT(1)}`, `change@${VF_EVENT(1)}`, `add@${VF_EVENT(2)}`, `change@${VF_EVENT(2)}`, `change@${PF_EVENT}`]);
     await kernel.sh(({ echo }) => echo('0', `${PF}/sriov_numvfs`));
     expect(kernel.uevents()).toEqual([`remove@${VF_EVENT(1)}`, `remove@${VF_EVENT(2)}`]);
   });
@@ -200,7 +200,7 @@ describe('VFs', () => {
       pci: { ...oneCard, functions: [n3000('07:00.0', { total: 64, offset: 1, stride: 1 })] },
       firmware: (host) => host.configWrite(0, 8, 0x20, 4, 0xc000_c000),
     });
-    expect(kernel.dmesg()).toContain('pci 0000:07:00.0: BAR 7: failed to assign [mem size 0x00100000 64bit]');
+    expect(kernel.dmesg()).toContain('pci 0000:07:00.0: VF BAR 0 [mem size 0x00100000 64bit]: failed to assign');
     await withPf(kernel);
     expect(await kernel.sh(({ echo }) => echo('1', `${PF}/sriov_numvfs`))).toBe('ENOMEM');
     expect(kernel.dmesg()).toContain('pf-stub 0000:07:00.0: not enough MMIO resources for SR-IOV');

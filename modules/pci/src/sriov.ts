@@ -131,6 +131,7 @@ async function addVf(world: PciWorld, pf: PhysicalFunction, id: number, facts: P
     throw error;
   }
   pf.sriov.vfs.set(id, vf);
+  k.kobject_uevent(vf.dev, 'change');
   await startFunction(world, vf);
 }
 

@@ -1,6 +1,5 @@
 /** Writes to attributes of functions. Mirrors `drivers/pci/pci-sysfs.c` (Linux 6.1). */
 import { KernelError } from '@vdpalab/abi';
-import type { Device } from '@vdpalab/driver-core';
 import { CAP_SYS_ADMIN } from '@vdpalab/uapi';
 import { disableDevice, enableDevice } from './enable.ts';
 import type { PciBus, PciFunction } from './function.ts';
@@ -8,6 +7,8 @@ import { removeLocked, rescanLocked } from './hotplug.ts';
 import { kstrtoul } from './kstrto.ts';
 import { resetFunction } from './reset.ts';
 import type { Kernel, PciWorld } from './world.ts';
+
+const KERN_ALERT = 1;
 
 /** @throws EPERM without CAP_SYS_ADMIN; EINVAL; EBUSY with a driver; EIO when it was off @see `enable_store` */
 export async function storeEnable({ k }: PciWorld, fn: PciFunction, text: string): Promise<void> {
@@ -26,10 +27,13 @@ export async function storeEnable({ k }: PciWorld, fn: PciFunction, text: string
   }
 }
 
-/** There is one node, and no function is on it. @throws EPERM without CAP_SYS_ADMIN; EINVAL @see `numa_node_store` */
-export function storeNumaNode({ k }: PciWorld, dev: Device, text: string): undefined {
-  needAdmin(k, dev.name, 'numa_node');
-  if (!/^-1\n?$/.test(text)) throw new KernelError('EINVAL', 'pci.numa-node', `${dev.name}: no node ${text.trim()}`);
+/** There is one node, and a user may say that a function is on it. @throws EPERM without CAP_SYS_ADMIN; EINVAL @see `numa_node_store` */
+export function storeNumaNode({ k }: PciWorld, fn: PciFunction, text: string): undefined {
+  needAdmin(k, fn.name, 'numa_node');
+  const node = text.trim();
+  if (node !== '0' && node !== '-1') throw new KernelError('EINVAL', 'pci.numa-node', `${fn.name}: no node ${node}`);
+  k._printk(KERN_ALERT, `pci ${fn.name}: [Firmware Bug]: Overriding NUMA node to ${node}.  Contact your vendor for updates.`);
+  fn.numaNode = Number(node);
 }
 
 /** Allow or forbid MSI to future drivers. @throws EINVAL; EPERM without CAP_SYS_ADMIN @see `msi_bus_store` */
@@ -63,11 +67,11 @@ export async function storeRescan(world: PciWorld, bus: PciBus | null, text: str
 }
 
 /** @throws EINVAL for anything but 1; ENOTTY when there is no way to reset @see `reset_store` */
-export async function storeReset({ k }: PciWorld, fn: PciFunction, text: string): Promise<void> {
+export async function storeReset({ k, functions }: PciWorld, fn: PciFunction, text: string): Promise<void> {
   if (number(text, fn.name, 'reset') !== 1) throw new KernelError('EINVAL', 'pci.reset.value', `${fn.name}: reset takes 1`);
   await k.device_lock(fn.dev, 'reset_store');
   try {
-    await resetFunction(k, fn);
+    await resetFunction(k, functions, fn);
   } finally {
     k.device_unlock(fn.dev);
   }

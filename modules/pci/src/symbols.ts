@@ -9,7 +9,7 @@ import type { PciDev, PciSymbols } from './header.ts';
 import { checkAndSetIntx, intxMaskSupported, setIntx } from './intx.ts';
 import { allocVectors, freeVectors, irqVector, vectorCount } from './msix.ts';
 import { createRegions } from './regions.ts';
-import { flr, readState, resetBus, resetScope, restoreState, tryResetFunction } from './reset.ts';
+import { flr, readState, resetBus, resetLocked, resetScope, restoreState, tryResetFunction } from './reset.ts';
 import { disableSriov, enableSriov } from './sriov.ts';
 import type { PhysicalFunction } from './sriov.ts';
 import type { PciWorld } from './world.ts';
@@ -56,8 +56,8 @@ function createResets({ k, functions }: PciWorld): Pick<PciSymbols,
   'pci_try_reset_function' | '__pci_reset_function_locked' | 'pci_dev_trylock' | 'pci_dev_unlock' | 'pci_save_state' | 'pci_restore_state'
   | 'pci_store_saved_state' | 'pci_load_saved_state' | 'pci_probe_reset_bus' | 'pci_reset_bus'> {
   return {
-    pci_try_reset_function: (pdev) => tryResetFunction(k, own(pdev)),
-    __pci_reset_function_locked: (pdev) => flr(k, own(pdev)),
+    pci_try_reset_function: (pdev) => tryResetFunction(k, functions, own(pdev)),
+    __pci_reset_function_locked: (pdev) => resetLocked(k, functions, own(pdev)),
     pci_dev_trylock: ({ dev }) => k.mutex_trylock(dev.lock),
     pci_dev_unlock: ({ dev }) => k.device_unlock(dev),
     pci_save_state: (pdev): undefined => {

@@ -5,7 +5,8 @@ import { configAttribute } from './config-file.ts';
 import type { PciFunction } from './function.ts';
 import { IORESOURCE_MEM, IORESOURCE_MEM_64, IORESOURCE_PREFETCH, noResource, resourceLine } from './ioresource.ts';
 import type { Resource } from './ioresource.ts';
-import { hasFlr } from './reset.ts';
+import { linkAttributes } from './link.ts';
+import { resetMethodAttribute, supportedMethods } from './reset-methods.ts';
 import { resourceAttributes } from './resource-file.ts';
 import { sriovAttributes } from './sriov-sysfs.ts';
 import { ariEnabled } from './scan.ts';
@@ -22,6 +23,7 @@ export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
     ({ name, mode: 0o444, show: async (dev) => `${show(of(dev))}\n` });
   const bridge = (attr: Attribute<Device>): Attribute<Device> =>
     ({ ...attr, is_visible: (dev) => of(dev).headerType === PCI_HEADER_TYPE_BRIDGE });
+  const isPhysical = (dev: Device): boolean => !of(dev).is_virtfn;
   return [
     {
       attrs: [
@@ -57,19 +59,21 @@ export function deviceGroups(world: PciWorld): AttributeGroup<Device>[] {
           show: async (dev) => `${of(dev).enableCnt}\n`,
           store: (dev, value) => storeEnable(world, of(dev), value),
         },
-        { name: 'numa_node', mode: 0o644, show: async () => '-1\n', store: async (dev, value) => storeNumaNode(world, dev, value) },
+        { name: 'numa_node', mode: 0o644, show: async (dev) => `${of(dev).numaNode}\n`, store: async (dev, value) => storeNumaNode(world, of(dev), value) },
         {
           name: 'msi_bus', mode: 0o644,
           show: async (dev) => (of(dev).noMsi ? '0\n' : '1\n'),
           store: async (dev, value) => storeMsiBus(world, of(dev), value),
         },
-        { name: 'remove', mode: 0o220, store: (dev, value) => storeRemove(world, of(dev), value) },
-        { name: 'rescan', mode: 0o220, store: (dev, value) => storeRescan(world, of(dev).pciBus, value) },
+        { name: 'remove', mode: 0o220, is_visible: isPhysical, store: (dev, value) => storeRemove(world, of(dev), value) },
+        { name: 'rescan', mode: 0o200, is_visible: isPhysical, store: (dev, value) => storeRescan(world, of(dev).pciBus, value) },
         {
           name: 'reset', mode: 0o200,
-          is_visible: (dev) => hasFlr(of(dev)),
+          is_visible: (dev) => supportedMethods(world.functions, of(dev)).length > 0,
           store: (dev, value) => storeReset(world, of(dev), value),
         },
+        resetMethodAttribute(world),
+        ...linkAttributes(world),
       ],
       bin_attrs: [configAttribute(world), ...resourceAttributes(world)],
     },

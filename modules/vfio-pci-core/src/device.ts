@@ -1,5 +1,6 @@
 /** A PCI function in the hands of user space. Mirrors `struct vfio_pci_core_device` in `include/linux/vfio_pci_core.h` (Linux 6.1). */
 import type { KernelSymbols } from '@vdpalab/abi';
+import type { BusNotifier } from '@vdpalab/driver-core';
 import type { EventfdCtx } from '@vdpalab/fs';
 import type { IrqSymbols } from '@vdpalab/irq';
 import type { IrqBypassProducer } from '@vdpalab/irqbypass';
@@ -68,6 +69,8 @@ export class VfioPci {
   config: VirtualConfig | null = null;
   savedState: PciSavedState | null = null;
   resetWorks = false;
+  /** Hears of the virtual functions of a physical one. */
+  vfNotifier: BusNotifier | null = null;
   /** The pin can be masked in the command register. */
   pci23 = false;
   /** The user has masked the pin in its command register. */

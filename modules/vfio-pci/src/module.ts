@@ -17,7 +17,7 @@ export default defineModule({
     ids: param.string(1024, '', { desc: 'Initial PCI IDs to add to the vfio driver, format is "vendor:device[:subvendor[:subdevice[:class[:class_mask]]]]" and multiple comma separated entries can be specified' }),
     nointxmask: param.bool(false, { perm: 0o644, desc: 'Disable support for PCI 2.3 style INTx masking.  If this resolves problems for specific devices, report lspci -vvvxxx to linux-pci@vger.kernel.org so the device can be fixed automatically via the broken_intx_masking flag.' }),
     disable_vga: param.bool(false, { perm: 0o444, desc: 'Disable VGA resource access through vfio-pci' }),
-    disable_idle_d3: param.bool(false, { perm: 0o444, desc: 'Disable using the PCI D3 low power state for idle, unused devices' }),
+    disable_idle_d3: param.bool(false, { perm: 0o644, desc: 'Disable using the PCI D3 low power state for idle, unused devices' }),
     enable_sriov: param.bool(false, { perm: 0o644, desc: 'Enable support for SR-IOV configuration.  Enabling SR-IOV on a PF typically requires support of the userspace PF driver, enabling VFs without such support may result in non-functional VFs or PF.' }),
     disable_denylist: param.bool(false, { perm: 0o444, desc: 'Disable use of device denylist. Disabling the denylist allows binding to devices with known errata that may lead to exploitable stability or security issues when accessed by untrusted users.' }),
   },

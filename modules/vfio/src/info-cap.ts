@@ -17,11 +17,11 @@ function offsets({ buf }: VfioInfoCap): number[] {
   return all;
 }
 
-/** Append room for a capability, rounded up to 8 bytes. @param size bytes, header included. @returns its offset @see `vfio_info_cap_add` */
+/** Append room for a capability, which may leave the next one unaligned. @param size bytes, header included. @returns its offset @see `vfio_info_cap_add` */
 export function capAdd(caps: VfioInfoCap, size: number, id: number, version: number): number {
   const last = offsets(caps).at(-1);
   const at = caps.buf.length;
-  const buf = new Uint8Array(at + Math.ceil(size / 8) * 8);
+  const buf = new Uint8Array(at + size);
   buf.set(caps.buf);
   buf.set(vfio_info_cap_header.encode({ id, version }), at);
   if (last !== undefined) new DataView(buf.buffer).setUint32(last + NEXT, at, true);

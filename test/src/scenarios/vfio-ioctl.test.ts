@@ -199,7 +199,7 @@ describe('a container', () => {
       [uapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE]: [{ start: 0n, end: 0xfedf_ffffn }, { start: 0xfef0_0000n, end: 0x7f_ffff_ffffn }],
     });
     const small = uapi.vfio_iommu_type1_info.encode({ argsz: 20 });
-    expect(uapi.vfio_iommu_type1_info.decode(await scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, small))).toMatchObject({ cap_offset: 0, argsz: 24 + 32 + 16 + 16 + 32 });
+    expect(uapi.vfio_iommu_type1_info.decode(await scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, small))).toMatchObject({ cap_offset: 0, argsz: 24 + 32 + 12 + 16 + 32 });
     expect(await errnoOf(() => scratch.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, uapi.vfio_iommu_type1_info.encode({ argsz: 15 })))).toBe('EINVAL');
     expect(await errnoOf(() => p.ioctl(container.fd, uapi.VFIO_IOMMU_GET_INFO, BAD))).toBe('EFAULT');
   }));

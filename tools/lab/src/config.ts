@@ -1,7 +1,7 @@
 /** The lab file: what machine to build. Checked by zod; every refusal names file, line and column. */
 import { KERNEL_RELEASES } from '@vdpalab/abi';
 import { isMap, isScalar, LineCounter, parseDocument, type Document } from 'yaml';
-import { OPTIONAL_FEATURES, type OptionalFeature } from '@vdpalab/machine';
+import { OPTIONAL_FEATURES, readDump, type OptionalFeature } from '@vdpalab/machine';
 import * as z from 'zod';
 import { FaultRuleError, parseFaultRule } from './faults/rule.ts';
 
@@ -126,6 +126,27 @@ const virtioBlk = z.strictObject({
   read_only: z.boolean().default(false),
 });
 
+const dump = z.string().superRefine((text, ctx) => {
+  try {
+    readDump(text);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    ctx.addIssue({ code: 'custom', message: error.message });
+  }
+}).describe('lines that lspci -x, -xxx or -xxxx printed');
+
+const barSizes = z.record(z.string().regex(/^[0-5]$/, 'a BAR, 0 to 5'), size.refine(powerOfTwo, 'a power of two')).default({})
+  .describe('bytes of each BAR, by its number; its kind is in the dump');
+
+const generic = z.strictObject({
+  at: bdf,
+  model: z.literal('generic'),
+  config: dump,
+  bars: barSizes,
+  rom: size.refine(powerOfTwo, 'a power of two').optional().describe('bytes of the expansion ROM'),
+  vf: z.strictObject({ config: dump, bars: barSizes }).optional().describe('a virtual function, where the dump has SR-IOV'),
+});
+
 const ipv4 = z.string().regex(/^(25[0-5]|2[0-4]\d|1?\d?\d)(\.(25[0-5]|2[0-4]\d|1?\d?\d)){3}$/, 'an IPv4 address such as 10.0.0.1');
 
 /** A host on a network that is no machine of the lab's. */
@@ -156,7 +177,7 @@ export const labSchema = z.strictObject({
   iommu_bits: z.union([z.literal(39), z.literal(48)]).default(39).describe('bits of the addresses that the IOMMU translates: 48 where a driver wants high ones'),
   pci: z.strictObject({
     root_ports: z.array(rootPort).default([]),
-    functions: z.array(z.discriminatedUnion('model', [n3000, siov, connectx, virtioNet, virtioBlk])).default([]),
+    functions: z.array(z.discriminatedUnion('model', [n3000, siov, connectx, virtioNet, virtioBlk, generic])).default([]),
   }).prefault({}),
   networks: z.array(network).default([]),
   'modprobe.d': z.record(z.string().regex(/^[^/]+\.conf$/, 'a name ending in .conf'), z.string()).default({})
@@ -197,7 +218,7 @@ export const labSchema = z.strictObject({
     const port = lab.pci.root_ports.find((p) => p.bus === bus);
     if (bus !== 0 && port === undefined) fail(`no root port leads to bus ${fn.at.slice(0, 2)}`, ['pci', 'functions', i, 'at']);
     if ('link' in fn && fn.link !== undefined && !networks.has(fn.link)) fail(`no network is called ${fn.link}`, ['pci', 'functions', i, 'link']);
-    if (fn.model === 'siov' || fn.model === 'connectx') return;
+    if (fn.model === 'siov' || fn.model === 'connectx' || fn.model === 'generic') return;
     if (fn.model !== 'n3000') {
       const legacy = !(fn.disable_legacy ?? bus !== 0);
       if (!legacy && fn.disable_modern === true) fail('the modern interface is the only one left', ['pci', 'functions', i, 'disable_modern']);

@@ -4,6 +4,7 @@ export { ConsoleLog } from './console-log.ts';
 export * from './counters.ts';
 export * from './dma.ts';
 export * from './foreign.ts';
+export * from './generic/index.ts';
 export * from './iommu/index.ts';
 export * from './irqchip.ts';
 export * from './machine.ts';

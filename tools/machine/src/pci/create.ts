@@ -1,6 +1,8 @@
 /** Builds everything PCI from the lab file: bridges, networks, functions. */
 import { ConnectxFunction } from '../connectx/function.ts';
 import type { ConnectxFunctionConfig } from '../connectx/config.ts';
+import type { GenericFunctionConfig } from '../generic/config.ts';
+import { GenericFunction } from '../generic/function.ts';
 import type { HwMachine } from '../machine.ts';
 import { N3000Pf } from '../n3000/pf.ts';
 import type { N3000FunctionConfig } from '../n3000/config.ts';
@@ -22,7 +24,7 @@ import { PciBusHost } from './host.ts';
 import type { FunctionConfig, ModelContext, PciModel } from './model.ts';
 
 /** The functions a lab file may name: one interface for each model. */
-export type ModelConfig = N3000FunctionConfig | SiovFunctionConfig | ConnectxFunctionConfig | VirtioNetConfig | VirtioBlkConfig;
+export type ModelConfig = N3000FunctionConfig | SiovFunctionConfig | ConnectxFunctionConfig | VirtioNetConfig | VirtioBlkConfig | GenericFunctionConfig;
 
 /** A root port of the lab file. */
 export interface RootPortConfig {
@@ -54,6 +56,7 @@ const MODELS: { readonly [M in ModelConfig['model']]: PciModel<Extract<ModelConf
   connectx: (context, config) => new ConnectxFunction(context, config),
   'virtio-net': (context, config) => new VirtioNetFunction(context, config),
   'virtio-blk': (context, config) => new VirtioBlkFunction(context, config),
+  generic: (context, config) => new GenericFunction(context, config),
 };
 
 /** What was built. */

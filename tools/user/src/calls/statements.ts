@@ -28,13 +28,13 @@ const integers = (call: (p: UserProcess, ...args: number[]) => Promise<number | 
   return { value: value ?? 0 };
 };
 
-const ioctl: Call = async ({ p, names, scratch }, [fd = '', cmd = '', ...fields]) => {
+const ioctl = (show: boolean): Call => async ({ p, names, scratch }, [fd = '', cmd = '', ...fields]) => {
   const argument = new Uint8Array(SCRATCH);
   argument.set(joined(fields.map((text) => field(text, names))));
   p.proc.mm.write(scratch, argument);
   const nr = Number(BigInt.asUintN(32, names.value(cmd)));
   const value = await p.ioctl(names.int(fd), nr, scratch);
-  if ((_IOC_DIR(nr) & _IOC_READ) === 0) return { value };
+  if (!show && ((_IOC_DIR(nr) & _IOC_READ) === 0)) return { value };
   return { value, text: `${value} [${shown(fields, names, p.proc.mm.read(scratch, SCRATCH))}]` };
 };
 
@@ -67,7 +67,12 @@ export const calls: Readonly<Record<string, Call>> = {
   mem: integers((p, size = 0) => p.mmap(size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS)),
   map: async (given, args) => ({ ...await integers((p, fd = 0, len = 0, prot = 0, flags = 0, offset = 0) => p.mmap(len, prot, flags, fd, offset))(given, args), text: 'ok' }),
   unmap: integers((p, address = 0, len = 0) => p.munmap(address, len)),
-  ioctl,
+  ioctl: ioctl(false),
+  show: ioctl(true), // for requests whose number does not say that their argument comes back
+  pread: async ({ p, names }, [fd = '', len = '0', at = '0']) => {
+    const bytes = await p.pread(names.int(fd), names.int(len), Number(names.value(at)));
+    return { value: bytes.length, text: `${bytes.length} ${hex(bytes)}` };
+  },
   call: async ({ p, names }, [fd = '', cmd = '', arg = '0']) => ({ value: await p.ioctl(names.int(fd), Number(BigInt.asUintN(32, names.value(cmd))), Number(names.value(arg))) }),
   read: async ({ p, names }, [fd = '', len = '0', most]) => {
     const bytes = await p.read(names.int(fd), names.int(len));

@@ -1,0 +1,2 @@
+/** No symbols are exported. */
+export {};
