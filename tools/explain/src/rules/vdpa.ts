@@ -66,4 +66,5 @@ export const vdpaRules = {
   'virtio_net.channels.count': ['The device has fewer queue pairs, and at least one is used.', 'Take a number up to the most there are.', 'drivers/net/virtio_net.c virtnet_set_channels'],
   'virtio_net.pairs.command': ['The device refused the command that sets its number of queue pairs.', 'Take a number that it has.', 'drivers/net/virtio_net.c _virtnet_set_queues'],
   'virtio_net.validate.control': ['A feature that needs a control queue is offered without VIRTIO_NET_F_CTRL_VQ.', 'Offer VIRTIO_NET_F_CTRL_VQ too.', 'drivers/net/virtio_net.c virtnet_validate_features'],
+  'vdpa-sim.create.features': ['A simulator cannot be given features that its kind does not have.', 'Ask for some of those that `vdpa mgmtdev show` lists.', 'drivers/vdpa/vdpa_sim/vdpa_sim.c vdpasim_create'],
 } as const satisfies RuleRows;
