@@ -2,7 +2,7 @@
 import { KernelError, UndoStack } from '@vdpalab/abi';
 import type { Atomic, KModule } from '@vdpalab/abi';
 import type { BlockSymbols, Gendisk, QueueLimits } from '@vdpalab/block';
-import type { AttributeGroup, Device, DriverCoreSymbols } from '@vdpalab/driver-core';
+import type { Attribute, AttributeGroup, Device, DriverCoreSymbols } from '@vdpalab/driver-core';
 import type { SchedSymbols, Work, Workqueue } from '@vdpalab/sched';
 import {
   VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_SEG_MAX,
@@ -195,9 +195,28 @@ export class VirtioBlk {
   #attributes(): AttributeGroup<Device> {
     return {
       attrs: [
-        { name: 'cache_type', mode: 0o444, show: async () => (this.#disk.queue.write_cache ? 'write back\n' : 'write through\n') },
+        this.#cacheType(),
         { name: 'serial', mode: 0o444, show: () => this.#serial() },
       ],
+    };
+  }
+
+  /** `cache_type`: written where the device can switch its cache. @see `virtblk_attrs_are_visible`, `cache_type_store` */
+  #cacheType(): Attribute<Device> {
+    const show = async (): Promise<string> => (this.#disk.queue.write_cache ? 'write back\n' : 'write through\n');
+    if (!this.#has(VIRTIO_BLK_F_CONFIG_WCE)) return { name: 'cache_type', mode: 0o444, show };
+    return {
+      name: 'cache_type', mode: 0o644, show,
+      store: async (_, text) => {
+        const kinds = ['write through', 'write back'];
+        const wanted = kinds.indexOf(text.replace(/\n$/, ''));
+        if (wanted < 0) throw new KernelError('EINVAL', 'virtio_blk.cache-type', `${this.#vdev.dev.name}: "${text.trimEnd()}"`);
+        const { config } = this.#vdev;
+        const at = virtio_blk_config.offsets.wce;
+        await config.set(this.#vdev, at, Uint8Array.of(wanted));
+        const [wce] = await config.get(this.#vdev, at, 1);
+        this.#disk.queue.write_cache = wce !== 0;
+      },
     };
   }
 

@@ -1,7 +1,7 @@
 /** The virtio block driver. Mirrors `drivers/block/virtio_blk.c` (Linux 6.1): one queue. */
 import { defineModule } from '@vdpalab/abi';
 import {
-  VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
+  VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_GEOMETRY, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_RO,
   VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX, VIRTIO_BLK_F_TOPOLOGY, VIRTIO_BLK_F_WRITE_ZEROES, VIRTIO_ID_BLOCK,
 } from '@vdpalab/uapi';
 import type { VirtioDriver } from '@vdpalab/virtio';
@@ -35,6 +35,7 @@ export default defineModule({
       id_table: [{ device: VIRTIO_ID_BLOCK, vendor: null }],
       feature_table: [
         VIRTIO_BLK_F_SEG_MAX, VIRTIO_BLK_F_SIZE_MAX, VIRTIO_BLK_F_RO, VIRTIO_BLK_F_BLK_SIZE, VIRTIO_BLK_F_FLUSH, VIRTIO_BLK_F_TOPOLOGY,
+        VIRTIO_BLK_F_GEOMETRY, // taken as Linux takes it; nothing here asks for heads and cylinders
         VIRTIO_BLK_F_CONFIG_WCE, VIRTIO_BLK_F_MQ, VIRTIO_BLK_F_DISCARD, VIRTIO_BLK_F_WRITE_ZEROES,
       ],
       async probe(vdev) {

@@ -4,7 +4,8 @@ import type { VirtioBlkConfig } from '@vdpalab/machine';
 import { bootBuiltins } from '@vdpalab/testing';
 import {
   VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_ID_BLOCK, virtio_blk_config, virtio_blk_outhdr,
+  VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_SCSI_CMD, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_ID_BLOCK, virtio_blk_config,
+  virtio_blk_discard_write_zeroes, virtio_blk_outhdr,
 } from '@vdpalab/uapi';
 import type { Sg, VirtioDevice, Virtqueue } from '@vdpalab/virtio-ring';
 import { describe, expect, it } from 'vitest';
@@ -106,8 +107,24 @@ describe('a block function', () => {
     expect((await b.ask(VIRTIO_BLK_T_FLUSH, 0, 0)).status).toBe(VIRTIO_BLK_S_OK);
     const id = await b.ask(VIRTIO_BLK_T_GET_ID, 0, 20);
     expect([id.status, String.fromCharCode(...id.data)]).toEqual([VIRTIO_BLK_S_OK, `disk0${'\0'.repeat(15)}`]);
-    expect((await b.ask(VIRTIO_BLK_T_DISCARD, 0, new Uint8Array(16))).status).toBe(VIRTIO_BLK_S_UNSUPP);
+    expect((await b.ask(VIRTIO_BLK_T_SCSI_CMD, 0, new Uint8Array(16))).status).toBe(VIRTIO_BLK_S_UNSUPP);
     expect(b.fn.counters).toMatchObject({ flushes: 1, errors: 1 });
+  });
+
+  it.each([['discards', VIRTIO_BLK_T_DISCARD], ['zeroes', VIRTIO_BLK_T_WRITE_ZEROES]])('%s a range of whole sectors on the disk, and no other', async (_, type) => {
+    const b = await bootBlk();
+    const clear = async (sector: number, num_sectors: number, flags = 0): Promise<number> =>
+      (await b.ask(type, 0, virtio_blk_discard_write_zeroes.encode({ sector: BigInt(sector), num_sectors, flags }))).status;
+    await b.ask(VIRTIO_BLK_T_OUT, 126, bytes(1536, 1));
+    expect(await clear(127, 1)).toBe(VIRTIO_BLK_S_OK);
+    const { data } = await b.ask(VIRTIO_BLK_T_IN, 126, 1536);
+    expect([...data]).toEqual([...bytes(1536, 1).fill(0, 512, 1024)]);
+    expect([await clear(2047, 1), await clear(2047, 2), await clear(0, 0x40_0000)]).toEqual([VIRTIO_BLK_S_OK, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_IOERR]);
+    expect([await clear(0, 1, 1), await clear(0, 1, 2)]).toEqual([type === VIRTIO_BLK_T_DISCARD ? VIRTIO_BLK_S_UNSUPP : VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP]);
+    expect((await b.ask(type, 0, new Uint8Array(15))).status).toBe(VIRTIO_BLK_S_UNSUPP);
+    expect(b.fn.counters.clears).toBe(type === VIRTIO_BLK_T_DISCARD ? 2 : 3);
+    const fixed = await bootBlk({ read_only: true });
+    expect((await fixed.ask(type, 0, new Uint8Array(16))).status).toBe(VIRTIO_BLK_S_IOERR);
   });
 
   it.each([

@@ -15,5 +15,6 @@ export const blockRules = {
   'block.request.failed': ['The device failed the request.', 'Read the device\'s own log; the status is in the message.', 'block/blk-core.c blk_status_to_errno'],
   'block.write.end': ['A device takes nothing behind its end.', 'Write below its size: /sys/block/NAME/size, in sectors.', 'block/fops.c blkdev_write_iter'],
   'block.write.read-only': ['The device is read-only.', 'Ask for another device: it offers VIRTIO_BLK_F_RO.', 'block/fops.c blkdev_write_iter'],
+  'virtio_blk.cache-type': ['A cache is written through or written back.', 'Write `write through` or `write back`.', 'drivers/block/virtio_blk.c cache_type_store'],
   'virtio_blk.probe.block-size': ['A block is a power of two from 512 bytes to a page.', 'Give the device a block size in that range.', 'drivers/block/virtio_blk.c virtblk_probe'],
 } as const satisfies RuleRows;

@@ -1,7 +1,7 @@
 /** Requests of a block device (virtio 1.2, section 5.2.6). */
 import {
-  VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
-  VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, virtio_blk_outhdr,
+  VIRTIO_BLK_ID_BYTES, VIRTIO_BLK_S_IOERR, VIRTIO_BLK_S_OK, VIRTIO_BLK_S_UNSUPP, VIRTIO_BLK_T_DISCARD, VIRTIO_BLK_T_FLUSH, VIRTIO_BLK_T_GET_ID,
+  VIRTIO_BLK_T_IN, VIRTIO_BLK_T_OUT, VIRTIO_BLK_T_WRITE_ZEROES, VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP, virtio_blk_discard_write_zeroes, virtio_blk_outhdr,
 } from '@vdpalab/uapi';
 import type { ChainBatch } from '@vdpalab/vring';
 import type { Disk } from './disk.ts';
@@ -10,11 +10,16 @@ import type { ChainHandler } from './serve.ts';
 /** Bytes of a sector, whatever the block size. */
 export const SECTOR_SIZE = 512;
 
+/** Sectors that one range to discard or to zero may have: QEMU's BDRV_REQUEST_MAX_SECTORS. */
+export const MAX_CLEARED_SECTORS = 0x3f_ffff;
+
 /** What requests are counted by. */
 export interface BlkCounters {
   reads: number;
   writes: number;
   flushes: number;
+  /** Ranges discarded or zeroed. */
+  clears: number;
   /** Answered with an error. */
   errors: number;
   /** Chains without room for a header or a status. */
@@ -52,7 +57,8 @@ export class BlkRequests implements ChainHandler {
     if (answer !== VIRTIO_BLK_S_OK) this.counters.errors++;
     this.move(batch, batch.split[c]!, room, 1, (bytes) => void (bytes[0] = answer));
     batch.written[c] = answer === VIRTIO_BLK_S_OK ? writable : 1;
-    return this.header.length + (type === VIRTIO_BLK_T_OUT ? readable - this.header.length : 0);
+    const takes = type === VIRTIO_BLK_T_OUT || type === VIRTIO_BLK_T_DISCARD || type === VIRTIO_BLK_T_WRITE_ZEROES;
+    return this.header.length + (takes ? readable - this.header.length : 0);
   }
 
   private execute(batch: ChainBatch, c: number, type: number, at: number, given: number, room: number): number {
@@ -75,9 +81,28 @@ export class BlkRequests implements ChainHandler {
           bytes.set(this.serial.subarray(done, done + bytes.length));
         });
         return VIRTIO_BLK_S_OK;
+      case VIRTIO_BLK_T_DISCARD:
+      case VIRTIO_BLK_T_WRITE_ZEROES:
+        return this.clear(batch, c, type, given);
       default:
         return VIRTIO_BLK_S_UNSUPP;
     }
+  }
+
+  /** One range, as the configuration says; what is discarded reads as zeroes. @see QEMU 7.2, hw/block/virtio-blk.c `virtio_blk_handle_discard_write_zeroes` */
+  private clear(batch: ChainBatch, c: number, type: number, given: number): number {
+    if (this.readOnly) return VIRTIO_BLK_S_IOERR;
+    const bytes = new Uint8Array(virtio_blk_discard_write_zeroes.size);
+    if (given !== bytes.length) return VIRTIO_BLK_S_UNSUPP;
+    this.move(batch, batch.start[c]!, this.header.length, given, (piece, done) => void bytes.set(piece, done));
+    const { sector, num_sectors, flags } = virtio_blk_discard_write_zeroes.decode(bytes);
+    // Zeroes may be unmapped; a discard cannot ask for more.
+    if ((flags & ~(type === VIRTIO_BLK_T_WRITE_ZEROES ? VIRTIO_BLK_WRITE_ZEROES_FLAG_UNMAP : 0)) !== 0) return VIRTIO_BLK_S_UNSUPP;
+    const [at, length] = [Number(sector) * SECTOR_SIZE, num_sectors * SECTOR_SIZE];
+    if (num_sectors > MAX_CLEARED_SECTORS || !this.onDisk(at, length)) return VIRTIO_BLK_S_IOERR;
+    this.counters.clears++;
+    this.disk.clear(at, length);
+    return VIRTIO_BLK_S_OK;
   }
 
   /** Whole sectors, of which the last is still there. */

@@ -32,6 +32,14 @@ export class Disk {
     });
   }
 
+  /** Zeroes again; whole chunks are given back. The range must lie on the disk. */
+  clear(at: number, length: number): undefined {
+    this.pieces(at, length, (index, from, _, n) => {
+      if (n === CHUNK) this.chunks.delete(index);
+      else this.chunks.get(index)?.fill(0, from, from + n);
+    });
+  }
+
   private pieces(at: number, length: number, body: (index: number, from: number, done: number, length: number) => void): undefined {
     for (let done = 0; done < length;) {
       const from = (at + done) % CHUNK;
