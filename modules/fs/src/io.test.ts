@@ -1,5 +1,5 @@
 import { KernelError } from '@vdpalab/abi';
-import { O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, RLIMIT_NOFILE, SEEK_CUR, SEEK_END, SEEK_SET } from '@vdpalab/uapi';
+import { O_APPEND, O_RDONLY, O_RDWR, O_WRONLY, RLIMIT_NOFILE, SEEK_CUR, SEEK_DATA, SEEK_HOLE, SEEK_END, SEEK_SET } from '@vdpalab/uapi';
 import { expect, test } from 'vitest';
 import type { FileOperations } from './header.ts';
 import { decodeText, encodeText } from './text.ts';
@@ -70,11 +70,19 @@ test('positions move with reads and writes, and pread and pwrite leave them', as
 test.each([
   ['a negative offset', -1, SEEK_SET, 'lseek.offset'],
   ['an unknown whence', 0, 9, 'lseek.whence'],
-  ['SEEK_HOLE, which is not modelled', 0, 4, 'lseek.whence'],
+  ['a number that is no place to count from', 0, 5, 'lseek.whence'],
 ])('seeking with %s is EINVAL and moves nothing', async (_what, offset, whence, rule) => {
   const { k, root, inTask, fd } = await withFile();
   await expect(inTask(() => k.ksys_lseek(root, fd, offset, whence))).rejects.toMatchObject(refusal('EINVAL', rule));
   expect(await inTask(() => k.ksys_lseek(root, fd, 0, SEEK_CUR))).toBe(0);
+});
+
+test('a file is data up to its end, where the hole begins', async () => {
+  const { k, root, inTask, fd } = await withFile();
+  expect([await inTask(() => k.ksys_lseek(root, fd, 4, SEEK_DATA)), await inTask(() => k.ksys_lseek(root, fd, 4, SEEK_HOLE))]).toEqual([4, 10]);
+  for (const whence of [SEEK_DATA, SEEK_HOLE]) {
+    await expect(inTask(() => k.ksys_lseek(root, fd, 10, whence))).rejects.toMatchObject({ errno: 'ENXIO' });
+  }
 });
 
 test('negative lengths and positions are EINVAL', async () => {

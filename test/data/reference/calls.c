@@ -1,6 +1,7 @@
 // calls FILE: makes the system calls that FILE says, a line each, and prints each with what came of it.
 //   X = open PATH FLAGS   X = eventfd N   X = dup FD   X = mem SIZE   X = VALUE   close FD
-//   ioctl FD NR FIELD...  call FD NR VALUE   read FD N [SHOWN]   write FD FIELD...   poll FD EVENTS MS
+//   ioctl FD NR FIELD...  show FD NR FIELD... (its argument comes back)  call FD NR VALUE   pread FD N OFFSET
+//     read FD N [SHOWN]   write FD FIELD...   poll FD EVENTS MS
 //   put ADDR FIELD...  get ADDR WIDTH...  wait ADDR VALUE   map FD LEN PROT FLAGS OFFSET   unmap ADDR LEN
 //   genl FAMILY CMD FLAGS FIELD...   fork ... end  spawn ... end  join   uid N  limit N BYTES  sleep MS  sh TEXT  say TEXT
 //   def NAME ... end, then NAME ARGUMENT...: lines in which $1..$9 are replaced; @ before a line: say it only when refused
@@ -13,6 +14,7 @@
 #include <linux/netlink.h>
 #include <linux/vdpa.h>
 #include <linux/vduse.h>
+#include <linux/vfio.h>
 #include <linux/vhost.h>
 #include <poll.h>
 #include <stdarg.h>
@@ -252,15 +254,19 @@ static void statement(const char *text, int *at, int to) {
   else if (IS("dup")) { r = dup(V(1)); good = "ok"; }
   else if (IS("close")) r = close(V(1));
   else if (IS("mem")) { r = (long)mmap(0, V(1), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); good = "ok"; }
-  else if (IS("ioctl")) {
+  else if (IS("ioctl") || IS("show")) {
     char *arg = aligned_alloc(8, ARG); memset(arg, 0, ARG); fields(a + 3, n - 3, arg); unsigned nr = V(2); int fd = V(1);
     r = ioctl(fd, nr, arg); int e = errno; *t = 0;
-    if (r >= 0 && (_IOC_DIR(nr) & _IOC_READ)) { sprintf(t, target ? "ok" : "%ld", r); after(a + 3, n - 3, arg, t + strlen(t)); good = t; }
+    if (r >= 0 && (IS("show") || (_IOC_DIR(nr) & _IOC_READ))) { sprintf(t, target ? "ok" : "%ld", r); after(a + 3, n - 3, arg, t + strlen(t)); good = t; }
     free(arg); errno = e;
   } else if (IS("call")) r = ioctl(V(1), V(2), V(3));
   else if (IS("read")) {
     r = read(V(1), buf, V(2)); int e = errno;
     if (r >= 0) { char h[40000]; sprintf(t, "%ld %s", r, shown(buf, n > 3 && r > (long)V(3) ? (long)V(3) : r, h)); good = t; }
+    errno = e;
+  } else if (IS("pread")) {
+    r = pread(V(1), buf, V(2), V(3)); int e = errno;
+    if (r >= 0) { char h[40000]; sprintf(t, "%ld %s", r, shown(buf, r < 512 ? r : 512, h)); good = t; }
     errno = e;
   } else if (IS("write")) { int l = fields(a + 2, n - 2, buf); r = write(V(1), buf, l); }
   else if (IS("poll")) { struct pollfd p = { V(1), V(2), 0 }; r = poll(&p, 1, V(3)); if (r >= 0) { sprintf(t, "%ld [0x%x]", r, p.revents); good = t; } }

@@ -17,6 +17,7 @@ export const volatileParts: readonly (readonly [pattern: RegExp, replacement: st
   [/(\/sys\/module\/[^ =]*(coresize|initsize|sections\/\S+|notes\/\S+|srcversion)) = .*/g, '$1 = V'],
   [/[ \t]+$/gm, ''],
   [/\bcrw(.{7}) +\d+ root root +\d+, +\d+/g, 'crw$1 root root MAJ, MIN'],
+  [/^(stderr: \d+ bytes .*copied), .*/gm, '$1, TIME'],
   [/\/proc\/\d+(?=\/)/g, '/proc/PID'],
   [/^(stderr: bash: +)\d+ (?=[A-Z])/gm, '$1PID '],
   [/ +/g, ' '],
