@@ -57,6 +57,11 @@ export interface UserOptions {
   readonly outside?: ForeignFiles;
 }
 
+/** A thing that is held, without the number it happens to have: a function that comes again has another table of the IOMMU. */
+function anonymous(what: string): string {
+  return what.replace(/^(iommu table) \d+/, '$1');
+}
+
 /** A task did not come to its end, because nothing in the lab can run any more. */
 export class LabStuckError extends Error {
   readonly result: RunResult;
@@ -100,7 +105,7 @@ export class Lab {
   readonly #vmlinux: Vmlinux;
   readonly #modules: Map<string, BuiltModule>;
   /** What an idle kernel holds right after boot: no leak. */
-  readonly #atBoot = new Set<string>();
+  readonly #atBoot = new Map<string, number>();
   #driving: Promise<RunResult> | null = null;
   /** Runs the machine whenever something enters; `null` on a virtual clock, where callers run it. */
   readonly #live: LiveDriver | null;
@@ -289,7 +294,12 @@ export class Lab {
 
   /** What the subsystems and the machine hold beyond what the idle kernel held right after boot. */
   leftovers(): string[] {
-    return this.#held().filter((what) => !this.#atBoot.has(what));
+    const idle = new Map(this.#atBoot);
+    return this.#held().filter((what) => {
+      const count = idle.get(anonymous(what)) ?? 0;
+      if (count > 0) idle.set(anonymous(what), count - 1);
+      return count === 0;
+    });
   }
 
   /**
@@ -366,7 +376,7 @@ export class Lab {
       installModuleTree(all, this.config, write);
       for (const [path, from] of Object.entries(this.config.files)) write(path, readFileSync(resolve(this.#folder, from)), 0o644);
     });
-    for (const what of this.#held()) this.#atBoot.add(what);
+    for (const what of this.#held()) this.#atBoot.set(anonymous(what), (this.#atBoot.get(anonymous(what)) ?? 0) + 1);
   }
 
   /** What `insmod PATH` loads: the file's contents say which package it is, whatever the file's name. */
