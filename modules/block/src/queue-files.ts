@@ -67,13 +67,6 @@ function number(name: string, text: string): number {
   return value;
 }
 
-/** @throws EINVAL outside of what the range says */
-function within(name: string, text: string, low: number, high: number): number {
-  const value = number(name, text);
-  if (value < low || value > high) throw invalid(name, text);
-  return value;
-}
-
 function schedulers(current: QueueSettings['scheduler']): string {
   return current === 'none' ? '[none] mq-deadline ' : '[mq-deadline] none';
 }
@@ -113,7 +106,9 @@ export function queueFiles({ queue }: Disk): readonly File[] {
     file('max_hw_sectors_kb', () => MAX_HW_SECTORS_KIB),
     file('max_integrity_segments', () => 0),
     setting('max_sectors_kb', () => (limits.max_sectors * SECTOR_SIZE) / 1024, (text) => {
-      limits.max_sectors = (within('max_sectors_kb', text, PAGE_KIB, MAX_HW_SECTORS_KIB) * 1024) / SECTOR_SIZE;
+      const kib = number('max_sectors_kb', text);
+      if (kib < PAGE_KIB || kib > MAX_HW_SECTORS_KIB) throw invalid('max_sectors_kb', text);
+      limits.max_sectors = (kib * 1024) / SECTOR_SIZE;
     }),
     file('max_segment_size', () => limits.max_segment_size),
     file('max_segments', () => limits.max_segments),
@@ -123,7 +118,9 @@ export function queueFiles({ queue }: Disk): readonly File[] {
       settings.nomerges = value === 2 ? 2 : Math.min(value, 1);
     }),
     setting('nr_requests', () => settings.nr_requests, (text) => {
-      settings.nr_requests = within('nr_requests', String(Math.max(MIN_REQUESTS, number('nr_requests', text))), MIN_REQUESTS, settings.most);
+      const requests = Math.max(MIN_REQUESTS, number('nr_requests', text));
+      if (requests > settings.most) throw invalid('nr_requests', text);
+      settings.nr_requests = requests;
     }),
     file('nr_zones', () => 0),
     file('optimal_io_size', () => limits.io_opt),

@@ -75,9 +75,7 @@ export class ReceiveFilter {
   accepts(mac: Uint8Array, u8: Uint8Array, at: number): boolean {
     const { modes } = this;
     if (modes[VIRTIO_NET_CTRL_RX_PROMISC] === 1) return true;
-    if (this.filtersVlans && u8[at + TYPE_AT]! << 8 === (ETH_P_8021Q & 0xff00) && u8[at + TYPE_AT + 1] === (ETH_P_8021Q & 0xff)) {
-      if (this.vlans[((u8[at + TYPE_AT + 2]! & 0x0f) << 8) | u8[at + TYPE_AT + 3]!] === 0) return false;
-    }
+    if (this.filtersVlans && u16(u8, at + TYPE_AT) === ETH_P_8021Q && this.vlans[u16(u8, at + TYPE_AT + 2) % VLANS] === 0) return false;
     if ((u8[at]! & 1) === 0) {
       if (modes[VIRTIO_NET_CTRL_RX_NOUNI] === 1) return false;
       return modes[VIRTIO_NET_CTRL_RX_ALLUNI] === 1 || isAt(mac, 0, u8, at) || holds(this.unicast, u8, at);
@@ -112,6 +110,11 @@ function holds({ addresses, overflow }: Table, u8: Uint8Array, at: number): bool
 function isAt(addresses: Uint8Array, from: number, u8: Uint8Array, at: number): boolean {
   for (let i = 0; i < MAC_SIZE; i++) if (u8[at + i] !== addresses[from + i]) return false;
   return true;
+}
+
+/** Two bytes in network order. */
+function u16(u8: Uint8Array, at: number): number {
+  return (u8[at]! << 8) | u8[at + 1]!;
 }
 
 function isBroadcast(u8: Uint8Array, at: number): boolean {
